@@ -1,0 +1,53 @@
+# The front door. Everything runs in a virtual environment of the project's own, made on first use.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2
+
+.PHONY: help run test test-long lint bench check-samples clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+$(BIN)/python:
+	@echo "making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing agentrecord with its server"
+	@$(PIP) install -c constraints.txt -e '.[server]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what the tests need, a PostgreSQL server included"
+	@$(PIP) install -c constraints.txt -e '.[all]' --group test
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run ## serve the dashboard over your record, with a sample if it is empty
+	@$(BIN)/agentrecord serve --sample $(ARGS)
+
+lint: $(VENV)/.test ## style, types and import layers
+	@echo "ruff";         $(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .
+	@echo "mypy";         $(BIN)/mypy --no-error-summary --cache-dir $(VENV)/.mypy_cache
+	@echo "basedpyright"; $(BIN)/basedpyright --level error | tail -n 5; test $${PIPESTATUS[0]} -eq 0
+	@echo "import layers"; $(BIN)/lint-imports --no-cache | tail -n 4; test $${PIPESTATUS[0]} -eq 0
+
+test: lint ## everything: lint, types, layers, and all tests with short counts
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-long: $(VENV)/.test ## the fault drills and loads at their full counts
+	@AGENTRECORD_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+bench: $(VENV)/.test ## the figures of benchmarks/README.md, as ratios from one run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+check-samples: $(VENV)/.run ## hold a folder of transcripts against expected figures: make check-samples DIR=…
+	@test -n "$(DIR)" || { echo "name a folder: make check-samples DIR=path/to/transcripts [EXPECTED=figures.tsv]"; exit 2; }
+	@$(BIN)/agentrecord check-samples $(DIR) $(if $(EXPECTED),--expected $(EXPECTED))
+
+clean: ## remove the virtual environment and what was built
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .ruff_cache .mypy_cache

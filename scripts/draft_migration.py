@@ -1,0 +1,48 @@
+"""Write the DDL of the tables as they are declared now, for both dialects, as a migration's SQL files.
+
+    python scripts/draft_migration.py 1
+
+Only for a migration that no release contains yet: a released one never changes.
+"""
+
+import sys
+from pathlib import Path
+
+from sqlalchemy import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from agentrecord.engine.postgres import new_dialect as postgresql
+from agentrecord.engine.sqlite import new_dialect as sqlite
+from agentrecord.schema import metadata
+
+FOLDER = Path(__file__).parent.parent / "src" / "agentrecord" / "migrations" / "sql"
+
+
+def statements(dialect: Dialect, schema: str | None) -> list[str]:
+    """Return the CREATE statements of every table and index, referred-to tables first."""
+    found = []
+    for table in metadata.sorted_tables:
+        constructs = [CreateTable(table), *(CreateIndex(i) for i in sorted(table.indexes, key=lambda i: str(i.name)))]
+        for construct in constructs:
+            text = str(
+                construct.compile(
+                    dialect=dialect,
+                    schema_translate_map={None: schema} if schema else None,
+                    render_schema_translate=bool(schema),
+                )
+            )
+            found.append("\n".join(line.rstrip() for line in text.strip().splitlines()) + ";")
+    return found
+
+
+def main() -> None:
+    """Write `NNNN_tables.sqlite.sql` and `NNNN_tables.postgresql.sql`."""
+    number = int(sys.argv[1])
+    for name, dialect, schema in (("sqlite", sqlite(), None), ("postgresql", postgresql(), "agentrecord")):
+        path = FOLDER / f"{number:04d}_tables.{name}.sql"
+        path.write_text("\n\n".join(statements(dialect, schema)) + "\n")
+        print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""`agentrecord usage`: tokens and costs, by whatever people ask for."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypedDict
+
+import click
+
+from agentrecord.cli import words
+from agentrecord.cli.moments import Zone, bounds, since_option, until_option
+from agentrecord.cli.opening import reading
+from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.terminal import hint, out
+from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.store import Store
+
+EXIT_BUDGET = 4
+BAR_WIDTH = 16
+_COUNTS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "unclassified_tokens",
+    "total_tokens",
+    "calls",
+    "failed_calls",
+    "unpriced_calls",
+)
+_SHOWN = (
+    ("calls", "calls", 3),
+    ("failed_calls", "failed", 9),
+    ("input_tokens", "input", 2),
+    ("cache_read_tokens", "cache read", 2),
+    ("cache_write_5m_tokens", "write 5m", 6),
+    ("cache_write_1h_tokens", "write 1h", 7),
+    ("output_tokens", "output", 2),
+    ("reasoning_tokens", "reasoning", 8),
+    ("unclassified_tokens", "unclassified", 10),
+    ("total_tokens", "tokens", 1),
+    ("unpriced_calls", "unpriced", 5),
+)
+
+
+class Wanted(TypedDict):
+    """The command's options."""
+
+    by: str
+    since: str | None
+    until: str | None
+    no_subagents: bool
+    blocks: bool
+    timezone: int
+    budget: Decimal | None
+
+
+class Dollars(click.ParamType):
+    """An amount of dollars, exact."""
+
+    name = "usd"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """Return the amount as a decimal."""
+        try:
+            found = Decimal(str(value).removeprefix("$"))
+        except ArithmeticError:
+            self.fail(f"{value!r} is no amount: write it as in 12.50", param, ctx)
+        if not found.is_finite() or found < 0:
+            self.fail(f"{value!r} is no amount: write it as in 12.50", param, ctx)
+        return found
+
+
+def figures(totals: UsageTotals) -> dict[str, object]:
+    """Return sums as JSON has them: each token class once, the cost null if nothing has a price."""
+    return {**{name: getattr(totals, name) for name in _COUNTS}, "cost_usd": totals.cost_usd}
+
+
+def _count_column(name: str, title: str, priority: int) -> Column[UsageRow]:
+    def value(row: UsageRow) -> int:
+        return int(getattr(row.totals, name))
+
+    return Column(
+        name=name, title=title, value=value, text=lambda row: words.count(value(row)), right=True, priority=priority
+    )
+
+
+def _key_columns(by: UsageBy) -> list[Column[UsageRow]]:
+    if by is UsageBy.SESSION:
+        return [
+            Column(name="session", value=lambda row: row.key),
+            Column(name="label", title="title", value=lambda row: row.label, flexible=True, priority=1),
+        ]
+    is_long = by is UsageBy.DIRECTORY
+    return [Column(name=str(by), value=lambda row: row.key, text=lambda row: row.label, flexible=is_long)]
+
+
+def _columns(report: UsageReport) -> list[Column[UsageRow]]:
+    terminal = out()
+    whole = report.total.cost_nanos
+
+    def share(row: UsageRow) -> float:
+        return row.totals.cost_nanos / whole if whole else 0.0
+
+    def share_text(row: UsageRow) -> str:
+        return f"{share(row):4.0%} {terminal.bar(share(row), BAR_WIDTH)}" if whole else ""
+
+    return [
+        *_key_columns(report.by),
+        *[_count_column(name, title, priority) for name, title, priority in _SHOWN],
+        Column(
+            name="cost_usd", title="cost", value=lambda row: row.totals.cost_usd,
+            text=lambda row: words.money(row.totals.cost_usd), right=True,
+        ),
+        Column(name="share", value=lambda row: round(share(row), 6), text=share_text, priority=4),
+    ]  # fmt: skip
+
+
+def _for_people(columns: Sequence[Column[UsageRow]], total: UsageTotals) -> list[Column[UsageRow]]:
+    """Leave out, on a terminal, what is zero in every row."""
+    telling = {name for name in _COUNTS if getattr(total, name)} | {"calls", "total_tokens"}
+    return [column for column in columns if column.name not in _COUNTS or column.name in telling]
+
+
+def _record(report: UsageReport, row: UsageRow) -> dict[str, object]:
+    return {
+        "key": row.key,
+        "label": row.label,
+        str(report.by): row.key,
+        **figures(row.totals),
+        "first_at": row.first_at,
+        "last_at": row.last_at,
+    }
+
+
+def listing(report: UsageReport) -> Listing[UsageRow]:
+    """Return a usage report as a listing."""
+    columns = _columns(report)
+    if out().is_tty:
+        columns = _for_people(columns, report.total)
+    total = UsageRow(key="total", label="total", totals=report.total)
+    return Listing(
+        columns=columns,
+        rows=report.rows,
+        footer={column.name: column.shown(total) for column in columns if column.name != "share"},
+        document={
+            "by": str(report.by),
+            "rows": [_record(report, row) for row in report.rows],
+            "total": figures(report.total),
+            "unpriced_models": list(report.unpriced_models),
+        },
+        record=lambda row: _record(report, row),
+        empty="No calls in this range. `agentrecord import` brings in transcripts; --since all looks at everything.",
+    )
+
+
+def warn_of_unpriced(store: Store, models: Sequence[str], unpriced_calls: int) -> None:
+    """Say on standard error which calls no sum contains, and the command that mends it."""
+    if not unpriced_calls:
+        return
+    if len(models) == 1:
+        counts = {models[0]: unpriced_calls}
+    else:
+        counts = dict.fromkeys(models, 0)
+        for use in store.prices.uses():
+            if use.model in counts:
+                counts[use.model] += use.totals.unpriced_calls
+    for model, calls in counts.items():
+        told = words.plural(calls, "call") if calls else "calls"
+        hint(
+            f"excludes {told} on {model}: no price; agentrecord prices set {model} --input 1 --output 5",
+            warning=True,
+        )
+
+
+def _block_listing(blocks: Sequence[UsageBlock]) -> Listing[UsageBlock]:
+    columns: list[Column[UsageBlock]] = [
+        Column(name="start_at", value=lambda b: b.start_at, text=lambda b: words.moment(b.start_at)[:16]),
+        Column(name="end_at", value=lambda b: b.end_at, text=lambda b: words.moment(b.end_at)[:16], priority=3),
+        Column(name="is_active", value=lambda b: b.is_active, text=lambda b: "active" if b.is_active else "",
+               priority=5),
+        Column(name="calls", value=lambda b: b.totals.calls, text=lambda b: words.count(b.totals.calls), right=True,
+               priority=2),
+        Column(name="total_tokens", value=lambda b: b.totals.total_tokens,
+               text=lambda b: words.count(b.totals.total_tokens), right=True),
+        Column(name="cost_usd", value=lambda b: b.totals.cost_usd, text=lambda b: words.money(b.totals.cost_usd),
+               right=True),
+        Column(name="models", value=lambda b: " ".join(b.models), flexible=True, priority=4),
+    ]  # fmt: skip
+    return Listing(
+        columns=columns,
+        rows=blocks,
+        document={"by": "block", "rows": [_block_record(block) for block in blocks]},
+        record=_block_record,
+        empty="No calls in this range.",
+    )
+
+
+def _block_record(block: UsageBlock) -> dict[str, object]:
+    return {
+        "start_at": block.start_at,
+        "end_at": block.end_at,
+        "first_at": block.first_at,
+        "last_at": block.last_at,
+        "is_active": block.is_active,
+        "models": list(block.models),
+        **figures(block.totals),
+    }
+
+
+def _check_budget(spent: Decimal | None, budget: Decimal | None) -> None:
+    if budget is not None and (spent or Decimal(0)) > budget:
+        hint(f"over budget: {words.money(spent)} spent, {words.money(budget)} allowed", warning=True)
+        raise click.exceptions.Exit(EXIT_BUDGET)
+
+
+@click.command("usage")
+@click.option("--by", type=click.Choice([str(by) for by in UsageBy]), default="day", show_default=True,
+              help="One row for each of these.")  # fmt: skip
+@since_option()
+@until_option()
+@click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called.")
+@click.option("--blocks", is_flag=True, help="By five-hour windows of a coding plan instead.")
+@click.option("--timezone", type=Zone(), default="UTC", show_default=True, metavar="ZONE",
+              help="Whose days: UTC, local or an offset such as +02:00.")  # fmt: skip
+@click.option("--budget", type=Dollars(), metavar="USD", help="Exit 4 if the total is more than this.")
+@output_options
+def command(**wanted: object) -> None:
+    """Show tokens and costs, one row per day or per whatever --by names.
+
+    Every total leaves out calls without a price and says how many on standard error.
+
+    \b
+    Examples:
+      agentrecord usage --since 7d
+      agentrecord usage --by model --since 2026-01-01 --json
+      agentrecord usage --since 30d --budget 200 || echo too much
+    """
+    run(wanted)  # type: ignore[arg-type]  # click checked the options, the types cannot say so
+
+
+def run(wanted: Wanted) -> None:
+    """Print the report that was asked for."""
+    with reading() as store:
+        now = store.engine.maker.clock.now()
+        since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"])
+        if wanted["blocks"]:
+            blocks = store.usage.blocks(since=since, include_subagents=not wanted["no_subagents"])
+            show(_block_listing([block for block in blocks if until is None or block.start_at < until]))
+            return
+        report = store.usage.report(
+            UsageBy(wanted["by"]), since=since, until=until,
+            include_subagents=not wanted["no_subagents"], utc_offset_minutes=wanted["timezone"],
+        )  # fmt: skip
+        show(listing(report))
+        warn_of_unpriced(store, report.unpriced_models, report.total.unpriced_calls)
+    _check_budget(report.total.cost_usd, wanted["budget"])

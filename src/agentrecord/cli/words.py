@@ -1,0 +1,75 @@
+"""Figures, money and times in the words that people read."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+NONE = "–"
+
+
+def money(dollars: Decimal | None) -> str:
+    """Return dollars: two decimals from $1, four below, "no price" where there is none."""
+    if dollars is None:
+        return "no price"
+    size = abs(dollars)
+    if size >= 1 or size == 0:
+        return f"${dollars:,.2f}"
+    return "<$0.0001" if size < Decimal("0.0001") else f"${dollars:.4f}"
+
+
+def count(number: int | None) -> str:
+    """Return a whole number with separators."""
+    return NONE if number is None else f"{number:,}"
+
+
+def short(number: int) -> str:
+    """Return a whole number in three or four characters: 940, 12.3k, 1.2M."""
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
+
+
+def duration(milliseconds: float | None) -> str:
+    """Return a duration as 57 ms, 4.02 s, 3 m 12 s or 5 h 07 m."""
+    if milliseconds is None:
+        return NONE
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes as 512 B, 3.4 MB and so on."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable: the last unit returns")
+
+
+def moment(at: datetime | None) -> str:
+    """Return an instant in UTC to the second."""
+    return NONE if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Return how long ago an instant was; a date once it is more than 60 days."""
+    past = now - at
+    if past < timedelta(0) or past > timedelta(days=60):
+        return at.astimezone(UTC).strftime("%Y-%m-%d")
+    seconds = int(past.total_seconds())
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= length:
+            return f"{seconds // length}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 call, 2 calls."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,215 @@
+"""A transaction's view of the database: runs SQLAlchemy Core statements on the driver's own connection.
+
+SQLAlchemy describes and compiles; it executes nothing here, because its Connection and Result cost about 60 µs
+a statement, twice what SQLite itself needs. A `Prepared` statement is compiled once per dialect.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, cast  # `Any`: rows and parameters are whatever the statement says
+from uuid import UUID
+
+from sqlalchemy import Dialect, Executable
+from sqlalchemy.sql import ClauseElement
+
+from agentrecord.engine.values import POSTGRESQL, SQLITE, encode
+
+Row = tuple[Any, ...]
+_ANSWERS = re.compile(r"^\s*(SELECT|WITH|SHOW|VALUES|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors offer."""
+
+    rowcount: int
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row."""
+        ...
+
+    @property
+    def description(self) -> Any:
+        """Return None if the statement gives no rows."""
+        ...
+
+
+class Compiled:
+    """A statement in one dialect's words, with the order of its parameters and how its rows are read."""
+
+    __slots__ = ("columns", "decoders", "defaults", "names", "sql")
+
+    def __init__(self, statement: Executable, dialect: Dialect, schema: str | None) -> None:
+        """Compile `statement`."""
+        compiled = cast(ClauseElement, statement).compile(
+            dialect=dialect,
+            compile_kwargs={"render_postcompile": True},
+            schema_translate_map={None: schema} if schema else None,
+            render_schema_translate=bool(schema),
+        )
+        self.sql = str(compiled)
+        self.names: tuple[str, ...] = tuple(cast(Any, compiled).positiontup or ())
+        self.defaults: Mapping[str, object] = dict(compiled.params)
+        exported = cast(Any, statement).exported_columns if hasattr(statement, "exported_columns") else ()
+        columns = list(exported)
+        self.columns: tuple[str, ...] = tuple(column.key for column in columns)
+        decoders = [
+            column.type.decoder(dialect.name) if hasattr(column.type, "decoder") else None for column in columns
+        ]
+        self.decoders: tuple[Callable[[Any], object] | None, ...] | None = tuple(decoders) if any(decoders) else None
+
+    def read(self, row: Row) -> Row:
+        """Turn a driver's row into ours."""
+        if self.decoders is None:
+            return tuple(row)
+        return tuple(
+            [
+                value if decode is None or value is None else decode(value)
+                for value, decode in zip(row, self.decoders, strict=True)
+            ]
+        )
+
+
+class Prepared:
+    """A Core statement that is compiled once per dialect and kept."""
+
+    def __init__(self, statement: Executable) -> None:
+        """Keep `statement`; nothing is compiled until it first runs."""
+        self.statement = statement
+        self._compiled: dict[tuple[str, str | None], Compiled] = {}
+
+    def compiled(self, dialect: Dialect, schema: str | None) -> Compiled:
+        """Return the statement in `dialect`'s words."""
+        key = (dialect.name, schema)
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compiled[key] = Compiled(self.statement, dialect, schema)
+        return found
+
+
+class Connection:
+    """What an operation is given: a transaction to work in, its time, and its source of ids.
+
+    `now` and the ids are the job's, not the attempt's: an operation that runs again after a lost transaction
+    sees the same time and makes the same ids, so that running twice is the same as once.
+    """
+
+    def __init__(
+        self, driver: Any, dialect: Dialect, *, schema: str | None = None, memo: dict[object, object] | None = None
+    ) -> None:
+        """Wrap a `driver` connection; `memo` is what the engine remembers between transactions."""
+        self.driver = driver
+        self.dialect = dialect
+        self.schema = schema
+        self.is_sqlite = dialect.name == "sqlite"
+        self.encoders = SQLITE if self.is_sqlite else POSTGRESQL
+        self.memo: dict[object, object] = {} if memo is None else memo
+        self.learned: dict[object, object] = {}
+        self.now: datetime = cast(datetime, None)
+        self._ids: Iterator[UUID] = iter(())
+        self.observer: Callable[[str], None] | None = None
+
+    def begin_job(self, now: datetime, ids: Iterator[UUID]) -> None:
+        """Set the time and the ids of the job that runs next."""
+        self.now = now
+        self._ids = ids
+
+    def new_id(self) -> UUID:
+        """Return the job's next fresh id."""
+        return next(self._ids)
+
+    def remember(self, key: object, value: object) -> None:
+        """Keep a fact for later transactions, once this one is committed."""
+        self.learned[key] = value
+
+    def recall(self, key: object) -> object | None:
+        """Return what was remembered under `key`, in this transaction or an earlier one."""
+        found = self.learned.get(key)
+        return self.memo.get(key) if found is None else found
+
+    def _compile(self, statement: Executable | Prepared) -> Compiled:
+        if isinstance(statement, Prepared):
+            return statement.compiled(self.dialect, self.schema)
+        return Compiled(statement, self.dialect, self.schema)
+
+    def _run(self, compiled: Compiled, params: Mapping[str, object] | None) -> Cursor:
+        source = compiled.defaults if params is None else {**compiled.defaults, **params}
+        values = encode([source[name] for name in compiled.names], self.encoders)
+        if self.observer is not None:
+            self.observer(compiled.sql)
+        return cast(Cursor, self.driver.execute(compiled.sql, values))
+
+    def rows(self, statement: Executable | Prepared, params: Mapping[str, object] | None = None) -> list[Row]:
+        """Run a statement and return its rows as tuples."""
+        compiled = self._compile(statement)
+        fetched = self._run(compiled, params).fetchall()
+        return [compiled.read(row) for row in fetched]
+
+    def maps(
+        self, statement: Executable | Prepared, params: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
+        """Run a statement and return its rows by column name."""
+        compiled = self._compile(statement)
+        fetched = self._run(compiled, params).fetchall()
+        return [dict(zip(compiled.columns, compiled.read(row), strict=True)) for row in fetched]
+
+    def first(self, statement: Executable | Prepared, params: Mapping[str, object] | None = None) -> Row | None:
+        """Run a statement and return its first row, if any."""
+        found = self.rows(statement, params)
+        return found[0] if found else None
+
+    def first_map(
+        self, statement: Executable | Prepared, params: Mapping[str, object] | None = None
+    ) -> dict[str, Any] | None:
+        """Run a statement and return its first row by column name, if any."""
+        found = self.maps(statement, params)
+        return found[0] if found else None
+
+    def value(self, statement: Executable | Prepared, params: Mapping[str, object] | None = None) -> Any:
+        """Run a statement and return the first column of its first row; None without rows."""
+        found = self.first(statement, params)
+        return None if found is None else found[0]
+
+    def run(self, statement: Executable | Prepared, params: Mapping[str, object] | None = None) -> int:
+        """Run a statement that gives no rows and return how many rows it changed.
+
+        On PostgreSQL the statement is sent with the next one that waits for an answer (pipeline mode), so the
+        count is only known after that: ask `rows` with RETURNING where it matters.
+        """
+        return self._run(self._compile(statement), params).rowcount
+
+    def many(self, statement: Executable | Prepared, params: Sequence[Mapping[str, object]]) -> None:
+        """Run a statement once for each of `params`."""
+        if not params:
+            return
+        compiled = self._compile(statement)
+        names, defaults, encoders = compiled.names, compiled.defaults, self.encoders
+        missing = [name for name in names if name not in params[0]]
+        fixed = {name: defaults[name] for name in missing}
+        self.many_tuples(
+            compiled.sql,
+            [encode([fixed[n] if n in fixed else row[n] for n in names], encoders) for row in params],
+        )
+
+    def many_tuples(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Run SQL text once for each tuple of driver values."""
+        if self.observer is not None:
+            self.observer(sql)
+        if self.is_sqlite:
+            self.driver.executemany(sql, rows)
+        else:
+            with self.driver.cursor() as cursor:
+                cursor.executemany(sql, list(rows))
+
+    def text(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Run SQL text in this dialect's own words (`?` in SQLite, `%s` in PostgreSQL) and return its rows."""
+        if self.observer is not None:
+            self.observer(sql)
+        cursor = cast(Cursor, self.driver.execute(sql, encode(values, self.encoders)))
+        # In a pipeline PostgreSQL has not answered yet, so that the cursor cannot tell whether rows will come.
+        gives_rows = cursor.description is not None if self.is_sqlite else _ANSWERS.search(sql) is not None
+        return [tuple(row) for row in cursor.fetchall()] if gives_rows else []

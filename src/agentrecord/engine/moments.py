@@ -1,0 +1,16 @@
+"""Instants as microseconds since 1970, UTC: how every engine stores them."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_micros(micros: int) -> datetime:
+    """Return microseconds since 1970 as an aware datetime."""
+    return EPOCH + timedelta(microseconds=micros)

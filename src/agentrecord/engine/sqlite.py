@@ -1,0 +1,386 @@
+"""SQLite in a file: one writer per process, a ticket between processes, readers that never wait.
+
+WAL with synchronous=FULL: an acknowledged write survives power loss. Python's default isolation is switched off,
+because its deferred BEGIN loses updates between processes without an error.
+"""
+
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar  # `Any`: jobs carry whatever their operations return
+
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+
+from agentrecord.engine.base import Engine, Maker, Work
+from agentrecord.engine.commit import Channel, Writer
+from agentrecord.engine.connection import Connection
+from agentrecord.engine.errors import translated
+from agentrecord.engine.ticket import Ticket
+from agentrecord.exceptions import SchemaMismatch, StorageFull, StoreUnavailable
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x41524543
+"""Marks the file as ours: "AREC"."""
+
+BALLAST_BYTES = 8 * 1024 * 1024
+"""Kept beside the database, and freed when the disk is full: without it not even a delete succeeds."""
+
+_FIRST_FIXED_VERSIONS = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"})
+
+
+def wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Say whether this SQLite has the WAL-reset bug, which corrupts a file whose checkpoints overlap."""
+    if version < (3, 7, 0):
+        return False
+    newest = _FIRST_FIXED_VERSIONS[0]
+    if version >= newest:
+        return False
+    return not any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIRST_FIXED_VERSIONS[1:])
+
+
+class SqliteChannel:
+    """The writing connection of a process."""
+
+    def __init__(self, driver: sqlite3.Connection, connection: Connection, ticket: Ticket | None) -> None:
+        """Take an open connection and the ticket to write with."""
+        self._driver = driver
+        self.connection = connection
+        self._ticket = ticket
+
+    def enter(self) -> None:
+        """Take the write ticket."""
+        if self._ticket is not None:
+            self._ticket.enter()
+
+    def leave(self) -> None:
+        """Give the write ticket back."""
+        if self._ticket is not None:
+            self._ticket.leave()
+
+    def begin(self) -> None:
+        """Start a transaction that may write from its first statement on."""
+        self._driver.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make it durable: WAL and FULL sync before this returns."""
+        self._driver.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo; a full disk or an I/O error has already ended the transaction by itself."""
+        if self._driver.in_transaction:
+            self._driver.execute("ROLLBACK")
+
+    def changes(self) -> int:
+        """Return the number of rows ever written here."""
+        return self._driver.total_changes
+
+    def in_transaction(self) -> bool:
+        """Say whether a transaction is open."""
+        return self._driver.in_transaction
+
+
+def lower_everything(driver: sqlite3.Connection) -> None:
+    """Make `lower()` fold every letter, as PostgreSQL does; the one that SQLite has knows ASCII only."""
+    driver.create_function("lower", 1, lambda text: text.lower() if isinstance(text, str) else text, deterministic=True)
+
+
+def new_dialect() -> Any:
+    """Return the dialect that statements are compiled for."""
+    return sqlite_dialect(paramstyle="qmark")
+
+
+class SqliteEngine(Engine):
+    """A SQLite file."""
+
+    def __init__(self, path: Path, maker: Maker, *, read_only: bool = False) -> None:
+        """Open or make the file at `path`; raise `SchemaMismatch` if it is somebody else's."""
+        super().__init__(maker)
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        self.dialect = new_dialect()
+        self.read_only = read_only
+        self._lock_path = path.with_name(path.name + ".lock")
+        self._ballast = path.with_name(path.name + ".ballast")
+        self._free: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._opening = threading.Lock()
+        self._pid = os.getpid()
+        self._writer: Writer | None = None
+        self._write_driver: sqlite3.Connection | None = None
+        self._ticket: Ticket | None = None
+        with translated():
+            self._prepare()
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        if self.read_only and not self.path.exists():
+            raise StoreUnavailable(f"no such file: {self.path}")
+        refuse_network_file_system(self.path)
+        if not self.read_only:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer_now()
+        else:
+            self._give_back(self._open_reader())
+
+    def _connect(self, *, read_only: bool) -> sqlite3.Connection:
+        mode = "ro" if read_only else "rwc"
+        location = self.path.absolute().as_uri()
+        try:
+            driver = sqlite3.connect(
+                f"{location}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+                timeout=30.0,
+            )
+            driver.execute("PRAGMA busy_timeout=30000")
+            lower_everything(driver)
+            return driver
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(
+                f"cannot open {self.path}: {error}; see that the folder is there and yours to"
+                f" {'read' if read_only else 'write'}, or name another file with --db"
+            ) from error
+
+    def _open_writer(self) -> sqlite3.Connection:
+        fresh = not self.path.exists() or self.path.stat().st_size == 0
+        driver = self._connect(read_only=False)
+        try:
+            refuse_foreign_file(driver, self.path)
+            if fresh:
+                driver.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                driver.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                self.path.chmod(0o600)
+            driver.execute("PRAGMA journal_mode=WAL")
+        except (sqlite3.Error, SchemaMismatch):
+            driver.close()
+            raise
+        for pragma in (
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "mmap_size=0",
+            "journal_size_limit=67108864",
+            "secure_delete=ON",
+            "cache_size=-32000",
+            "temp_store=MEMORY",
+        ):
+            driver.execute(f"PRAGMA {pragma}")
+        return driver
+
+    def _open_reader(self) -> Connection:
+        driver = self._connect(read_only=True)
+        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-4000"):
+            driver.execute(f"PRAGMA {pragma}")
+        if self.read_only:
+            refuse_foreign_file(driver, self.path)
+        connection = Connection(driver, self.dialect, memo=self.memo)
+        connection.observer = self.observer
+        return connection
+
+    def _writer_now(self) -> Writer:
+        if self._writer is not None and self._pid == os.getpid():
+            return self._writer
+        with self._opening:
+            if self._pid != os.getpid():
+                # A connection carried over fork() corrupts the file: leave the parent's alone and open our own.
+                self._pid, self._writer, self._free = os.getpid(), None, queue.LifoQueue()
+            if self._writer is None:
+                if self.read_only:
+                    raise StoreUnavailable(f"{self.path} is open read-only")
+                self._ticket = Ticket(self._lock_path)
+                self._ticket.enter()
+                try:
+                    self._write_driver = self._open_writer()
+                finally:
+                    self._ticket.leave()
+                connection = Connection(self._write_driver, self.dialect, memo=self.memo)
+                connection.observer = self.observer
+                self._writer = Writer(SqliteChannel(self._write_driver, connection, self._ticket), "agentrecord-write")
+            return self._writer
+
+    # -- reading and writing -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reader(self) -> Iterator[Connection]:
+        if self._pid != os.getpid():
+            self._writer_now()
+        try:
+            connection = self._free.get_nowait()
+        except queue.Empty:
+            connection = self._open_reader()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        self._free.put(connection)
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` on a read-only connection, in one snapshot; never waits for a writer."""
+        with translated(), self._reader() as connection:
+            job = self.maker.job(work)
+            connection.driver.execute("BEGIN")
+            try:
+                result: T = job.run(connection)
+                return result
+            finally:
+                connection.learned.clear()
+                connection.driver.execute("COMMIT")
+
+    def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction, together with whoever else waits; durable on return."""
+        result: T = self._writer_now().call(self.maker.job(work))
+        return result
+
+    async def awrite(self, work: Work[T]) -> T:
+        """As `write`, awaited."""
+        result: T = await self._writer_now().acall(self.maker.job(work))
+        return result
+
+    def execute_script(self, statements: list[str], *, unless: Callable[[Connection], bool] | None = None) -> None:
+        """Run DDL in one transaction."""
+
+        def run(channel: Channel) -> None:
+            channel.begin()
+            try:
+                for statement in [] if unless is not None and unless(channel.connection) else statements:
+                    channel.connection.text(statement)
+                channel.commit()
+            except BaseException:
+                channel.rollback()
+                raise
+
+        with translated():
+            self._writer_now().exclusively(run)
+
+    # -- upkeep --------------------------------------------------------------------------------------------------
+
+    def keep_ballast(self) -> None:
+        """Lay by the ballast file, if there is room for it."""
+        if self._ballast.exists():
+            return
+        try:
+            with self._ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        except OSError:
+            self._ballast.unlink(missing_ok=True)
+
+    def free_ballast(self) -> bool:
+        """Give the ballast's space back to the disk; say whether there was any."""
+        if not self._ballast.exists():
+            return False
+        self._ballast.unlink()
+        return True
+
+    def write_freeing_space(self, work: Work[T]) -> T:
+        """As `write`, for work that makes room: on a full disk the ballast is freed for it, then laid by again."""
+        try:
+            return self.write(work)
+        except StorageFull:
+            if not self.free_ballast():
+                raise
+        result = self.write(work)
+        self.checkpoint()
+        self.keep_ballast()
+        return result
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and cut it to nothing, under the ticket."""
+        with translated():
+            self._writer_now().exclusively(lambda channel: channel.connection.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    def maintain(self, pragma: str) -> list[tuple[Any, ...]]:
+        """Run a maintenance statement (VACUUM, PRAGMA …) alone, under the ticket, and return its rows."""
+        with translated():
+            rows: list[tuple[Any, ...]] = self._writer_now().exclusively(
+                lambda channel: channel.connection.text(pragma)
+            )
+            return rows
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to `target` while others go on reading and writing."""
+        with translated(), self._reader() as connection:
+            copy = sqlite3.connect(target)
+            try:
+                connection.driver.backup(copy, pages=2048)
+            finally:
+                copy.close()
+        target.chmod(0o600)
+
+    def describe(self) -> Mapping[str, object]:
+        """Tell SQLite's version, settings and sizes."""
+        wal = self.path.with_name(self.path.name + "-wal")
+
+        def ask(connection: Connection) -> dict[str, object]:
+            return {
+                name: connection.text(f"PRAGMA {name}")[0][0]
+                for name in ("journal_mode", "page_count", "freelist_count", "page_size", "application_id")
+            }
+
+        return {
+            "engine": "sqlite",
+            "version": sqlite3.sqlite_version,
+            "file": str(self.path),
+            "size_bytes": self.path.stat().st_size,
+            "wal_bytes": wal.stat().st_size if wal.exists() else 0,
+            "synchronous": "FULL",
+            "wal_reset_bug": wal_reset_bug(sqlite3.sqlite_version_info),
+            "longest_ticket_wait_ms": self._ticket.longest_wait_ms if self._ticket else 0.0,
+            **self.read(ask),
+        }
+
+    def close(self) -> None:
+        """Finish what waits and close; the last connection's closing checkpoint runs under the ticket."""
+        super().close()
+        if self._pid != os.getpid():
+            return
+        while not self._free.empty():
+            self._free.get_nowait().driver.close()
+        if self._writer is None or self._write_driver is None or self._ticket is None:
+            return
+        self._writer.close()
+        self._ticket.enter()
+        try:
+            self._write_driver.close()
+        finally:
+            self._ticket.leave()
+            self._ticket.close()
+        self._writer = None
+
+
+def refuse_foreign_file(driver: sqlite3.Connection, path: Path) -> None:
+    """Raise `SchemaMismatch` unless the file is empty or ours; nothing in it is touched."""
+    try:
+        (application_id,) = driver.execute("PRAGMA application_id").fetchone()
+        (tables,) = driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise SchemaMismatch(f"{path} is not a SQLite database ({error}); name another file with --db") from error
+    if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
+        raise SchemaMismatch(f"{path} belongs to another program; name another file with --db")
+
+
+def refuse_network_file_system(path: Path) -> None:
+    """Raise `StoreUnavailable` where file locks cannot be trusted."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return
+    best, kind = "", ""
+    target = str(path.absolute().parent)
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split(" ")
+        if len(fields) > 2 and target.startswith(fields[1]) and len(fields[1]) > len(best):
+            best, kind = fields[1], fields[2]
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StoreUnavailable(
+            f"{path} lies on a network file system ({kind}), where SQLite's locks fail; use a local disk or PostgreSQL"
+        )

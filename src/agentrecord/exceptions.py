@@ -1,0 +1,108 @@
+"""Every error this package raises on purpose.
+
+    AgentRecordError
+    ├── InvalidValue            a field holds something no engine may store
+    ├── NotFound                no such row in this scope (also: it is somebody else's)
+    ├── Conflict                the identity is taken by other content
+    │   └── StaleRevision       the row changed since it was read
+    ├── InvalidTransition       the state machine does not allow this step
+    ├── Forbidden               the role may not do this
+    ├── OverBudget              a limit would be crossed
+    ├── InvalidFilter           a filter, cursor or range cannot be understood
+    └── StoreUnavailable        the database cannot be reached or used now
+        ├── StorageFull         no space is left for a write
+        ├── SchemaMismatch      the file or server holds another schema
+        └── OutcomeUnknown      the connection was lost during COMMIT
+"""
+
+
+class AgentRecordError(Exception):
+    """Something in agentrecord went wrong."""
+
+    @classmethod
+    def title(cls) -> str:
+        """Return the class's one-line meaning, the first line of its docstring."""
+        return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
+
+
+class InvalidValue(AgentRecordError):
+    """A value cannot be stored."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        """Name the `field`, show the start of the `value`, say the `reason` and the mend."""
+        shown = repr(value)
+        if len(shown) > 240:
+            shown = shown[:237] + "..."
+        super().__init__(f"{field}: {reason} (got {shown})")
+        self.field = field
+        self.reason = reason
+
+
+class NotFound(AgentRecordError):
+    """No such row in this scope."""
+
+    def __init__(self, kind: str, key: object) -> None:
+        """Name the `kind` of row and the `key` that was looked for."""
+        super().__init__(f"no {kind} {str(key)!r} in this scope")
+        self.kind = kind
+        self.key = key
+
+
+class Conflict(AgentRecordError):
+    """The identity is taken by other content."""
+
+    def __init__(self, kind: str, key: object, reason: str = "exists already with other content") -> None:
+        """Name the `kind` of row and the `key` that is taken."""
+        super().__init__(f"{kind} {str(key)!r} {reason}")
+        self.kind = kind
+        self.key = key
+
+
+class StaleRevision(Conflict):
+    """The row changed since it was read."""
+
+
+class InvalidTransition(AgentRecordError):
+    """The state machine does not allow this step."""
+
+    def __init__(self, kind: str, key: object, current: str, wanted: str) -> None:
+        """Name the row, its `current` state and the `wanted` one."""
+        super().__init__(f"{kind} {str(key)!r} is {current} and cannot become {wanted}")
+        self.kind = kind
+        self.key = key
+        self.current = current
+        self.wanted = wanted
+
+
+class Forbidden(AgentRecordError):
+    """The role may not do this."""
+
+
+class OverBudget(AgentRecordError):
+    """A limit would be crossed."""
+
+
+class InvalidFilter(AgentRecordError):
+    """A filter, cursor or range cannot be understood."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        """Name the `field`, the `value` and the `reason`, which says the mend."""
+        super().__init__(f"{field}={str(value)[:80]!r}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class StoreUnavailable(AgentRecordError):
+    """The database cannot be reached or used now."""
+
+
+class StorageFull(StoreUnavailable):
+    """No space is left for a write."""
+
+
+class SchemaMismatch(StoreUnavailable):
+    """The file or server holds another schema."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The connection was lost during COMMIT: the write may or may not be there."""

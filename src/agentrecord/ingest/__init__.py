@@ -1,0 +1,1 @@
+"""Foreign data to facts, and facts into the record: one module per source."""

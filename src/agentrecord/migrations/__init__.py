@@ -1,0 +1,90 @@
+"""Numbered steps that bring a database to this version's schema: forward only, each in one transaction.
+
+A step is a pair of SQL files per dialect under `sql/`, which never change once released.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib.resources import files
+
+from agentrecord.engine import Connection, Engine
+from agentrecord.exceptions import SchemaMismatch
+
+__all__ = ["LATEST", "STEPS", "Step", "current_version", "migrate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One migration: its number, its name, and the SQL files it runs."""
+
+    version: int
+    name: str
+    parts: tuple[str, ...]
+
+    def statements(self, dialect: str) -> list[str]:
+        """Return the step's statements in `dialect`'s words."""
+        folder = files("agentrecord.migrations") / "sql"
+        found: list[str] = []
+        for part in self.parts:
+            text = (folder / f"{self.version:04d}_{part}.{dialect}.sql").read_text(encoding="utf-8")
+            found.extend(split_statements(text))
+        return found
+
+
+STEPS = (Step(1, "initial", ("tables", "extras")),)
+LATEST = STEPS[-1].version
+
+
+def split_statements(script: str) -> list[str]:
+    """Split a script at semicolons that end a line; our own scripts have no others."""
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    return [part.strip() for part in "\n".join(lines).split(";\n") if part.strip(" ;\n")]
+
+
+def current_version(engine: Engine) -> int:
+    """Return the schema version the database has; 0 for an empty one."""
+    return engine.read(_version)
+
+
+def _version(connection: Connection) -> int:
+    ledger = "ar_schema" if connection.is_sqlite else "agentrecord.ar_schema"
+    if connection.is_sqlite:
+        found = connection.text("SELECT 1 FROM sqlite_master WHERE name = 'ar_schema'")
+    else:
+        found = connection.text("SELECT 1 FROM pg_class WHERE oid = to_regclass('agentrecord.ar_schema')")
+    if not found:
+        return 0
+    return int(connection.text(f"SELECT coalesce(max(version), 0) FROM {ledger}")[0][0])
+
+
+def migrate(engine: Engine, *, at: datetime) -> list[Step]:
+    """Run the steps that are missing and return them.
+
+    Raises `SchemaMismatch` if the database is newer than this program.
+    """
+    version = current_version(engine)
+    if version > LATEST:
+        raise SchemaMismatch(
+            f"{engine.url} has schema {version}, this program knows {LATEST}: upgrade agentrecord to open it"
+        )
+    missing = [step for step in STEPS if step.version > version]
+    for step in missing:
+        # Another process may have run the step between our look and our turn.
+        engine.execute_script(_script(engine, step, at), unless=partial(_has, step.version))
+    return missing
+
+
+def _has(version: int, connection: Connection) -> bool:
+    return _version(connection) >= version
+
+
+def _script(engine: Engine, step: Step, at: datetime) -> list[str]:
+    dialect = engine.dialect.name
+    ledger = "ar_schema" if dialect == "sqlite" else "agentrecord.ar_schema"
+    before = [] if dialect == "sqlite" or step.version > 1 else ["CREATE SCHEMA IF NOT EXISTS agentrecord"]
+    micros = int(at.timestamp() * 1_000_000)
+    after = [f"INSERT INTO {ledger} (version, name, applied_at) VALUES ({step.version}, '{step.name}', {micros})"]
+    if dialect == "sqlite":
+        after.append(f"PRAGMA user_version = {step.version}")
+    return [*before, *step.statements(dialect), *after]

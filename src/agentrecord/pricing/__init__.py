@@ -1,0 +1,1 @@
+"""Which price charges a call, and what the call then costs."""

@@ -1,0 +1,51 @@
+"""What a call costs: whole numbers from the token counts to the nano-dollar, rounded once."""
+
+from agentrecord.records.price import Rates, Tier
+from agentrecord.records.tokens import TokenCounts
+
+PER = 1_000_000
+
+
+def cost_nanos(tokens: TokenCounts, rates: Rates, tiers: tuple[Tier, ...] = ()) -> int | None:
+    """Return what `tokens` cost in nano-dollars, rounded half to even; None where that cannot be known.
+
+    The context rule: the highest tier whose `above_input_tokens` is smaller than all input tokens, cache reads
+    and writes included, gives the rates of the WHOLE call, not only of the tokens above the threshold. That is
+    the rule of `TieredPrices` in genai-prices, after the providers' price lists for long contexts (Anthropic:
+    a request with more than 200k input tokens is charged at the long-context rates for all its tokens).
+
+    A class without a rate of its own is charged as the class it is a part of, as genai-prices does: one-hour
+    cache writes as cache writes, cache reads and writes as input. Nothing is derived from a multiple of another
+    rate. Reasoning is charged as the output it is contained in.
+
+    The cost is unknown if neither input nor output is known, if there are `unclassified` tokens, and if
+    there are tokens of a class that has no rate to fall back on.
+    """
+    if tokens.unclassified or (tokens.input is None and tokens.output is None):
+        return None
+    rates = _applicable(rates, tiers, tokens.total_input)
+    write_rate = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
+    charged = (
+        (tokens.input, rates.input),
+        (tokens.cache_read, rates.input if rates.cache_read is None else rates.cache_read),
+        (tokens.cache_write_5m, write_rate),
+        (tokens.cache_write_1h, write_rate if rates.cache_write_1h is None else rates.cache_write_1h),
+        (tokens.output, rates.output),
+    )
+    total = (rates.per_request or 0) * PER
+    for count, rate in charged:
+        if count:
+            if rate is None:
+                return None
+            total += count * rate
+    return _rounded(total)
+
+
+def _applicable(rates: Rates, tiers: tuple[Tier, ...], input_tokens: int) -> Rates:
+    exceeded = [tier for tier in tiers if input_tokens > tier.above_input_tokens]
+    return max(exceeded, key=lambda tier: tier.above_input_tokens).rates if exceeded else rates
+
+
+def _rounded(total: int) -> int:
+    whole, rest = divmod(total, PER)
+    return whole + (2 * rest > PER or (2 * rest == PER and whole % 2 == 1))

@@ -1,0 +1,1 @@
+"""Typed facts: frozen, slotted, keyword-only dataclasses; nothing here does anything."""

@@ -1,0 +1,123 @@
+"""Hosts, models and prices: what a token costs, since when, and who says so."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from agentrecord.ids import ProjectId
+from agentrecord.records.usage import UsageTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Who serves a model."""
+
+    id: UUID
+    name: str
+    base_url: str | None = None
+    serial: int | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model at a host."""
+
+    id: UUID
+    name: str
+    host_uuid: UUID
+    host: str
+    serial: int | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Nano-dollars per million tokens, by class; None means that the class has no price of its own.
+
+    A missing cache price is charged at the input price. `per_request` is in nano-dollars per call.
+    """
+
+    input: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    output: int | None = None
+    per_request: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Rates that hold for the whole call once its input tokens (cache included) exceed `above_input_tokens`."""
+
+    above_input_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPrice:
+    """A price to set: the user's own, which wins over the built-in table."""
+
+    model: str
+    host: str | None = None
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    effective_from: datetime | None = None
+    project_id: ProjectId | None = None
+    source: str = "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a model costs from an instant on; `source` says where the figure comes from."""
+
+    id: UUID
+    model_uuid: UUID | None
+    model: str
+    host: str | None
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    effective_from: datetime | None = None
+    project_id: ProjectId | None = None
+    source: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A price found for a model at an instant, not yet stored: what `pricing` answers with."""
+
+    model: str
+    host: str | None
+    rates: Rates
+    tiers: tuple[Tier, ...] = field(default=())
+    effective_from: datetime | None = None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepriceRow:
+    """What repricing would change for one model on one UTC day."""
+
+    day: str
+    model: str
+    calls: int
+    changed_calls: int
+    old_nanos: int
+    new_nanos: int
+    old_unpriced: int
+    new_unpriced: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """A model that was called: its figures, and the price that charges it at its last call."""
+
+    model: str
+    host: str | None
+    totals: UsageTotals
+    first_at: datetime
+    last_at: datetime
+    rates: Rates | None = None
+    source: str | None = None
+    effective_from: datetime | None = None

@@ -1,0 +1,83 @@
+"""Rollups: exact figures by hour and day, changed in the transaction of the row they count.
+
+The nil UUID stands for "none" in a key, since a null could not be part of a unique one. Hours exist so that days in
+any time zone sum right; days, so that a year is read at once.
+"""
+
+from typing import Any  # `Any`: SQLAlchemy columns are generic over values it does not know
+
+from sqlalchemy import Column
+
+from agentrecord.schema.tables import USAGE_COUNTERS, at, column, counters, define, project_id
+from agentrecord.schema.types import Flag, Id, Real, Whole, Words
+
+USAGE_KEY = ("project_id", "bucket", "user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+ACTIVITY_KEY = ("project_id", "day", "user_uuid", "agent_uuid")
+ACTIVITY_COUNTERS = (
+    "session_count",
+    "failed_sessions",
+    "message_count",
+    "run_count",
+    "failed_runs",
+    "tool_calls",
+    "tool_errors",
+    "error_count",
+)
+TOOL_KEY = ("project_id", "day", "user_uuid", "agent_uuid", "tool_name")
+LATENCY_KEY = ("project_id", "day", "agent_uuid", "model_uuid", "bucket")
+
+
+def _usage_columns() -> list[Column[Any]]:
+    return [
+        project_id(),
+        column("bucket", Whole()),
+        column("user_uuid", Id()),
+        column("agent_uuid", Id()),
+        column("model_uuid", Id()),
+        column("is_subagent", Flag()),
+        *counters(*USAGE_COUNTERS),
+        at("first_at"),
+        at("last_at"),
+    ]
+
+
+usage_hours = define("ar_usage_hours", *_usage_columns(), primary_key=USAGE_KEY)
+"""`bucket` counts hours since 1970."""
+
+usage_days = define("ar_usage_days", *_usage_columns(), primary_key=USAGE_KEY)
+"""`bucket` counts UTC days since 1970."""
+
+activity_days = define(
+    "ar_activity_days",
+    project_id(),
+    column("day", Whole()),
+    column("user_uuid", Id()),
+    column("agent_uuid", Id()),
+    *counters(*ACTIVITY_COUNTERS),
+    column("satisfaction_sum", Real(), default="0"),
+    *counters("satisfaction_count"),
+    primary_key=ACTIVITY_KEY,
+)
+
+tool_days = define(
+    "ar_tool_days",
+    project_id(),
+    column("day", Whole()),
+    column("user_uuid", Id()),
+    column("agent_uuid", Id()),
+    column("tool_name", Words()),
+    *counters("calls", "errors", "duration_ms_sum", "duration_count"),
+    primary_key=TOOL_KEY,
+)
+
+latency_days = define(
+    "ar_latency_days",
+    project_id(),
+    column("day", Whole()),
+    column("agent_uuid", Id()),
+    column("model_uuid", Id()),
+    column("bucket", Whole()),
+    *counters("calls"),
+    primary_key=LATENCY_KEY,
+)
+"""A histogram that merges: bucket `b` holds latencies of about 2^(b/4) ms."""

@@ -1,0 +1,155 @@
+"""Errors as answers: problem+json (RFC 9457) under `/api`, a page of the same content elsewhere."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from uuid import uuid4
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agentrecord import exceptions
+from agentrecord.codec.jsonable import to_json
+from agentrecord.dashboard.views import problem_page
+
+logger = logging.getLogger("agentrecord.server")
+
+PROBLEM_JSON = "application/problem+json"
+TYPES = "urn:agentrecord:problem:"
+"""What names of problem types begin with."""
+
+_STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
+    (exceptions.NotFound, 404),
+    (exceptions.Conflict, 409),
+    (exceptions.InvalidTransition, 409),
+    (exceptions.InvalidValue, 422),
+    (exceptions.InvalidFilter, 422),
+    (exceptions.Forbidden, 403),
+    (exceptions.OverBudget, 402),
+    (exceptions.StorageFull, 507),
+    (exceptions.StoreUnavailable, 503),
+)
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalid:
+    """A field that was refused, and why."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong, as RFC 9457 writes it; `instance` is the id under which the log tells more."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: tuple[Invalid, ...] = field(default=())
+
+
+def is_api(path: str) -> bool:
+    """Say whether answers at `path` are for programs."""
+    return path == "/healthz" or path == "/api" or path.startswith("/api/")
+
+
+def problem(
+    status: int, detail: str, *, name: str = "about:blank", title: str | None = None, errors: tuple[Invalid, ...] = ()
+) -> Problem:
+    """Return a problem with a fresh id."""
+    return Problem(
+        type=name if name == "about:blank" else TYPES + name,
+        title=title or HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=f"urn:uuid:{uuid4()}",
+        errors=errors,
+    )
+
+
+def answer(path: str, found: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem as the answer to a request for `path`."""
+    if is_api(path):
+        return Response(to_json(found), found.status, headers, PROBLEM_JSON)
+    fields = tuple((invalid.field, invalid.reason) for invalid in found.errors)
+    page = problem_page(
+        status=found.status, title=found.title, detail=found.detail, instance=found.instance, fields=fields
+    )
+    return Response(page, found.status, headers, "text/html")
+
+
+def of_error(error: exceptions.AgentRecordError) -> tuple[Problem, dict[str, str]]:
+    """Return the problem that one of our own errors is, and the headers that go with it."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    errors: tuple[Invalid, ...] = ()
+    if isinstance(error, exceptions.InvalidValue | exceptions.InvalidFilter):
+        errors = (Invalid(field=error.field, reason=error.reason),)
+    found = problem(status, str(error) or error.title(), name=type(error).__name__, title=error.title(), errors=errors)
+    return found, headers
+
+
+def of_validation(error: RequestValidationError) -> Problem:
+    """Return the problem that a request of the wrong shape is, with each field and reason."""
+    errors = tuple(
+        Invalid(field=".".join(str(part) for part in told["loc"][1:]) or str(told["loc"][0]), reason=str(told["msg"]))
+        for told in error.errors()
+    )
+    detail = "; ".join(f"{invalid.field}: {invalid.reason}" for invalid in errors)
+    return problem(422, detail, name="InvalidValue", title="A value is refused", errors=errors)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, exceptions.AgentRecordError):
+        found, headers = of_error(error)
+        if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("%s %s: %s", found.instance, request.url.path, error, exc_info=error)
+        return answer(request.url.path, found, headers)
+    if isinstance(error, RequestValidationError):
+        return answer(request.url.path, of_validation(error))
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    if status == HTTPStatus.NOT_FOUND:
+        detail = "There is no such page."
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return answer(request.url.path, problem(status, detail), headers)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Make every expected error of `app` a problem."""
+    for kind in (exceptions.AgentRecordError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _on_error)
+
+
+class CatchAll:
+    """Answers 500 with an id, and logs what happened under it, where nothing else did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        started = False
+
+        async def note(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except Exception as error:  # noqa: BLE001 (the one place where whatever is left becomes an answer)
+            found = problem(500, "Something unexpected happened; the log tells more under this id.")
+            logger.error("%s %s", found.instance, scope.get("path"), exc_info=error)
+            if not started:
+                await answer(scope.get("path", "/"), found)(scope, receive, send)

@@ -1,0 +1,143 @@
+"""LLM calls, uses of tools and errors over REST."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Query as InQuery
+from pydantic import BaseModel, Field
+
+from agentrecord.records.error import ErrorGroup, ErrorRecord
+from agentrecord.records.llm_call import LLMCall
+from agentrecord.records.price import Price
+from agentrecord.records.tool_call import ToolFigures
+from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
+
+router = APIRouter(prefix="/api", tags=["calls"], responses=PROBLEMS)
+
+
+class PricedCall(BaseModel):
+    """A call and the price that charged it, if one did."""
+
+    call: model_of(LLMCall)  # type: ignore[valid-type]
+    price: model_of(Price) | None  # type: ignore[valid-type]
+
+
+class CallQuery(ListQuery):
+    """Which calls."""
+
+    session: str | None = Field(None, description="A session's own id or row id")
+    run: str | None = Field(None, description="A run's own id or row id")
+    model: str | None = Field(None, examples=["claude-opus-4-5"])
+    since: datetime | None = Field(None, examples=["2026-01-31T00:00:00Z"])
+    until: datetime | None = None
+    only_unpriced: bool = False
+    sort: str = "-timestamp"
+
+
+class FiguresQuery(Query):
+    """Which days."""
+
+    since: datetime | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
+    until: datetime | None = Field(None, description="Up to the UTC day of, without it")
+
+
+class ErrorQuery(ListQuery):
+    """Which errors."""
+
+    group: UUID | None = None
+    session: str | None = None
+    run: str | None = None
+    q: str | None = Field(None, description="Words in the message")
+    sort: str = "-created_at"
+
+
+class GroupQuery(ListQuery):
+    """Which groups of errors."""
+
+    resolved: bool = Field(False, description="Also those that are resolved")
+    sort: str = "-last_seen_at"
+
+
+async def _ids(request: Request, session: str | None, run: str | None) -> tuple[UUID | None, UUID | None]:
+    store = store_of(request)
+    return (
+        None if session is None else (await store.sessions.get(session)).id,
+        None if run is None else (await store.runs.get(run)).id,
+    )
+
+
+@router.get("/calls", response_model=None, responses=described(PageOf[model_of(LLMCall)], "Calls"))  # type: ignore[misc]
+async def list_calls(request: Request, query: Annotated[CallQuery, InQuery()]) -> Response:
+    """List calls to models, the newest first."""
+    session, run = await _ids(request, query.session, query.run)
+    return answer(
+        await store_of(request).llm_calls.list(
+            session=session,
+            run=run,
+            model=query.model,
+            since=query.since,
+            until=query.until,
+            only_unpriced=query.only_unpriced,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+@router.get(
+    "/calls/{call_id}",
+    response_model=None,
+    responses={**described(PricedCall, "The call and its price"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def get_call(request: Request, call_id: UUID) -> Response:
+    """Return a call with the price that charged it, its date and its source."""
+    store = store_of(request)
+    call = await store.llm_calls.get(call_id)
+    return answer({"call": call, "price": await store.llm_calls.price(call_id)})
+
+
+@router.get(
+    "/tool-calls/figures",
+    response_model=None,
+    responses=described(ItemsOf[model_of(ToolFigures)], "Figures by tool"),  # type: ignore[misc]
+)
+async def tool_figures(request: Request, query: Annotated[FiguresQuery, InQuery()]) -> Response:
+    """Return how often each tool was used and failed, the most used first."""
+    found = await store_of(request).tool_calls.figures(since=query.since, until=query.until)
+    return answer({"items": found})
+
+
+@router.get("/errors", response_model=None, responses=described(PageOf[model_of(ErrorRecord)], "Errors"))  # type: ignore[misc]
+async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()]) -> Response:
+    """List errors, the newest first."""
+    session, run = await _ids(request, query.session, query.run)
+    return answer(
+        await store_of(request).errors.list(
+            group=query.group,
+            session=session,
+            run=run,
+            words=query.q,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+@router.get(
+    "/errors/groups",
+    response_model=None,
+    responses=described(PageOf[model_of(ErrorGroup)], "Groups of equal errors"),  # type: ignore[misc]
+)
+async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()]) -> Response:
+    """List groups of equal errors, the last seen first."""
+    return answer(
+        await store_of(request).errors.groups(
+            include_resolved=query.resolved, sort=query.sort, limit=query.limit, cursor=query.cursor
+        )
+    )

@@ -1,0 +1,25 @@
+"""What the API's routes share: parameters of lists, and the problems that every route may answer with."""
+
+from typing import Any  # `Any`: OpenAPI is JSON
+
+from pydantic import Field
+
+from agentrecord.records.page import MAX_PAGE
+from agentrecord.server.problems import Problem
+from agentrecord.server.wire import Query, model_of
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": model_of(Problem), "description": "No key, or one that is not valid"},
+    403: {"model": model_of(Problem), "description": "The key's role may not do this"},
+    422: {"model": model_of(Problem), "description": "A parameter or field is refused: which one, and why"},
+}
+MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"model": model_of(Problem), "description": "No such row that this key can see"}
+}
+
+
+class ListQuery(Query):
+    """Which page of a list."""
+
+    limit: int = Field(50, ge=1, le=MAX_PAGE, description="Rows on a page")
+    cursor: str | None = Field(None, description="The last page's `next_cursor`")

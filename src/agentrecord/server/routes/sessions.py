@@ -1,0 +1,195 @@
+"""Sessions over REST: the list, one, its messages, tool calls, events and children."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import Query as InQuery
+from pydantic import Field
+
+from agentrecord.codec.jsonable import from_json
+from agentrecord.exceptions import InvalidValue
+from agentrecord.records.event import Event
+from agentrecord.records.message import Message, MessageRole
+from agentrecord.records.session import Session, SessionChanges, SessionFilter, SessionStatus
+from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.wire import ItemsOf, PageOf, answer, described, model_of, no_query, store_of
+
+router = APIRouter(prefix="/api/sessions", tags=["sessions"], responses=PROBLEMS)
+
+
+class SessionQuery(ListQuery):
+    """Which sessions."""
+
+    offset: int = Field(0, ge=0, description="Rows to leave out first; a cursor is cheaper")
+    q: str | None = Field(None, description="Words in the id, the title or the first task")
+    user: str | None = None
+    agent: str | None = Field(None, examples=["claude-code"])
+    source: str | None = Field(None, examples=["claude-code"])
+    status: SessionStatus | None = None
+    directory: str | None = None
+    since: datetime | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
+    until: datetime | None = Field(None, description="Last active before")
+    children: bool = Field(False, description="Also sessions of sub-agents")
+    sort: str = Field("-last_activity_at", description="`cost`, `messages`, `created_at` …; `-` first: descending")
+
+
+class MessageQuery(ListQuery):
+    """Which messages."""
+
+    offset: int = Field(0, ge=0)
+    role: MessageRole | None = None
+    sort: str = "sequence"
+
+
+class ToolCallQuery(ListQuery):
+    """Which tool calls."""
+
+    tool: str | None = Field(None, examples=["Bash"])
+    status: ToolCallStatus | None = None
+    sort: str = "started_at"
+
+
+class EventQuery(ListQuery):
+    """Which events."""
+
+    event_type: str | None = Field(None, examples=["compaction"])
+    sort: str = "timestamp"
+
+
+@router.get("", response_model=None, responses=described(PageOf[model_of(Session)], "Sessions"))  # type: ignore[misc]
+async def list_sessions(request: Request, query: Annotated[SessionQuery, InQuery()]) -> Response:
+    """List sessions, the last active first."""
+    wanted = SessionFilter(
+        words=query.q,
+        user=query.user,
+        agent_id=query.agent,
+        source=query.source,
+        status=query.status,
+        directory=query.directory,
+        since=query.since,
+        until=query.until,
+        include_children=query.children,
+    )
+    return answer(
+        await store_of(request).sessions.list(
+            wanted, sort=query.sort, limit=query.limit, cursor=query.cursor, offset=query.offset
+        )
+    )
+
+
+@router.get(
+    "/{session_id}",
+    response_model=None,
+    responses={**described(model_of(Session), "The session, with the sums over its sub-agents"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def get_session(request: Request, session_id: str) -> Response:
+    """Return a session, by its own id or by its row id."""
+    return answer(await store_of(request).sessions.get(session_id, with_subtree=True))
+
+
+@router.patch(
+    "/{session_id}",
+    response_model=None,
+    responses={**described(model_of(Session), "The session as it is now"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def change_session(
+    request: Request,
+    session_id: str,
+    changes: Annotated[dict[str, object], Body(examples=[{"title": "Fix the build", "status": "completed"}])],
+) -> Response:
+    """Change a session's description and state; what is left out stays."""
+    _known_fields(changes)
+    wanted = from_json(SessionChanges, await request.body())
+    return answer(await store_of(request).sessions.update(session_id, wanted))
+
+
+def _known_fields(changes: dict[str, object]) -> None:
+    for name in changes:
+        if name not in SessionChanges.__dataclass_fields__:
+            known = ", ".join(SessionChanges.__dataclass_fields__)
+            raise InvalidValue(name, changes[name], f"is not a field that can be changed; those are {known}")
+
+
+@router.delete(
+    "/{session_id}", status_code=204, response_model=None, responses=MISSING, dependencies=[Depends(no_query)]
+)
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Delete a session's content; its calls and their cost stay in the figures."""
+    await store_of(request).sessions.delete(session_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{session_id}/messages",
+    response_model=None,
+    responses={**described(PageOf[model_of(Message)], "Messages"), **MISSING},  # type: ignore[misc]
+)
+async def list_messages(request: Request, session_id: str, query: Annotated[MessageQuery, InQuery()]) -> Response:
+    """List a session's messages in order."""
+    return answer(
+        await store_of(request).messages.list(
+            await _row_id(request, session_id),
+            sort=query.sort,
+            role=query.role,
+            limit=query.limit,
+            cursor=query.cursor,
+            offset=query.offset,
+        )
+    )
+
+
+@router.get(
+    "/{session_id}/tool-calls",
+    response_model=None,
+    responses={**described(PageOf[model_of(ToolCall)], "Tool calls"), **MISSING},  # type: ignore[misc]
+)
+async def list_tool_calls(request: Request, session_id: str, query: Annotated[ToolCallQuery, InQuery()]) -> Response:
+    """List what a session did with tools, the oldest first."""
+    return answer(
+        await store_of(request).tool_calls.list(
+            session=await _row_id(request, session_id),
+            tool_name=query.tool,
+            status=query.status,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+@router.get(
+    "/{session_id}/events",
+    response_model=None,
+    responses={**described(PageOf[model_of(Event)], "Events"), **MISSING},  # type: ignore[misc]
+)
+async def list_events(request: Request, session_id: str, query: Annotated[EventQuery, InQuery()]) -> Response:
+    """List what happened in a session, the oldest first."""
+    return answer(
+        await store_of(request).events.list(
+            session=await _row_id(request, session_id),
+            event_type=query.event_type,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
+
+
+@router.get(
+    "/{session_id}/children",
+    response_model=None,
+    responses={**described(ItemsOf[model_of(Session)], "The sessions right below"), **MISSING},  # type: ignore[misc]
+    dependencies=[Depends(no_query)],
+)
+async def list_children(request: Request, session_id: str) -> Response:
+    """List the sessions right below one, its sub-agents."""
+    return answer({"items": await store_of(request).sessions.children(await _row_id(request, session_id))})
+
+
+async def _row_id(request: Request, session_id: str) -> UUID:
+    return (await store_of(request).sessions.get(session_id)).id

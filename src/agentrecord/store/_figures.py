@@ -1,0 +1,286 @@
+"""Exact counters: every figure changes in the transaction of the row it counts, by `SET n = n + ?`.
+
+`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import bindparam, update
+
+from agentrecord.engine import Connection, Prepared
+from agentrecord.engine.moments import to_micros
+from agentrecord.ids import NIL, ProjectId
+from agentrecord.records.llm_call import CallStatus
+from agentrecord.schema import activity_days, latency_days, runs, sessions, tool_days, usage_days, usage_hours
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
+from agentrecord.store._sql import insert_or_add, later_of
+
+HOUR_MICROS = 3_600_000_000
+DAY_MICROS = 24 * HOUR_MICROS
+
+SESSION_COUNTERS = (
+    "message_count",
+    "last_sequence",
+    "last_event_sequence",
+    "run_count",
+    "tool_call_count",
+    "tool_error_count",
+    "error_count",
+    "child_count",
+    *USAGE_COUNTERS,
+)
+RUN_COUNTERS = ("last_event_sequence", "tool_call_count", "tool_error_count", "child_count", *USAGE_COUNTERS)
+
+_TOUCH = (
+    update(sessions)
+    .where(sessions.c.project_id == bindparam("key_project"), sessions.c.id == bindparam("key_id"))
+    .values(
+        {
+            **{name: sessions.c[name] + bindparam(name) for name in SESSION_COUNTERS},
+            "last_activity_at": later_of(sessions.c.last_activity_at, "active_at"),
+            "updated_at": later_of(sessions.c.updated_at, "changed_at"),
+        }
+    )
+)
+TOUCH_SESSION = Prepared(_TOUCH)
+TOUCH_SESSION_RETURNING = Prepared(
+    _TOUCH.where(sessions.c.deleted_at.is_(None)).returning(
+        sessions.c.last_sequence, sessions.c.last_event_sequence, sessions.c.user_uuid, sessions.c.agent_uuid
+    )
+)
+TOUCH_RUN = Prepared(
+    update(runs)
+    .where(runs.c.project_id == bindparam("key_project"), runs.c.id == bindparam("key_id"))
+    .values(
+        {
+            **{name: runs.c[name] + bindparam(name) for name in RUN_COUNTERS},
+            "updated_at": later_of(runs.c.updated_at, "changed_at"),
+        }
+    )
+)
+ADD_HOURS = insert_or_add(usage_hours, USAGE_KEY, add=USAGE_COUNTERS, span=True)
+ADD_DAYS = insert_or_add(usage_days, USAGE_KEY, add=USAGE_COUNTERS, span=True)
+ADD_ACTIVITY = insert_or_add(
+    activity_days, ACTIVITY_KEY, add=(*ACTIVITY_COUNTERS, "satisfaction_sum", "satisfaction_count")
+)
+ADD_TOOLS = insert_or_add(tool_days, TOOL_KEY, add=("calls", "errors", "duration_ms_sum", "duration_count"))
+ADD_LATENCY = insert_or_add(latency_days, LATENCY_KEY, add=("calls",))
+
+_ZERO_SESSION = dict.fromkeys(SESSION_COUNTERS, 0)
+_ZERO_RUN = dict.fromkeys(RUN_COUNTERS, 0)
+_ZERO_USAGE = dict.fromkeys(USAGE_COUNTERS, 0)
+_ZERO_ACTIVITY: dict[str, float] = dict.fromkeys((*ACTIVITY_COUNTERS, "satisfaction_sum", "satisfaction_count"), 0)
+
+
+def day_of(moment: datetime) -> int:
+    """Return the UTC day of an instant, as days since 1970."""
+    return to_micros(moment) // DAY_MICROS
+
+
+def latency_bucket(latency_ms: int) -> int:
+    """Return the histogram's bucket for a latency: bucket `b` stands for 2^(b/4) ms."""
+    return round(4 * math.log2(latency_ms)) if latency_ms > 0 else 0
+
+
+def call_figures(call: Mapping[str, Any]) -> dict[str, int]:
+    """Return what a call's row adds to every sum that counts it."""
+    latency = call["latency_ms"]
+    return {
+        "calls": 1,
+        "failed_calls": int(call["status"] == CallStatus.ERROR),
+        "unpriced_calls": int(call["cost_nanos"] is None),
+        "uncounted_calls": int(call["input_tokens"] is None or call["output_tokens"] is None),
+        "input_tokens": call["input_tokens"] or 0,
+        "cache_read_tokens": call["cache_read_tokens"] or 0,
+        "cache_write_5m_tokens": call["cache_write_5m_tokens"] or 0,
+        "cache_write_1h_tokens": call["cache_write_1h_tokens"] or 0,
+        "output_tokens": call["output_tokens"] or 0,
+        "reasoning_tokens": call["reasoning_tokens"] or 0,
+        "unclassified_tokens": call["unclassified_tokens"] or 0,
+        "cost_nanos": call["cost_nanos"] or 0,
+        "latency_ms_sum": latency or 0,
+        "latency_count": int(latency is not None),
+    }
+
+
+class Figures:
+    """What one transaction adds to the counters of one project."""
+
+    def __init__(self, project: ProjectId, now: datetime) -> None:
+        """Start with nothing to add."""
+        self._project = project
+        self._now = now
+        self._sessions: dict[UUID, dict[str, int]] = {}
+        self._active: dict[UUID, datetime] = {}
+        self._runs: dict[UUID, dict[str, int]] = {}
+        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], dict[str, int]] = {}
+        self._spans: dict[tuple[int, UUID, UUID, UUID, bool], tuple[datetime, datetime]] = {}
+        self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
+        self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
+        self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
+
+    def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
+        """Add to a session's own counters."""
+        if session is None:
+            return
+        counters = self._sessions.get(session)
+        if counters is None:
+            counters = self._sessions[session] = _ZERO_SESSION.copy()
+        for name, value in added.items():
+            counters[name] += value
+        if active_at is not None and (session not in self._active or self._active[session] < active_at):
+            self._active[session] = active_at
+
+    def run(self, run: UUID | None, **added: int) -> None:
+        """Add to a run's own counters."""
+        if run is None:
+            return
+        counters = self._runs.get(run)
+        if counters is None:
+            counters = self._runs[run] = _ZERO_RUN.copy()
+        for name, value in added.items():
+            counters[name] += value
+
+    def activity(self, at: datetime, user: UUID, agent: UUID | None, **added: float) -> None:
+        """Add to a user's and agent's day."""
+        key = (day_of(at), user, agent or NIL)
+        counters = self._activity.get(key)
+        if counters is None:
+            counters = self._activity[key] = _ZERO_ACTIVITY.copy()
+        for name, value in added.items():
+            counters[name] += value
+
+    def call(self, row: Mapping[str, Any], sign: int = 1) -> None:
+        """Add a call's row to every sum that counts it, or with `sign` -1 take it away."""
+        figures = call_figures(row)
+        if sign < 0:
+            figures = {name: -value for name, value in figures.items()}
+        at: datetime = row["timestamp"]
+        self.session(row["session_uuid"], active_at=at, **figures)
+        self.run(row["run_uuid"], **figures)
+        agent = row["agent_uuid"] or NIL
+        hour = to_micros(at) // HOUR_MICROS
+        key = (hour, row["user_uuid"], agent, row["model_uuid"], row["is_subagent"])
+        counters = self._usage.get(key)
+        if counters is None:
+            counters = self._usage[key] = _ZERO_USAGE.copy()
+            self._spans[key] = (at, at)
+        for name, value in figures.items():
+            counters[name] += value
+        first, last = self._spans[key]
+        self._spans[key] = (min(first, at), max(last, at))
+        if row["latency_ms"] is not None:
+            self._latency[hour // 24, agent, row["model_uuid"], latency_bucket(row["latency_ms"])] += sign
+
+    def tool(self, row: Mapping[str, Any], *, calls: int, errors: int, duration_ms: int | None) -> None:
+        """Add a tool call's start or end to its session, run and day."""
+        at: datetime = row["started_at"] or row["created_at"]
+        self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
+        self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
+        self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
+        key = (day_of(at), row["user_uuid"], row["agent_uuid"] or NIL, row["tool_name"])
+        sums = self._tools.setdefault(key, [0, 0, 0, 0])
+        for position, value in enumerate((calls, errors, duration_ms or 0, int(duration_ms is not None))):
+            sums[position] += value
+
+    def session_params(self, session: UUID) -> dict[str, object]:
+        """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""
+        added = self._sessions.pop(session, None) or _ZERO_SESSION
+        active_at = self._active.pop(session, None)
+        return {
+            **added,
+            "key_project": self._project,
+            "key_id": session,
+            "active_at": active_at or self._now.replace(year=1970, month=1, day=2),
+            "changed_at": self._now,
+        }
+
+    def apply(self, connection: Connection) -> None:
+        """Write all that was gathered; rows in one order, so that two writers cannot deadlock."""
+        connection.many(TOUCH_SESSION, [self.session_params(key) for key in sorted(self._sessions)])
+        connection.many(
+            TOUCH_RUN,
+            [
+                {**added, "key_project": self._project, "key_id": key, "changed_at": self._now}
+                for key, added in sorted(self._runs.items())
+            ],
+        )
+        self._apply_usage(connection)
+        self._apply_days(connection)
+
+    def _apply_usage(self, connection: Connection) -> None:
+        hours: list[dict[str, Any]] = []
+        days: dict[tuple[object, ...], dict[str, Any]] = {}
+        for key in sorted(self._usage):
+            hour, user, agent, model, is_subagent = key
+            first, last = self._spans[key]
+            row: dict[str, Any] = {
+                **self._usage[key],
+                "project_id": self._project,
+                "bucket": hour,
+                "user_uuid": user,
+                "agent_uuid": agent,
+                "model_uuid": model,
+                "is_subagent": is_subagent,
+                "first_at": first,
+                "last_at": last,
+            }
+            hours.append(row)
+            day_key = (hour // 24, *key[1:])
+            day = days.get(day_key)
+            if day is None:
+                days[day_key] = {**row, "bucket": hour // 24}
+                continue
+            for name in USAGE_COUNTERS:
+                day[name] += row[name]
+            day["first_at"], day["last_at"] = min(day["first_at"], first), max(day["last_at"], last)
+        connection.many(ADD_HOURS, hours)
+        connection.many(ADD_DAYS, list(days.values()))
+
+    def _apply_days(self, connection: Connection) -> None:
+        project = self._project
+        connection.many(
+            ADD_ACTIVITY,
+            [
+                {**added, "project_id": project, "day": day, "user_uuid": user, "agent_uuid": agent}
+                for (day, user, agent), added in sorted(self._activity.items())
+            ],
+        )
+        connection.many(
+            ADD_TOOLS,
+            [
+                {
+                    "project_id": project,
+                    "day": day,
+                    "user_uuid": user,
+                    "agent_uuid": agent,
+                    "tool_name": tool,
+                    "calls": sums[0],
+                    "errors": sums[1],
+                    "duration_ms_sum": sums[2],
+                    "duration_count": sums[3],
+                }
+                for (day, user, agent, tool), sums in sorted(self._tools.items())
+            ],
+        )
+        connection.many(
+            ADD_LATENCY,
+            [
+                {
+                    "project_id": project,
+                    "day": day,
+                    "agent_uuid": agent,
+                    "model_uuid": model,
+                    "bucket": bucket,
+                    "calls": calls,
+                }
+                for (day, agent, model, bucket), calls in sorted(self._latency.items())
+                if calls
+            ],
+        )

@@ -1,0 +1,117 @@
+"""Small parts of statements that every domain needs: the scope's conditions, upserts, sums, builders of records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast  # `Any`: SQLAlchemy columns are generic over values they do not know
+
+from sqlalchemy import ColumnElement, Executable, Table, bindparam, case, func, insert, or_
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agentrecord.engine.connection import Prepared
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.types import Whole
+
+
+def within(scope: Scope, table: Table) -> list[ColumnElement[bool]]:
+    """Return the conditions that keep a statement on `table` inside `scope`."""
+    conditions: list[ColumnElement[bool]] = [table.c.project_id == scope.project]
+    if scope.user is not None and "user_uuid" in table.c:
+        conditions.append(table.c.user_uuid == scope.user)
+    return conditions
+
+
+def bound_within(table: Table) -> list[ColumnElement[bool]]:
+    """Return the same conditions for a prepared statement; bind them with `scope_params`."""
+    user = bindparam("scope_user", type_=table.c.user_uuid.type)
+    return [table.c.project_id == bindparam("scope_project"), or_(user.is_(None), table.c.user_uuid == user)]
+
+
+def scope_params(scope: Scope) -> dict[str, object]:
+    """Return the values for `bound_within`."""
+    return {"scope_project": scope.project, "scope_user": scope.user}
+
+
+def insert_into(table: Table, *, leave_out: Iterable[str] = ()) -> Prepared:
+    """Return an INSERT of every column of `table`, bound by the columns' names."""
+    skipped = set(leave_out)
+    return Prepared(insert(table).values({c.name: bindparam(c.name) for c in table.c if c.name not in skipped}))
+
+
+class PerDialect(Prepared):
+    """A prepared statement whose construct differs between dialects: the one place where ON CONFLICT is built."""
+
+    def __init__(self, on_sqlite: Executable, on_postgresql: Executable) -> None:
+        """Take both constructs."""
+        super().__init__(on_sqlite)
+        self._postgresql = Prepared(on_postgresql)
+
+    def compiled(self, dialect: Any, schema: str | None) -> Any:
+        """Return the statement in `dialect`'s words."""
+        if dialect.name == "sqlite":
+            return super().compiled(dialect, schema)
+        return self._postgresql.compiled(dialect, schema)
+
+
+def insert_or_skip(table: Table, key: Sequence[str] | None = None) -> Prepared:
+    """Return an INSERT of every column that leaves a row with the same `key` (or any unique key) as it is."""
+    values: dict[str, Any] = {c.name: bindparam(c.name) for c in table.c}
+    return PerDialect(
+        sqlite.insert(table).values(values).on_conflict_do_nothing(index_elements=key),
+        postgresql.insert(table).values(values).on_conflict_do_nothing(index_elements=key),
+    )
+
+
+def insert_or_add(table: Table, key: Sequence[str], *, add: Sequence[str], span: bool = False) -> Prepared:
+    """Return an INSERT that adds the columns `add` to the row that has the same `key`.
+
+    With `span`, `first_at` and `last_at` widen to hold the new row's.
+    """
+
+    def build(construct: Any) -> Executable:
+        statement = construct(table).values({c.name: bindparam(c.name) for c in table.c})
+        new = statement.excluded
+        changes: dict[str, Any] = {name: table.c[name] + new[name] for name in add}
+        if span:
+            changes["first_at"] = case((table.c.first_at > new.first_at, new.first_at), else_=table.c.first_at)
+            changes["last_at"] = case((table.c.last_at < new.last_at, new.last_at), else_=table.c.last_at)
+        return cast(Executable, statement.on_conflict_do_update(index_elements=list(key), set_=changes))
+
+    return PerDialect(build(sqlite.insert), build(postgresql.insert))
+
+
+def insert_or_replace(table: Table, key: Sequence[str], *, update: Sequence[str]) -> Prepared:
+    """Return an INSERT that sets the columns `update` of the row that has the same `key`."""
+
+    def build(construct: Any) -> Executable:
+        statement = construct(table).values({c.name: bindparam(c.name) for c in table.c})
+        return cast(
+            Executable,
+            statement.on_conflict_do_update(
+                index_elements=list(key), set_={name: statement.excluded[name] for name in update}
+            ),
+        )
+
+    return PerDialect(build(sqlite.insert), build(postgresql.insert))
+
+
+def total(column: Any) -> ColumnElement[int]:
+    """Return a column's sum as a 64-bit integer, 0 over no rows (PostgreSQL sums integers into decimals)."""
+    return sql_cast(func.coalesce(func.sum(column), 0), Whole())
+
+
+def usage_totals(row: Mapping[str, Any], prefix: str = "") -> UsageTotals:
+    """Return the usage counters of a row as a record."""
+    return UsageTotals(**{name: row[prefix + name] or 0 for name in USAGE_COUNTERS})
+
+
+def later_of(column: Any, parameter: str) -> ColumnElement[Any]:
+    """Return the later of an instant's column and a bound parameter."""
+    given = bindparam(parameter, type_=column.type)
+    return case((column < given, given), else_=column)
+
+
+def contains(column: Any, words: str) -> ColumnElement[bool]:
+    """Return the condition that `column` contains `words`, whatever their case, alike on every engine."""
+    return func.lower(column).contains(words.lower(), autoescape=True)

@@ -1,0 +1,224 @@
+"""Errors: record them, group equal ones by fingerprint, resolve groups."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection
+from agentrecord.exceptions import Conflict, NotFound
+from agentrecord.ids import UserId, derived_id
+from agentrecord.records.error import ErrorGroup, ErrorRecord, NewError
+from agentrecord.records.page import Page
+from agentrecord.records.scope import Scope
+from agentrecord.schema import error_groups, errors
+from agentrecord.store import agents, owners
+from agentrecord.store._figures import Figures
+from agentrecord.store._page import page
+from agentrecord.store._sql import contains, insert_into, insert_or_skip, within
+
+ADD_ERROR = insert_into(errors)
+_ADD_GROUP = insert_or_skip(error_groups)
+_VARYING = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
+)
+_SELECT = select(
+    *[c for c in errors.c if c.name not in ("project_id", "group_uuid")], error_groups.c.fingerprint
+).select_from(
+    errors.join(
+        error_groups, (error_groups.c.project_id == errors.c.project_id) & (error_groups.c.id == errors.c.group_uuid)
+    )
+)
+SORTS = {"created_at": errors.c.created_at}
+GROUP_SORTS = {
+    "last_seen_at": error_groups.c.last_seen_at,
+    "first_seen_at": error_groups.c.first_seen_at,
+    "count": error_groups.c.count,
+}
+
+
+def fingerprint(error_type: str, message: str) -> str:
+    """Return what equal errors share: a hash of the type and the message without its numbers and ids."""
+    plain = _VARYING.sub("#", message[:2000]).strip()
+    return hashlib.sha256(f"{error_type}\x1f{plain}".encode()).hexdigest()[:16]
+
+
+def _error(row: Mapping[str, Any]) -> ErrorRecord:
+    return ErrorRecord(**{name: value for name, value in row.items() if name != "page_key"})
+
+
+def _group(row: Mapping[str, Any]) -> ErrorGroup:
+    names = {field.name for field in fields(ErrorGroup)} - {"is_resolved"}
+    return ErrorGroup(**{name: row[name] for name in names}, is_resolved=row["resolved_at"] is not None)
+
+
+def error_row(
+    conn: Connection, scope: Scope, new: NewError, *, error: UUID, user: UserId, agent: UUID | None
+) -> dict[str, Any]:
+    """Return a new error as a row, in the group of its fingerprint."""
+    message = values.text("error_message", new.error_message)
+    row: dict[str, Any] = {
+        "project_id": scope.project,
+        "id": error,
+        "serial": None,
+        "group_uuid": derived_id(0, "error", scope.project, fingerprint(new.error_type, message)),
+        "user_uuid": user,
+        "agent_uuid": agent,
+        "session_uuid": new.session_uuid,
+        "run_uuid": new.run_uuid,
+        "error_type": values.name("error_type", new.error_type),
+        "error_message": message,
+        "error_code": new.error_code,
+        "stack_trace": new.stack_trace,
+        "context": None if new.context is None else values.json_text("context", new.context),
+        "is_resolved": False,
+        "resolved_at": None,
+        "created_at": conn.now if new.created_at is None else values.moment("created_at", new.created_at),
+    }
+    for name in ("error_code", "stack_trace"):
+        if row[name] is not None:
+            values.text(name, row[name])
+    return row
+
+
+def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures: Figures) -> None:
+    """Store errors that are new, their groups and their counts, in the caller's transaction."""
+    for row in rows:
+        at = row["created_at"]
+        group = {
+            "project_id": scope.project,
+            "id": row["group_uuid"],
+            "fingerprint": fingerprint(row["error_type"], row["error_message"]),
+            "error_type": row["error_type"],
+            "error_message": row["error_message"],
+            "count": 0,
+            "first_seen_at": at,
+            "last_seen_at": at,
+            "resolved_at": None,
+        }
+        conn.run(_ADD_GROUP, group)
+        mine = (error_groups.c.project_id == scope.project, error_groups.c.id == row["group_uuid"])
+        conn.run(update(error_groups).where(*mine).values(count=error_groups.c.count + 1, resolved_at=None))
+        for column, outside in (
+            (error_groups.c.first_seen_at, error_groups.c.first_seen_at > at),
+            (error_groups.c.last_seen_at, error_groups.c.last_seen_at < at),
+        ):
+            conn.run(update(error_groups).where(*mine, outside).values({column.name: at}))
+        figures.session(row["session_uuid"], error_count=1)
+        figures.activity(at, row["user_uuid"], row["agent_uuid"], error_count=1)
+    conn.many(ADD_ERROR, rows)
+
+
+def record(conn: Connection, scope: Scope, new: NewError, *, user: str | None = None) -> ErrorRecord:
+    """Record an error and count it in its group; the same `id` again is the same error.
+
+    Raises `Conflict` if that id is another error.
+    """
+    if new.id is not None:
+        stored = conn.first_map(_SELECT.where(*within(scope, errors), errors.c.id == new.id))
+        if stored is not None:
+            if (stored["error_type"], stored["error_message"]) != (new.error_type, new.error_message):
+                raise Conflict("error", new.id)
+            return _error(stored)
+    owner, agent = owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
+    agent = agents.agent_uuid(conn, scope, new.agent_id) or agent
+    row = error_row(conn, scope, new, error=new.id or conn.new_id(), user=owner, agent=agent)
+    figures = Figures(scope.project, conn.now)
+    add_rows(conn, scope, [row], figures)
+    figures.apply(conn)
+    return get(conn, scope, row["id"])
+
+
+def get(conn: Connection, scope: Scope, error: UUID) -> ErrorRecord:
+    """Return an error; raise `NotFound` if it is not there."""
+    row = conn.first_map(_SELECT.where(*within(scope, errors), errors.c.id == error))
+    if row is None:
+        raise NotFound("error", error)
+    return _error(row)
+
+
+def list_(
+    conn: Connection,
+    scope: Scope,
+    *,
+    group: UUID | None = None,
+    session: UUID | None = None,
+    run: UUID | None = None,
+    words: str | None = None,
+    sort: str = "-created_at",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ErrorRecord]:
+    """Return errors, the newest first."""
+    wanted = {errors.c.group_uuid: group, errors.c.session_uuid: session, errors.c.run_uuid: run}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    if words:
+        conditions.append(contains(errors.c.error_message, words))
+    return page(
+        conn, _SELECT.where(*within(scope, errors), *conditions), _error,
+        sorts=SORTS, sort=sort, row_id=errors.c.id, limit=limit, cursor=cursor,
+    )  # fmt: skip
+
+
+def groups(
+    conn: Connection,
+    scope: Scope,
+    *,
+    include_resolved: bool = False,
+    sort: str = "-last_seen_at",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ErrorGroup]:
+    """Return groups of equal errors, the last seen first; a scope of one user sees the groups that it is in.
+
+    Their counts are then that user's own.
+    """
+    statement = select(error_groups).where(error_groups.c.project_id == scope.project)
+    if scope.user is not None:
+        statement = _groups_of_user(scope)
+    if not include_resolved:
+        statement = statement.where(error_groups.c.resolved_at.is_(None))
+    return page(
+        conn, statement, _group, sorts=GROUP_SORTS, sort=sort, row_id=error_groups.c.id, limit=limit, cursor=cursor
+    )
+
+
+def _groups_of_user(scope: Scope) -> Any:
+    own = (
+        select(
+            errors.c.group_uuid,
+            func.count().label("count"),
+            func.min(errors.c.created_at).label("first_seen_at"),
+            func.max(errors.c.created_at).label("last_seen_at"),
+        )
+        .where(*within(scope, errors))
+        .group_by(errors.c.group_uuid)
+        .subquery()
+    )
+    replaced = {"count", "first_seen_at", "last_seen_at"}
+    return (
+        select(*[c for c in error_groups.c if c.name not in replaced], *[own.c[name] for name in sorted(replaced)])
+        .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))
+        .where(error_groups.c.project_id == scope.project)
+    )
+
+
+def resolve(conn: Connection, scope: Scope, group: UUID) -> ErrorGroup:
+    """Mark a group of errors as resolved, and every error in it; a new one of its kind opens the group again."""
+    mine = [error_groups.c.project_id == scope.project, error_groups.c.id == group]
+    if scope.user is not None:
+        mine.append(error_groups.c.id.in_(select(errors.c.group_uuid).where(*within(scope, errors))))
+    row = conn.first_map(update(error_groups).where(*mine).values(resolved_at=conn.now).returning(error_groups))
+    if row is None:
+        raise NotFound("error group", group)
+    conn.run(
+        update(errors)
+        .where(*within(scope, errors), errors.c.group_uuid == group, ~errors.c.is_resolved)
+        .values(is_resolved=True, resolved_at=conn.now)
+    )
+    return _group(row)

@@ -1,0 +1,273 @@
+"""Messages: append turns, edit with revisions, delete, read pages and conversations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, bindparam, select, update
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection, Prepared
+from agentrecord.exceptions import Conflict, NotFound, StaleRevision
+from agentrecord.records.llm_call import LLMCall, NewLLMCall
+from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
+from agentrecord.records.page import Page
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema import llm_calls, message_revisions, messages
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import llm_calls as call_store
+from agentrecord.store import search, sessions
+from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_figures
+from agentrecord.store._page import page
+from agentrecord.store._rows import message_of, message_row, parts_of, parts_text
+from agentrecord.store._sql import bound_within, insert_into, scope_params, within
+
+ADD_MESSAGE = insert_into(messages)
+_ADD_REVISION = insert_into(message_revisions)
+_LAST = Prepared(
+    select(messages)
+    .where(*bound_within(messages), messages.c.session_uuid == bindparam("session"), messages.c.deleted_at.is_(None))
+    .order_by(messages.c.sequence.desc())
+    .limit(bindparam("n"))
+)
+SORTS: Mapping[str, ColumnElement[Any]] = {"sequence": messages.c.sequence, "created_at": messages.c.created_at}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What `append` stored: the messages with their sequence, and the calls with their cost."""
+
+    messages: tuple[Message, ...]
+    calls: tuple[LLMCall, ...] = ()
+
+
+def append(
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    new_messages: Sequence[NewMessage],
+    *,
+    calls: Sequence[NewLLMCall] = (),
+) -> Turn:
+    """Append messages, and the LLM calls that made them, to a session: all of it or nothing.
+
+    A call that names no message belongs to the last assistant message given here. Messages sent again with the
+    same `id` and content are returned as stored; other content raises `Conflict`. Raises `NotFound` if the session
+    is not there.
+    """
+    given = {new.id for new in new_messages if new.id is not None}
+    stored = _stored(conn, scope, session, new_messages) if given else {}
+    fresh = [new for new in new_messages if new.id is None or new.id not in stored]
+    figures = Figures(scope.project, conn.now)
+    latest = max((values.moment("created_at", new.created_at or conn.now) for new in fresh), default=conn.now)
+    figures.session(session, active_at=latest, message_count=len(fresh), last_sequence=len(fresh))
+    ids = [new.id or conn.new_id() for new in fresh]
+    answer = next((i for new, i in zip(reversed(fresh), reversed(ids), strict=True)
+                   if new.role is MessageRole.ASSISTANT), None)  # fmt: skip
+    placed = [_placed(call, session, answer) for call in calls]
+    # The session's row comes first: its lock orders the appends, and it says whose session this is.
+    touched = conn.first(TOUCH_SESSION_RETURNING, figures.session_params(session))
+    if touched is None or (scope.user is not None and touched[2] != scope.user):
+        raise NotFound("session", session)
+    last, _, user, agent = touched
+    rows = [
+        message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
+        for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
+    ]
+    conn.many(ADD_MESSAGE, rows)
+    search.remember(conn, scope, [(row["id"], row["content"]) for row in rows])
+    recorded = call_store.record_rows(conn, scope, placed, figures, user=user, agent=agent)
+    if rows:
+        figures.activity(latest, user, agent, message_count=len(rows))
+    figures.apply(conn)
+    usage = _usage_by_message(recorded)
+    by_id = {**stored, **{row["id"]: message_of(row, usage.get(row["id"], UsageTotals())) for row in rows}}
+    order = [new.id for new in new_messages if new.id in stored] + ids
+    return Turn(
+        messages=tuple(sorted((by_id[i] for i in order if i is not None), key=lambda m: m.sequence)),
+        calls=tuple(call_store.record_of(conn, row) for row in recorded),
+    )
+
+
+def _placed(call: NewLLMCall, session: UUID, answer: UUID | None) -> NewLLMCall:
+    return replace(call, session_uuid=call.session_uuid or session, message_uuid=call.message_uuid or answer)
+
+
+def _stored(conn: Connection, scope: Scope, session: UUID, given: Sequence[NewMessage]) -> dict[UUID, Message]:
+    """Return those of `given` that are there already; raise `Conflict` where one of them says something else."""
+    wanted = {new.id: new for new in given if new.id is not None}
+    rows = conn.maps(select(messages).where(messages.c.project_id == scope.project, messages.c.id.in_(list(wanted))))
+    for row in rows:
+        new = wanted[row["id"]]
+        same = row["session_uuid"] == session and row["role"] == new.role and row["revision"] > 1
+        if not same and (row["session_uuid"], row["role"], row["content"]) != (session, new.role, new.content):
+            raise Conflict("message", row["id"])
+    return {row["id"]: message_of(row) for row in rows}
+
+
+def _usage_by_message(calls: Sequence[Mapping[str, Any]]) -> dict[UUID, UsageTotals]:
+    sums: dict[UUID, dict[str, int]] = {}
+    for call in calls:
+        if call["message_uuid"] is None:
+            continue
+        counters = sums.setdefault(call["message_uuid"], dict.fromkeys(USAGE_COUNTERS, 0))
+        for name, value in call_figures(call).items():
+            counters[name] += value
+    return {message: UsageTotals(**counters) for message, counters in sums.items()}
+
+
+def with_usage(conn: Connection, scope: Scope, rows: Sequence[dict[str, Any]]) -> list[Message]:
+    """Return rows as messages, each with the sum of the calls that made it."""
+    calls: list[dict[str, Any]] = []
+    ids = [row["id"] for row in rows]
+    sessions_seen = list({row["session_uuid"] for row in rows})
+    if ids:
+        calls = conn.maps(
+            select(llm_calls).where(
+                llm_calls.c.project_id == scope.project,
+                llm_calls.c.session_uuid.in_(sessions_seen),
+                llm_calls.c.message_uuid.in_(ids),
+            )
+        )
+    usage = _usage_by_message(calls)
+    return [message_of(row, usage.get(row["id"], UsageTotals())) for row in rows]
+
+
+def get(conn: Connection, scope: Scope, message: UUID) -> Message:
+    """Return a message with the sum of its calls; raise `NotFound` if it is not there or deleted."""
+    row = conn.first_map(
+        select(messages).where(*within(scope, messages), messages.c.id == message, messages.c.deleted_at.is_(None))
+    )
+    if row is None:
+        raise NotFound("message", message)
+    return with_usage(conn, scope, [row])[0]
+
+
+def list_(
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    *,
+    sort: str = "sequence",
+    role: MessageRole | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+    offset: int = 0,
+) -> Page[Message]:
+    """Return a session's messages in order; deleted ones are left out."""
+    sessions.get(conn, scope, session)
+    statement = select(messages).where(
+        *within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None)
+    )
+    if role is not None:
+        statement = statement.where(messages.c.role == role)
+    found = page(
+        conn, statement, dict, sorts=SORTS, sort=sort, row_id=messages.c.id,
+        limit=limit, cursor=cursor, offset=offset,
+    )  # fmt: skip
+    shown = with_usage(conn, scope, [dict(row) for row in found.items])
+    return Page(shown, found.limit, found.next_cursor, found.total, found.total_is_exact)
+
+
+def recent(conn: Connection, scope: Scope, session: UUID, *, limit: int = 50) -> tuple[Message, ...]:
+    """Return a session's last messages, oldest first, without the sums of their calls."""
+    rows = conn.maps(_LAST, {**scope_params(scope), "session": session, "n": values.integer("limit", limit, minimum=0)})
+    return tuple([message_of(row) for row in reversed(rows)])
+
+
+def edit(
+    conn: Connection,
+    scope: Scope,
+    message: UUID,
+    content: str,
+    *,
+    parts: tuple[Part, ...] = (),
+    extra_data: str | None = None,
+    seen_revision: int | None = None,
+) -> Message:
+    """Give a message new content; the old stays as a revision.
+
+    With `seen_revision`, raises `StaleRevision` if the message has changed since that revision was read.
+    """
+    old = get(conn, scope, message)
+    if seen_revision not in (None, old.revision):
+        raise StaleRevision("message", message, f"is at revision {old.revision}, not {seen_revision}")
+    new_values: dict[str, Any] = {
+        "content": values.text("content", content),
+        "parts": parts_text(parts),
+        "revision": old.revision + 1,
+        "updated_at": conn.now,
+    }
+    if extra_data is not None:
+        new_values["extra_data"] = values.json_text("extra_data", extra_data)
+    changed = conn.first(
+        update(messages)
+        .where(*within(scope, messages), messages.c.id == message, messages.c.revision == old.revision)
+        .values(**new_values)
+        .returning(messages.c.id)
+    )
+    if changed is None:
+        raise StaleRevision("message", message, "was changed by somebody else just now; read it again")
+    conn.run(_ADD_REVISION, _revision_row(scope, old))
+    search.replace(conn, scope, message, old.content, content)
+    return get(conn, scope, message)
+
+
+def _revision_row(scope: Scope, old: Message) -> dict[str, Any]:
+    return {
+        "project_id": scope.project,
+        "message_uuid": old.id,
+        "revision": old.revision,
+        "content": old.content,
+        "parts": parts_text(old.parts),
+        "created_at": old.updated_at,
+    }
+
+
+def revisions(conn: Connection, scope: Scope, message: UUID) -> tuple[Revision, ...]:
+    """Return every content a message had, the first one first."""
+    now = get(conn, scope, message)
+    rows = conn.maps(
+        select(message_revisions)
+        .where(message_revisions.c.project_id == scope.project, message_revisions.c.message_uuid == message)
+        .order_by(message_revisions.c.revision)
+    )
+    old = [
+        Revision(
+            message_uuid=message, revision=row["revision"], content=row["content"],
+            parts=parts_of(row["parts"]), created_at=row["created_at"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    latest = Revision(
+        message_uuid=message, revision=now.revision, content=now.content, parts=now.parts, created_at=now.updated_at
+    )
+    return (*old, latest)
+
+
+def delete(conn: Connection, scope: Scope, message: UUID) -> None:
+    """Delete a message's content and revisions; its place in the sequence and its calls stay."""
+    found = conn.first_map(
+        select(messages)
+        .where(*within(scope, messages), messages.c.id == message, messages.c.deleted_at.is_(None))
+        .with_for_update()
+    )
+    if found is None:
+        raise NotFound("message", message)
+    old = message_of(found)
+    search.forget(conn, scope, {message: old.content})
+    conn.run(
+        message_revisions.delete().where(
+            message_revisions.c.project_id == scope.project, message_revisions.c.message_uuid == message
+        )
+    )
+    conn.run(
+        update(messages)
+        .where(*within(scope, messages), messages.c.id == message)
+        .values(content="", parts=None, extra_data=None, metadata=None, deleted_at=conn.now, updated_at=conn.now)
+    )
+    figures = Figures(scope.project, conn.now)
+    figures.session(old.session_uuid, message_count=-1)
+    figures.apply(conn)

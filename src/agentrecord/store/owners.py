@@ -1,0 +1,41 @@
+"""Whose a new row is: its session's user, else its run's, else the one named, else the scope's own."""
+
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from agentrecord.engine import Connection, Prepared
+from agentrecord.exceptions import NotFound
+from agentrecord.ids import UserId
+from agentrecord.records.scope import Scope
+from agentrecord.schema import runs, sessions
+from agentrecord.store import people
+from agentrecord.store._sql import bound_within, scope_params
+
+_SESSION = Prepared(
+    select(sessions.c.user_uuid, sessions.c.agent_uuid).where(
+        *bound_within(sessions), sessions.c.id == bindparam("id"), sessions.c.deleted_at.is_(None)
+    )
+)
+_RUN = Prepared(select(runs.c.user_uuid, runs.c.agent_uuid).where(*bound_within(runs), runs.c.id == bindparam("id")))
+
+
+def of(
+    conn: Connection, scope: Scope, *, session: UUID | None, run: UUID | None = None, user: str | None = None
+) -> tuple[UserId, UUID | None]:
+    """Return the user and the agent that a new row belongs to.
+
+    Raises `NotFound` for a session or run that the scope cannot see.
+    """
+    agent: UUID | None = None
+    owner: UserId | None = None
+    for kind, statement, row_id in (("session", _SESSION, session), ("run", _RUN, run)):
+        if row_id is None:
+            continue
+        row = conn.first(statement, {**scope_params(scope), "id": row_id})
+        if row is None:
+            raise NotFound(kind, row_id)
+        owner = owner or cast(UserId, row[0])
+        agent = cast("UUID | None", row[1]) or agent
+    return owner or people.user_uuid(conn, scope, user), agent

@@ -1,0 +1,301 @@
+"""Reads that a page needs as one: a stretch of a conversation, the work below a run, the sums of a list."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, case, func, or_, select
+
+from agentrecord.engine import Connection
+from agentrecord.records.event import Event
+from agentrecord.records.llm_call import LLMCall
+from agentrecord.records.message import Message
+from agentrecord.records.run import Run, RunStatus
+from agentrecord.records.scope import Scope
+from agentrecord.records.session import Session, SessionFilter
+from agentrecord.records.tool_call import ToolCall
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema import agents, events, llm_calls, messages, runs, sessions, tool_calls, users
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import events as event_store
+from agentrecord.store import llm_calls as call_store
+from agentrecord.store import messages as message_store
+from agentrecord.store import runs as run_store
+from agentrecord.store import sessions as session_store
+from agentrecord.store import tool_calls as tool_store
+from agentrecord.store._page import checked_limit
+from agentrecord.store._rows import call_of
+from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store.usage import sums
+
+MAX_SPANS = 1000
+"""As many calls, and as many tool calls, of one run as a page can show."""
+
+MAX_MARKS = 500
+_ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A stretch of a session's messages with all that is shown between them; `total` counts all its messages."""
+
+    messages: tuple[Message, ...]
+    total: int
+    runs: tuple[Run, ...]
+    tool_calls: tuple[ToolCall, ...]
+    events: tuple[Event, ...]
+    children: tuple[Session, ...]
+    child_runs: tuple[Run, ...]
+    child_sums: Mapping[UUID, UsageTotals]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWork:
+    """A run and all below it, with their calls; at most `MAX_SPANS` of each kind, the first ones."""
+
+    runs: tuple[Run, ...]
+    calls: tuple[LLMCall, ...]
+    tool_calls: tuple[ToolCall, ...]
+    call_count: int
+    tool_call_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSums:
+    """How many sessions a filter finds, and the sums over them and all below them."""
+
+    sessions: int
+    messages: int
+    tool_errors: int
+    errors: int
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much happened in a stretch of time; sessions count where they were last active in it."""
+
+    sessions: int
+    runs: int
+    failed_runs: int
+    tool_calls: int
+    failed_tool_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """The values that a list of sessions can be filtered by."""
+
+    agents: tuple[str, ...]
+    sources: tuple[str, ...]
+    users: tuple[str, ...]
+
+
+def conversation(
+    conn: Connection, scope: Scope, session: UUID, *, offset: int = 0, limit: int = 200
+) -> Conversation:
+    """Return `limit` of a session's messages from the `offset`-th on, with what belongs between them."""
+    found = message_store.list_(conn, scope, session, limit=checked_limit(limit), offset=offset)
+    shown = tuple(found.items)
+    whole = found.total if found.total_is_exact else session_store.count_messages(conn, scope, session)
+    since = shown[0].created_at if shown and offset else None
+    until = shown[-1].created_at if shown and found.next_cursor else None
+    below = _children(conn, scope, session, since, until)
+    return Conversation(
+        messages=shown,
+        total=whole or 0,
+        runs=_runs(conn, scope, {message.run_uuid for message in shown if message.run_uuid}),
+        tool_calls=_tools_of(conn, scope, session, shown),
+        events=_events(conn, scope, session, since, until),
+        children=below,
+        child_runs=_runs_of(conn, scope, [child.id for child in below]),
+        child_sums=subtree_sums(conn, scope, [child.id for child in below]),
+    )
+
+
+def _between(column: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if since is not None:
+        found.append(column >= since)
+    if until is not None:
+        found.append(column < until)
+    return found
+
+
+def _children(
+    conn: Connection, scope: Scope, session: UUID, since: datetime | None, until: datetime | None
+) -> tuple[Session, ...]:
+    found = session_store.children(conn, scope, session)
+    return tuple(
+        child
+        for child in found
+        if (since is None or child.created_at >= since) and (until is None or child.created_at < until)
+    )
+
+
+def _runs(conn: Connection, scope: Scope, ids: set[UUID]) -> tuple[Run, ...]:
+    if not ids:
+        return ()
+    statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.id.in_(sorted(ids)))
+    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
+
+
+def _runs_of(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> tuple[Run, ...]:
+    if not session_ids:
+        return ()
+    statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.session_uuid.in_(session_ids))
+    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
+
+
+def _tools_of(conn: Connection, scope: Scope, session: UUID, shown: Sequence[Message]) -> tuple[ToolCall, ...]:
+    ids = [message.id for message in shown]
+    refs = {part.call_ref for message in shown for part in message.parts if part.call_ref}
+    refs.update(message.tool_call_id for message in shown if message.tool_call_id)
+    if not ids:
+        return ()
+    statement = tool_store.SELECT_TOOL_CALL.where(
+        *within(scope, tool_calls),
+        tool_calls.c.session_uuid == session,
+        or_(tool_calls.c.message_uuid.in_(ids), tool_calls.c.call_ref.in_(sorted(refs))),
+    )
+    rows = conn.maps(statement.order_by(tool_calls.c.started_at, tool_calls.c.id))
+    return tuple(tool_store.tool_call_of(row) for row in rows)
+
+
+def _events(
+    conn: Connection, scope: Scope, session: UUID, since: datetime | None, until: datetime | None
+) -> tuple[Event, ...]:
+    statement = select(events).where(
+        *within(scope, events), events.c.session_uuid == session, *_between(events.c.timestamp, since, until)
+    )
+    rows = conn.maps(statement.order_by(events.c.timestamp, events.c.id).limit(MAX_MARKS))
+    return tuple(event_store.event_of(row) for row in rows)
+
+
+def run_work(conn: Connection, scope: Scope, run: UUID) -> RunWork:
+    """Return a run, all runs below it, and the calls and tool calls of all of them, each oldest first."""
+    tree = run_store.subtree_of(scope, run)
+    calls_in = [*within(scope, llm_calls), llm_calls.c.run_uuid.in_(tree)]
+    tools_in = [*within(scope, tool_calls), tool_calls.c.run_uuid.in_(tree)]
+    calls = conn.maps(
+        call_store.SELECT_CALL.where(*calls_in).order_by(llm_calls.c.timestamp, llm_calls.c.id).limit(MAX_SPANS)
+    )
+    tools = conn.maps(
+        tool_store.SELECT_TOOL_CALL.where(*tools_in)
+        .order_by(tool_calls.c.started_at, tool_calls.c.id)
+        .limit(MAX_SPANS)
+    )
+    return RunWork(
+        runs=run_store.tree(conn, scope, run),
+        calls=tuple(call_of(row, row["model"], row["host"]) for row in calls),
+        tool_calls=tuple(tool_store.tool_call_of(row) for row in tools),
+        call_count=_count(conn, llm_calls, calls_in),
+        tool_call_count=_count(conn, tool_calls, tools_in),
+    )
+
+
+def _count(conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> int:
+    return int(conn.value(select(func.count()).select_from(table).where(*conditions)))
+
+
+def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> Mapping[UUID, UsageTotals]:
+    """Return, for each session, the sums over it and every session below it."""
+    if not session_ids:
+        return {}
+    tree = (
+        select(sessions.c.id.label("top"), sessions.c.id)
+        .where(*within(scope, sessions), sessions.c.id.in_(list(session_ids)))
+        .cte("tree", recursive=True)
+    )
+    below = sessions.alias("below")
+    tree = tree.union(
+        select(tree.c.top, below.c.id).where(
+            below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id
+        )
+    )
+    rows = conn.maps(
+        select(tree.c.top, *sums(sessions))
+        .select_from(sessions.join(tree, tree.c.id == sessions.c.id))
+        .where(*within(scope, sessions))
+        .group_by(tree.c.top)
+    )
+    return {row["top"]: usage_totals(row) for row in rows}
+
+
+def session_sums(conn: Connection, scope: Scope, filter: SessionFilter | None = None) -> SessionSums:
+    """Return the sums over all sessions that a filter finds, those below them included."""
+    wanted = filter or SessionFilter()
+    found = session_store.filtered_ids(scope, wanted)
+    counted = conn.first(
+        select(func.count(), total(sessions.c.message_count), total(sessions.c.tool_error_count),
+               total(sessions.c.error_count))
+        .where(*within(scope, sessions), sessions.c.id.in_(found))
+    )  # fmt: skip
+    tops_only = wanted.parent_uuid is None and not wanted.include_children
+    row = conn.first_map(
+        select(*[total(sessions.c[name]).label(name) for name in USAGE_COUNTERS]).where(
+            *within(scope, sessions), (_ROOT if tops_only else sessions.c.id).in_(found)
+        )
+    )
+    count, message_count, tool_errors, error_count = counted or (0, 0, 0, 0)
+    return SessionSums(
+        sessions=count,
+        messages=message_count,
+        tool_errors=tool_errors,
+        errors=error_count,
+        totals=usage_totals(row) if row else UsageTotals(),
+    )
+
+
+def counts(
+    conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None
+) -> Counts:
+    """Return how many sessions, runs and tool calls there were from `since` up to `until`."""
+    active = _between(sessions.c.last_activity_at, since, until)
+    started = _between(runs.c.started_at, since, until)
+    used = _between(tool_calls.c.started_at, since, until)
+    run_row = conn.first(
+        select(func.count(), total(case((runs.c.status == RunStatus.ERROR, 1), else_=0))).where(
+            *within(scope, runs), *started
+        )
+    )
+    tool_row = conn.first(
+        select(func.count(), total(case((tool_calls.c.status == "error", 1), else_=0))).where(
+            *within(scope, tool_calls), *used
+        )
+    )
+    run_count, failed_runs = run_row or (0, 0)
+    tool_count, failed_tools = tool_row or (0, 0)
+    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
+    return Counts(
+        sessions=_count(conn, sessions, [*within(scope, sessions), *tops, *active]),
+        runs=run_count,
+        failed_runs=failed_runs,
+        tool_calls=tool_count,
+        failed_tool_calls=failed_tools,
+    )
+
+
+def choices(conn: Connection, scope: Scope) -> Choices:
+    """Return the agents, sources and users that the sessions in scope have."""
+    live = [*within(scope, sessions), sessions.c.deleted_at.is_(None)]
+    by_agent = sessions.join(
+        agents, (agents.c.project_id == sessions.c.project_id) & (agents.c.id == sessions.c.agent_uuid)
+    )
+    by_user = sessions.join(
+        users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid)
+    )
+
+    def distinct(column: Any, joined: Any) -> tuple[str, ...]:
+        rows = conn.rows(select(column).select_from(joined).where(*live, column.is_not(None)).distinct())
+        return tuple(sorted(row[0] for row in rows))
+
+    return Choices(
+        agents=distinct(agents.c.agent_id, by_agent),
+        sources=distinct(sessions.c.source, sessions),
+        users=distinct(users.c.external_id, by_user),
+    )
+
+

@@ -1,0 +1,60 @@
+"""Taking content out: tombstones for messages, nothing left in search, figures moved to `archived_*`."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+
+from agentrecord.engine import Connection
+from agentrecord.records.scope import Scope
+from agentrecord.schema import errors, events, llm_calls, message_revisions, messages, runs, sessions, tool_calls
+from agentrecord.store import search
+from agentrecord.store._sql import within
+
+
+def purge_messages(conn: Connection, scope: Scope, session: UUID) -> int:
+    """Empty every message of a session, with what search, tools, runs and events kept of it; return how many."""
+    mine = [*within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None)]
+    found = conn.rows(select(messages.c.id, messages.c.content).where(*mine))
+    ids = [row[0] for row in found]
+    search.forget(conn, scope, {row[0]: row[1] for row in found})
+    for start in range(0, len(ids), 500):
+        conn.run(
+            delete(message_revisions).where(
+                message_revisions.c.project_id == scope.project,
+                message_revisions.c.message_uuid.in_(ids[start : start + 500]),
+            )
+        )
+    conn.run(
+        update(messages)
+        .where(*mine)
+        .values(content="", parts=None, extra_data=None, metadata=None, deleted_at=conn.now, updated_at=conn.now)
+    )
+    _purge_traces(conn, scope, session)
+    conn.run(
+        update(sessions)
+        .where(*within(scope, sessions), sessions.c.id == session)
+        .values(
+            message_count=sessions.c.message_count - len(ids),
+            archived_message_count=sessions.c.archived_message_count + len(ids),
+        )
+    )
+    return len(ids)
+
+
+def _purge_traces(conn: Connection, scope: Scope, session: UUID) -> None:
+    """Empty what repeats a session's words elsewhere; ids, times, tokens, cost and status stay."""
+    emptied = {
+        tool_calls: {"arguments": None, "result": None, "error_message": None},
+        events: {"data": None},
+        errors: {"context": None, "stack_trace": None},
+        runs: {
+            "objective": None,
+            "additional_context": None,
+            "final_synthesis_output": None,
+            "execution_history": None,
+            "metadata": None,
+        },
+        llm_calls: {"response_content": None, "input_params": None, "prompt_uuid": None},
+    }
+    for table, columns in emptied.items():
+        conn.run(update(table).where(*within(scope, table), table.c.session_uuid == session).values(**columns))

@@ -1,0 +1,139 @@
+"""The recount: every counter and daily figure counted anew from the rows, and compared with what is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, func, literal_column, select
+
+from agentrecord.engine import Connection
+from agentrecord.ids import NIL
+from agentrecord.records.scope import Scope
+from agentrecord.records.tool_call import ToolCallStatus
+from agentrecord.schema import errors, llm_calls, messages, runs, sessions, tool_calls, usage_days, usage_hours
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.types import Whole
+from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
+from agentrecord.store._sql import total
+from agentrecord.store.usage_by_session import measures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A figure that is not what its rows say."""
+
+    table: str
+    key: str
+    figure: str
+    kept: int
+    counted: int
+
+
+def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
+    """Return every figure of the scope's project that a recount contradicts; empty when all are right."""
+    found: list[Difference] = []
+    found.extend(_usage_of(conn, scope, sessions, "session_uuid"))
+    found.extend(_usage_of(conn, scope, runs, "run_uuid"))
+    found.extend(_rollup(conn, scope, usage_hours, HOUR_MICROS))
+    found.extend(_rollup(conn, scope, usage_days, DAY_MICROS))
+    live = messages.c.deleted_at.is_(None)
+    for figure, table, conditions in (
+        ("message_count", messages, [live]),
+        ("last_sequence", messages, []),
+        ("run_count", runs, []),
+        ("tool_call_count", tool_calls, []),
+        ("tool_error_count", tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR]),
+        ("error_count", errors, []),
+    ):
+        found.extend(_count_of(conn, scope, sessions, "session_uuid", figure=figure, table=table, only=conditions))
+    for figure, conditions in (
+        ("tool_call_count", []),
+        ("tool_error_count", [tool_calls.c.status == ToolCallStatus.ERROR]),
+    ):
+        found.extend(_count_of(conn, scope, runs, "run_uuid", figure=figure, table=tool_calls, only=conditions))
+    return tuple(found)
+
+
+def _compare(
+    table: str, kept: dict[Any, dict[str, int]], counted: dict[Any, dict[str, int]], names: tuple[str, ...]
+) -> list[Difference]:
+    nothing = dict.fromkeys(names, 0)
+    found: list[Difference] = []
+    for key in sorted({*kept, *counted}, key=str):
+        left, right = kept.get(key, nothing), counted.get(key, nothing)
+        found.extend(
+            Difference(table=table, key=str(key), figure=name, kept=left[name], counted=right[name])
+            for name in names
+            if left[name] != right[name]
+        )
+    return found
+
+
+def _summed() -> list[ColumnElement[Any]]:
+    return [total(measure).label(name) for name, measure in measures().items()]
+
+
+def _usage_of(conn: Connection, scope: Scope, table: Table, reference: str) -> list[Difference]:
+    kept = {
+        row["id"]: row
+        for row in conn.maps(
+            select(table.c.id, *[table.c[name] for name in USAGE_COUNTERS]).where(table.c.project_id == scope.project)
+        )
+    }
+    column = llm_calls.c[reference]
+    counted = {
+        row["id"]: row
+        for row in conn.maps(
+            select(column.label("id"), *_summed())
+            .where(llm_calls.c.project_id == scope.project, column.is_not(None))
+            .group_by(column)
+        )
+    }
+    return _compare(table.name, kept, counted, USAGE_COUNTERS)
+
+
+def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Difference]:
+    key_names = ("bucket", "user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+    kept: dict[tuple[object, ...], Any] = {
+        tuple(row[name] for name in key_names): row
+        for row in conn.maps(select(table).where(table.c.project_id == scope.project))
+    }
+    kept = {key: row for key, row in kept.items() if any(row[name] for name in USAGE_COUNTERS)}
+    bucket = llm_calls.c.timestamp.op("/", return_type=Whole())(literal_column(str(size)))
+    key = (bucket, *(llm_calls.c[name] for name in key_names[1:]))
+    rows = conn.maps(
+        select(bucket.label("bucket"), *key[1:], *_summed())
+        .where(llm_calls.c.project_id == scope.project)
+        .group_by(*key)
+    )
+    counted = {
+        tuple(row[name] or (NIL if name == "agent_uuid" else row[name]) for name in key_names): row for row in rows
+    }
+    return _compare(table.name, kept, counted, USAGE_COUNTERS)
+
+
+def _count_of(
+    conn: Connection,
+    scope: Scope,
+    owner: Table,
+    reference: str,
+    *,
+    figure: str,
+    table: Table,
+    only: Sequence[ColumnElement[bool]],
+) -> list[Difference]:
+    kept: dict[UUID, dict[str, int]] = {
+        row["id"]: row
+        for row in conn.maps(select(owner.c.id, owner.c[figure]).where(owner.c.project_id == scope.project))
+    }
+    column = table.c[reference]
+    counted = {
+        row["id"]: row
+        for row in conn.maps(
+            select(column.label("id"), func.count().label(figure))
+            .where(table.c.project_id == scope.project, column.is_not(None), *only)
+            .group_by(column)
+        )
+    }
+    return _compare(owner.name, kept, counted, (figure,))

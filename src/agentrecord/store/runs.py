@@ -1,0 +1,265 @@
+"""Runs: start them, see them to their end, read them and the tree below them."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection, Prepared
+from agentrecord.exceptions import Conflict, InvalidTransition, NotFound
+from agentrecord.ids import UserId
+from agentrecord.records.page import Page
+from agentrecord.records.run import NewRun, Run, RunFilter, RunStatus
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema import agents, runs, sessions, users
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import agents as agent_store
+from agentrecord.store import owners
+from agentrecord.store._figures import Figures
+from agentrecord.store._page import page
+from agentrecord.store._sql import bound_within, contains, insert_into, scope_params, total, usage_totals, within
+
+_JOINED = (
+    runs.join(users, (users.c.project_id == runs.c.project_id) & (users.c.id == runs.c.user_uuid))
+    .outerjoin(agents, (agents.c.project_id == runs.c.project_id) & (agents.c.id == runs.c.agent_uuid))
+    .outerjoin(sessions, (sessions.c.project_id == runs.c.project_id) & (sessions.c.id == runs.c.session_uuid))
+)
+SELECT_RUN = select(
+    *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
+    users.c.external_id.label("user"),
+    agents.c.agent_id.label("agent_id"),
+    sessions.c.session_id.label("session_id"),
+).select_from(_JOINED)
+_BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
+_BY_ID = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.id == bindparam("id")))
+ADD_RUN = insert_into(runs)
+_FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree"}
+_TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
+SORTS: Mapping[str, ColumnElement[Any]] = {
+    "started_at": runs.c.started_at,
+    "finished_at": runs.c.finished_at,
+    "cost": runs.c.cost_nanos,
+    "tokens": runs.c.output_tokens,
+    "calls": runs.c.calls,
+    "run_id": runs.c.run_id,
+}
+
+
+def run_of(row: Mapping[str, Any]) -> Run:
+    """Return a row of `SELECT_RUN` as a run."""
+    return Run(**{name: row[name] for name in _FIELDS}, usage=usage_totals(row))
+
+
+def run_row(
+    conn: Connection, scope: Scope, new: NewRun, *, run: UUID, user: UserId, agent: UUID | None, status: RunStatus
+) -> dict[str, Any]:
+    """Return a new run as a row."""
+    row: dict[str, Any] = dict.fromkeys((c.name for c in runs.c), None)
+    row.update({c.name: 0 for c in runs.c if c.server_default is not None})
+    started = conn.now if new.started_at is None else values.moment("started_at", new.started_at)
+    row.update(
+        project_id=scope.project,
+        id=run,
+        run_id=values.name("run_id", new.run_id),
+        user_uuid=user,
+        agent_uuid=agent,
+        agent_name=new.agent_name,
+        agent_version_uuid=new.agent_version_uuid,
+        objective=new.objective,
+        additional_context=new.additional_context,
+        status=status,
+        session_uuid=new.session_uuid,
+        parent_uuid=new.parent_uuid,
+        trace_id=new.trace_id,
+        metadata=None if new.metadata is None else values.json_text("metadata", new.metadata),
+        created_at=conn.now,
+        updated_at=conn.now,
+        started_at=None if status is RunStatus.PENDING else started,
+        heartbeat_at=None if status is RunStatus.PENDING else conn.now,
+    )
+    for name in _TEXTS:
+        if row[name] is not None:
+            values.text(name, row[name])
+    return row
+
+
+def start(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = None) -> Run:
+    """Start a run, or set a pending one going; a running one of the same `run_id` and `id` is returned as it is.
+
+    Raises `Conflict` if the `run_id` is another run's, `InvalidTransition` if that run is over.
+    """
+    return _open(conn, scope, new, user, RunStatus.RUNNING)
+
+
+def create(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = None) -> Run:
+    """Record a run that is still to start."""
+    return _open(conn, scope, new, user, RunStatus.PENDING)
+
+
+def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status: RunStatus) -> Run:
+    old = conn.first_map(
+        SELECT_RUN.where(runs.c.project_id == scope.project, or_(runs.c.run_id == new.run_id, runs.c.id == new.id))
+    )
+    if old is not None:
+        return _again(conn, scope, old, new, status)
+    owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)
+    agent = agent_store.agent_uuid(conn, scope, new.agent_id, new.agent_name) or session_agent
+    row = run_row(conn, scope, new, run=new.id or conn.new_id(), user=owner, agent=agent, status=status)
+    conn.run(ADD_RUN, row)
+    figures = Figures(scope.project, conn.now)
+    figures.session(new.session_uuid, active_at=row["started_at"], run_count=1)
+    figures.run(new.parent_uuid, child_count=1)
+    figures.activity(row["started_at"] or conn.now, owner, agent, run_count=1)
+    figures.apply(conn)
+    return get(conn, scope, row["id"])
+
+
+def _again(conn: Connection, scope: Scope, old: dict[str, Any], new: NewRun, status: RunStatus) -> Run:
+    visible = scope.user in (None, old["user_uuid"])
+    if not visible or old["run_id"] != new.run_id or (new.id is not None and old["id"] != new.id):
+        raise Conflict("run", new.run_id)
+    current = RunStatus(old["status"])
+    if current is status:
+        return run_of(old)
+    if not current.may_become(status):
+        raise InvalidTransition("run", new.run_id, current, status)
+    started = conn.now if new.started_at is None else values.moment("started_at", new.started_at)
+    return _step(conn, scope, old["id"], status, started_at=started, heartbeat_at=conn.now)
+
+
+def find(conn: Connection, scope: Scope, run: str | UUID) -> Run | None:
+    """Return a run by its `run_id` or else its row id; None if it is not there."""
+    if isinstance(run, str):
+        row = conn.first_map(_BY_NAME, {**scope_params(scope), "run_id": run})
+        if row is not None:
+            return run_of(row)
+        try:
+            run = UUID(run)
+        except ValueError:
+            return None
+    row = conn.first_map(_BY_ID, {**scope_params(scope), "id": run})
+    return None if row is None else run_of(row)
+
+
+def get(conn: Connection, scope: Scope, run: str | UUID, *, with_subtree: bool = False) -> Run:
+    """Return a run by its `run_id` or else its row id; raise `NotFound` if it is not there.
+
+    `with_subtree` adds the sums over the run and all sub-agent runs below it.
+    """
+    found = find(conn, scope, run)
+    if found is None:
+        raise NotFound("run", run)
+    if not with_subtree:
+        return found
+    statement = select(*[total(runs.c[name]).label(name) for name in USAGE_COUNTERS]).where(
+        *within(scope, runs), runs.c.id.in_(subtree_of(scope, found.id))
+    )
+    row = conn.first_map(statement)
+    return replace(found, subtree=usage_totals(row) if row else UsageTotals())
+
+
+def subtree_of(scope: Scope, run: UUID) -> Select[Any]:
+    """Return a query for the ids of a run and of all below it."""
+    tree = select(runs.c.id).where(runs.c.project_id == scope.project, runs.c.id == run).cte("tree", recursive=True)
+    below = runs.alias("below")
+    tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
+    return select(tree.c.id)
+
+
+def tree(conn: Connection, scope: Scope, run: UUID) -> tuple[Run, ...]:
+    """Return a run and all below it, each before its children, oldest first."""
+    statement = SELECT_RUN.where(*within(scope, runs), runs.c.id.in_(subtree_of(scope, run)))
+    return tuple(run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
+
+
+def finish(
+    conn: Connection, scope: Scope, run: UUID, *, output: str | None = None, total_iterations: int | None = None
+) -> Run:
+    """Mark a running run completed; raise `InvalidTransition` if it is not running."""
+    changes: dict[str, Any] = {"finished_at": conn.now}
+    if output is not None:
+        changes["final_synthesis_output"] = values.text("output", output)
+    if total_iterations is not None:
+        changes["total_iterations"] = values.integer("total_iterations", total_iterations, minimum=0)
+    return _step(conn, scope, run, RunStatus.COMPLETED, **changes)
+
+
+def fail(conn: Connection, scope: Scope, run: UUID, error_message: str) -> Run:
+    """Mark a run failed; raise `InvalidTransition` if it is over."""
+    message = values.text("error_message", error_message)
+    return _step(conn, scope, run, RunStatus.ERROR, error_message=message, finished_at=conn.now)
+
+
+def cancel(conn: Connection, scope: Scope, run: UUID, *, reason: str | None = None) -> Run:
+    """Mark a run cancelled; raise `InvalidTransition` if it is over."""
+    message = None if reason is None else values.text("reason", reason)
+    return _step(conn, scope, run, RunStatus.CANCELLED, error_message=message, finished_at=conn.now)
+
+
+def heartbeat(conn: Connection, scope: Scope, run: UUID) -> None:
+    """Tell that a run is alive; raise `InvalidTransition` if it is over."""
+    _step(conn, scope, run, RunStatus.RUNNING, heartbeat_at=conn.now)
+
+
+def _step(conn: Connection, scope: Scope, run: UUID, status: RunStatus, **changes: Any) -> Run:
+    allowed = [old for old in RunStatus if old.may_become(status)]
+    if "heartbeat_at" in changes and "started_at" not in changes:
+        allowed = [RunStatus.RUNNING]
+    row = conn.first(
+        update(runs)
+        .where(*within(scope, runs), runs.c.id == run, runs.c.status.in_(allowed))
+        .values(status=status, updated_at=conn.now, **changes)
+        .returning(runs.c.id, runs.c.started_at, runs.c.user_uuid, runs.c.agent_uuid)
+    )
+    if row is None:
+        found = get(conn, scope, run)
+        raise InvalidTransition("run", found.run_id, found.status, status)
+    if status is RunStatus.ERROR:
+        figures = Figures(scope.project, conn.now)
+        figures.activity(row[1] or conn.now, row[2], row[3], failed_runs=1)
+        figures.apply(conn)
+    return get(conn, scope, run)
+
+
+def list_(
+    conn: Connection,
+    scope: Scope,
+    where: RunFilter | None = None,
+    *,
+    sort: str = "-started_at",
+    limit: int = 50,
+    cursor: str | None = None,
+    offset: int = 0,
+) -> Page[Run]:
+    """Return runs, the last started first."""
+    statement = SELECT_RUN.where(*within(scope, runs), *_conditions(where or RunFilter()))
+    return page(
+        conn, statement, run_of, sorts=SORTS, sort=sort, row_id=runs.c.id, limit=limit, cursor=cursor, offset=offset
+    )
+
+
+def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        users.c.external_id: wanted.user,
+        agents.c.agent_id: wanted.agent_id,
+        runs.c.status: wanted.status,
+        runs.c.session_uuid: wanted.session_uuid,
+        runs.c.parent_uuid: wanted.parent_uuid,
+    }
+    found: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    if wanted.words:
+        found.append(or_(contains(runs.c.run_id, wanted.words), contains(runs.c.objective, wanted.words)))
+    if wanted.has_error is not None:
+        failed = or_(runs.c.status == RunStatus.ERROR, runs.c.tool_error_count > 0, runs.c.failed_calls > 0)
+        found.append(failed if wanted.has_error else ~failed)
+    if wanted.since is not None:
+        found.append(runs.c.started_at >= values.moment("since", wanted.since))
+    if wanted.until is not None:
+        found.append(runs.c.started_at < values.moment("until", wanted.until))
+    if wanted.parent_uuid is None and not wanted.include_children:
+        found.append(runs.c.parent_uuid.is_(None))
+    return found

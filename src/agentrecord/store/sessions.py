@@ -1,0 +1,358 @@
+"""Sessions: create, find, change, list and delete conversations; walk their tree."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, cast  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection, Prepared
+from agentrecord.exceptions import Conflict, NotFound
+from agentrecord.ids import UserId
+from agentrecord.records.page import Page
+from agentrecord.records.scope import Scope
+from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
+from agentrecord.records.unset import UNSET
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema import agents, coding_sessions, messages, sessions, users
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import agents as agent_store
+from agentrecord.store import people, purging
+from agentrecord.store._figures import Figures
+from agentrecord.store._page import page
+from agentrecord.store._sql import (
+    bound_within,
+    contains,
+    insert_into,
+    insert_or_skip,
+    scope_params,
+    total,
+    usage_totals,
+    within,
+)
+
+_CODING = tuple(field.name for field in fields(CodingDetails))
+_JOINED = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
+_JOINED = _JOINED.outerjoin(
+    agents, (agents.c.project_id == sessions.c.project_id) & (agents.c.id == sessions.c.agent_uuid)
+)
+_JOINED = _JOINED.outerjoin(
+    coding_sessions,
+    (coding_sessions.c.project_id == sessions.c.project_id) & (coding_sessions.c.session_uuid == sessions.c.id),
+)
+_SELECT = select(
+    *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at")],
+    users.c.external_id.label("user"),
+    agents.c.agent_id.label("agent_id"),
+    *[coding_sessions.c[name].label(f"coding_{name}") for name in _CODING],
+).select_from(_JOINED)
+_LIVE = sessions.c.deleted_at.is_(None)
+_BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.session_id == bindparam("session_id")))
+_BY_ID = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.id == bindparam("id")))
+ADD_SESSION = insert_or_skip(sessions)
+ADD_CODING = insert_into(coding_sessions)
+_FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
+
+SORTS: Mapping[str, ColumnElement[Any]] = {
+    "last_activity_at": sessions.c.last_activity_at,
+    "created_at": sessions.c.created_at,
+    "updated_at": sessions.c.updated_at,
+    "cost": sessions.c.cost_nanos,
+    "messages": sessions.c.message_count,
+    "session_id": sessions.c.session_id,
+    "title": sessions.c.title,
+}
+
+
+def _session(row: Mapping[str, Any]) -> Session:
+    coding = None
+    if row["coding_tool_name"] is not None:
+        coding = CodingDetails(**{name: row[f"coding_{name}"] for name in _CODING})
+    return Session(
+        **{name: row[name] for name in _FIELDS},
+        user=row["user"],
+        agent_id=row["agent_id"],
+        usage=usage_totals(row),
+        coding=coding,
+    )
+
+
+def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) -> dict[str, Any]:
+    """Return the row of a session that has no figures yet."""
+    row: dict[str, Any] = dict.fromkeys((c.name for c in sessions.c), None)
+    row.update({c.name: 0 for c in sessions.c if c.server_default is not None})
+    row.update(
+        project_id=scope.project,
+        id=session,
+        user_uuid=user,
+        session_id=values.name("session_id", new.session_id),
+        agent_name=new.agent_name,
+        agent_instructions=new.agent_instructions,
+        title=new.title,
+        description=new.description,
+        is_active=new.is_active,
+        status=new.status,
+        purpose=new.purpose,
+        business_context=new.business_context,
+        tags=new.tags,
+        learning_outcomes=new.learning_outcomes,
+        source=new.source,
+        parent_uuid=new.parent_uuid,
+        metadata=None if new.metadata is None else values.json_text("metadata", new.metadata),
+    )
+    for name in ("agent_name", "agent_instructions", "title", "description", "purpose", "business_context", "source"):
+        if row[name] is not None:
+            values.text(name, row[name])
+    return row
+
+
+def coding_row(scope: Scope, session: UUID, coding: CodingDetails) -> dict[str, Any]:
+    """Return the row of a coding session's details."""
+    row: dict[str, Any] = {name: getattr(coding, name) for name in _CODING}
+    for name in _CODING:
+        if isinstance(row[name], str):
+            values.text(name, row[name])
+    return {"project_id": scope.project, "session_uuid": session, **row}
+
+
+def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None = None) -> Session:
+    """Create a session; sent twice with the same `id` it is created once.
+
+    Raises `Conflict` if the user has another session of that `session_id`, `NotFound` if the parent is not there.
+    """
+    owner = people.user_uuid(conn, scope, user)
+    session = new.id or conn.new_id()
+    taken = conn.first_map(
+        _SELECT.where(
+            sessions.c.project_id == scope.project,
+            or_(
+                sessions.c.id == session,
+                (sessions.c.user_uuid == owner) & (sessions.c.session_id == new.session_id) & _LIVE,
+            ),
+        )
+    )
+    if taken is not None:
+        if taken["id"] == session and taken["session_id"] == new.session_id and taken["user_uuid"] == owner:
+            return _session(taken)
+        raise Conflict("session", new.session_id, f"exists already (id {taken['id']})")
+    row = blank_session(scope, session, owner, new)
+    created_at = conn.now if new.created_at is None else values.moment("created_at", new.created_at)
+    row.update(created_at=created_at, updated_at=conn.now, last_activity_at=created_at)
+    row["agent_uuid"] = agent_store.agent_uuid(conn, scope, new.agent_id, new.agent_name)
+    figures = Figures(scope.project, conn.now)
+    if new.parent_uuid is not None:
+        parent = get(conn, scope, new.parent_uuid)
+        row["root_uuid"] = root_of(conn, scope, parent)
+        figures.session(parent.id, child_count=1)
+    conn.run(ADD_SESSION, row)
+    if new.coding is not None:
+        conn.run(ADD_CODING, coding_row(scope, session, new.coding))
+    figures.activity(
+        created_at, owner, row["agent_uuid"], session_count=1, failed_sessions=int(new.status == SessionStatus.FAILED)
+    )
+    figures.apply(conn)
+    return get(conn, scope, session)
+
+
+def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:
+    """Return the top of the tree that a session is in."""
+    found = conn.value(
+        select(sessions.c.root_uuid).where(sessions.c.project_id == scope.project, sessions.c.id == session.id)
+    )
+    return cast("UUID | None", found) or session.id
+
+
+def find(conn: Connection, scope: Scope, session: str | UUID) -> Session | None:
+    """Return a session by its `session_id` or else its row id; None if it is not there."""
+    if isinstance(session, str):
+        found = conn.maps(_BY_NAME, {**scope_params(scope), "session_id": session})
+        if len(found) > 1:
+            raise Conflict("session", session, "is the session_id of several users: name the user, or give the row id")
+        if found:
+            return _session(found[0])
+        try:
+            session = UUID(session)
+        except ValueError:
+            return None
+    row = conn.first_map(_BY_ID, {**scope_params(scope), "id": session})
+    return None if row is None else _session(row)
+
+
+def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bool = False) -> Session:
+    """Return a session by its `session_id` or else its row id; raise `NotFound` if it is not there.
+
+    `with_subtree` adds the sums over the session and all below it.
+    """
+    found = find(conn, scope, session)
+    if found is None:
+        raise NotFound("session", session)
+    return replace(found, subtree=subtree_usage(conn, scope, found.id)) if with_subtree else found
+
+
+def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+    """Return a session that nobody else changes until this transaction ends; raise `NotFound` if it is not there."""
+    found = get(conn, scope, session)
+    conn.first(
+        select(sessions.c.id)
+        .where(sessions.c.project_id == scope.project, sessions.c.id == found.id)
+        .with_for_update()
+    )
+    # Read again: it may have changed, or gone, while this waited for the lock.
+    return get(conn, scope, found.id)
+
+
+def update_(conn: Connection, scope: Scope, session: str | UUID, changes: SessionChanges) -> Session:
+    """Change a session's description and state, and return it as it is then."""
+    old = _locked(conn, scope, session)
+    new = {f.name: getattr(changes, f.name) for f in fields(changes) if getattr(changes, f.name) is not UNSET}
+    for name, value in new.items():
+        if isinstance(value, str):
+            values.json_text(name, value) if name == "metadata" else values.text(name, value)
+    for name in ("quality_score", "user_satisfaction"):
+        if new.get(name) is not None:
+            new[name] = values.fraction(name, new[name])
+    if not new:
+        return old
+    conn.run(
+        update(sessions).where(*within(scope, sessions), sessions.c.id == old.id).values(**new, updated_at=conn.now)
+    )
+    _count_change(conn, scope, old, new)
+    return get(conn, scope, old.id)
+
+
+def _count_change(conn: Connection, scope: Scope, old: Session, new: Mapping[str, Any]) -> None:
+    """Keep the day's figures true to the session's status and rating."""
+    failed = int(new.get("status", old.status) == SessionStatus.FAILED) - int(old.status == SessionStatus.FAILED)
+    rating = new.get("user_satisfaction", old.user_satisfaction)
+    added = {
+        "failed_sessions": failed,
+        "satisfaction_sum": (rating or 0) - (old.user_satisfaction or 0),
+        "satisfaction_count": int(rating is not None) - int(old.user_satisfaction is not None),
+    }
+    if any(added.values()):
+        figures = Figures(scope.project, conn.now)
+        figures.activity(old.created_at, old.user_uuid, old.agent_uuid, **added)
+        figures.apply(conn)
+
+
+def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
+    """Delete a session's content and return how many messages went; its calls and figures stay.
+
+    The `session_id` is free again, and the row becomes a tombstone that nothing shows.
+    """
+    found = _locked(conn, scope, session)
+    gone = purging.purge_messages(conn, scope, found.id)
+    conn.run(
+        update(sessions)
+        .where(*within(scope, sessions), sessions.c.id == found.id)
+        .values(
+            deleted_at=conn.now, title=None, description=None, agent_instructions=None, business_context=None,
+            learning_outcomes=None, metadata=None, purpose=None, is_active=False, updated_at=conn.now,
+        )
+    )  # fmt: skip
+    conn.run(
+        update(coding_sessions)
+        .where(coding_sessions.c.project_id == scope.project, coding_sessions.c.session_uuid == found.id)
+        .values(initial_task=None, session_metadata=None)
+    )
+    return gone
+
+
+def list_(
+    conn: Connection,
+    scope: Scope,
+    where: SessionFilter | None = None,
+    *,
+    sort: str = "-last_activity_at",
+    limit: int = 50,
+    cursor: str | None = None,
+    offset: int = 0,
+) -> Page[Session]:
+    """Return sessions, the last active first; without `include_children` only the tops of trees."""
+    statement = _SELECT.where(*within(scope, sessions), _LIVE, *_conditions(where or SessionFilter()))
+    return page(
+        conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
+        limit=limit, cursor=cursor, offset=offset,
+    )  # fmt: skip
+
+
+def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:
+    """Return a query for the ids of the sessions that a filter finds."""
+    return select(sessions.c.id).select_from(_JOINED).where(*within(scope, sessions), _LIVE, *_conditions(wanted))
+
+
+def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.words:
+        columns = (sessions.c.session_id, sessions.c.title, coding_sessions.c.initial_task)
+        found.append(or_(*[contains(column, wanted.words) for column in columns]))
+    equal = {
+        users.c.external_id: wanted.user,
+        agents.c.agent_id: wanted.agent_id,
+        sessions.c.source: wanted.source,
+        sessions.c.status: wanted.status,
+        coding_sessions.c.working_directory: wanted.directory,
+        sessions.c.parent_uuid: wanted.parent_uuid,
+    }
+    found.extend(column == value for column, value in equal.items() if value is not None)
+    if wanted.since is not None:
+        found.append(sessions.c.last_activity_at >= values.moment("since", wanted.since))
+    if wanted.until is not None:
+        found.append(sessions.c.last_activity_at < values.moment("until", wanted.until))
+    if wanted.parent_uuid is None and not wanted.include_children:
+        found.append(sessions.c.parent_uuid.is_(None))
+    return found
+
+
+def children(conn: Connection, scope: Scope, session: UUID) -> tuple[Session, ...]:
+    """Return the sessions right below one, oldest first."""
+    statement = _SELECT.where(*within(scope, sessions), _LIVE, sessions.c.parent_uuid == session)
+    return tuple(_session(row) for row in conn.maps(statement.order_by(sessions.c.created_at, sessions.c.id)))
+
+
+def ancestors(conn: Connection, scope: Scope, session: UUID) -> tuple[Session, ...]:
+    """Return the sessions above one, the nearest first."""
+    found: list[Session] = []
+    above = get(conn, scope, session).parent_uuid
+    while above is not None and all(above != seen.id for seen in found):
+        parent = find(conn, scope, above)
+        if parent is None:
+            break
+        found.append(parent)
+        above = parent.parent_uuid
+    return tuple(found)
+
+
+def subtree_usage(conn: Connection, scope: Scope, session: UUID) -> UsageTotals:
+    """Return the sums over a session and every session below it, deleted ones included: the ledger stays."""
+    tree = subtree_of(scope, session)
+    statement = select(*[total(sessions.c[name]).label(name) for name in USAGE_COUNTERS]).where(
+        *within(scope, sessions), sessions.c.id.in_(tree)
+    )
+    row = conn.first_map(statement)
+    return usage_totals(row) if row else UsageTotals()
+
+
+def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
+    """Return a query for the ids of a session and of all below it."""
+    tree = (
+        select(sessions.c.id)
+        .where(sessions.c.project_id == scope.project, sessions.c.id == session)
+        .cte("tree", recursive=True)
+    )
+    below = sessions.alias("below")
+    tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
+    return select(tree.c.id)
+
+
+def count_messages(conn: Connection, scope: Scope, session: UUID) -> int:
+    """Return how many messages a session has, counted anew."""
+    return int(
+        conn.value(
+            select(func.count()).where(
+                *within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None)
+            )
+        )
+    )

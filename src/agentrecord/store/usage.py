@@ -1,0 +1,257 @@
+"""Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
+
+Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
+the sessions' own sums, or from the calls where a range of time is asked for.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any  # `Any`: rows hold whatever their columns hold
+
+from sqlalchemy import ColumnElement, Select, Table, func, select
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection
+from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import usage_by_session
+from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
+from agentrecord.store._sql import total, usage_totals, within
+
+NO_NAME = "unknown"
+BLOCK_HOURS = 5
+_TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
+
+
+def sums(table: Table) -> list[ColumnElement[Any]]:
+    """Return the sum of every usage counter of a table."""
+    return [total(table.c[name]).label(name) for name in USAGE_COUNTERS]
+
+
+def add(one: UsageTotals, other: UsageTotals) -> UsageTotals:
+    """Return two sums as one."""
+    return UsageTotals(**{name: getattr(one, name) + getattr(other, name) for name in USAGE_COUNTERS})
+
+
+def _rollup(since: datetime | None, until: datetime | None, *, hourly: bool) -> tuple[Table, list[Any]]:
+    """Choose days where whole UTC days are asked for, else hours; the edges are whole hours."""
+    given = {"since": since, "until": until}
+    edges = [None if at is None else to_micros(values.moment(name, at)) for name, at in given.items()]
+    if hourly or any(edge is not None and edge % DAY_MICROS for edge in edges):
+        table, size = usage_hours, HOUR_MICROS
+    else:
+        table, size = usage_days, DAY_MICROS
+    conditions: list[Any] = []
+    if edges[0] is not None:
+        conditions.append(table.c.bucket >= edges[0] // size)
+    if edges[1] is not None:
+        conditions.append(table.c.bucket < -(-edges[1] // size))
+    return table, conditions
+
+
+def report(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy = UsageBy.DAY,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+    utc_offset_minutes: int = 0,
+) -> UsageReport:
+    """Return the sums over calls from `since` up to `until`, one row for each `by`, and their total.
+
+    The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
+    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first.
+    """
+    if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
+        rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
+    else:
+        hourly = by is UsageBy.HOUR or (by in _TIME and utc_offset_minutes != 0)
+        table, conditions = _rollup(since, until, hourly=hourly)
+        conditions.extend(within(scope, table))
+        if not include_subagents:
+            conditions.append(~table.c.is_subagent)
+        if by in _TIME:
+            rows = _by_time(conn, table, conditions, by, utc_offset_minutes)
+        else:
+            rows = _by_name(conn, table, conditions, by)
+    whole = UsageTotals()
+    for row in rows:
+        whole = add(whole, row.totals)
+    return UsageReport(
+        by=by,
+        rows=tuple(rows),
+        total=whole,
+        unpriced_models=_unpriced(conn, scope, since, until) if whole.unpriced_calls else (),
+    )
+
+
+def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy, offset_minutes: int) -> list[UsageRow]:
+    found = conn.maps(
+        select(
+            table.c.bucket,
+            *sums(table),
+            func.min(table.c.first_at).label("first_at"),
+            func.max(table.c.last_at).label("last_at"),
+        )
+        .where(*conditions)
+        .group_by(table.c.bucket)
+        .order_by(table.c.bucket)
+    )
+    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
+    merged: dict[str, UsageRow] = {}
+    for row in found:
+        start = from_micros(row["bucket"] * size) + timedelta(minutes=offset_minutes)
+        label = _period(start, by)
+        new = UsageRow(
+            key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
+        )
+        old = merged.get(label)
+        merged[label] = new if old is None else replace(old, totals=add(old.totals, new.totals), last_at=new.last_at)
+    return list(merged.values())
+
+
+def _period(start: datetime, by: UsageBy) -> str:
+    match by:
+        case UsageBy.HOUR:
+            return start.strftime("%Y-%m-%d %H:00")
+        case UsageBy.WEEK:
+            return (start - timedelta(days=start.weekday())).strftime("%Y-%m-%d")
+        case UsageBy.MONTH:
+            return start.strftime("%Y-%m")
+        case _:
+            return start.strftime("%Y-%m-%d")
+
+
+def _named(table: Table, by: UsageBy) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
+    """Return the joined tables, the key and the label of a report by name."""
+    match by:
+        case UsageBy.MODEL:
+            joined = table.join(models, models.c.id == table.c.model_uuid)
+            return select().select_from(joined), models.c.name, models.c.name
+        case UsageBy.HOST:
+            joined = table.join(models, models.c.id == table.c.model_uuid).join(hosts, hosts.c.id == models.c.host_uuid)
+            return select().select_from(joined), hosts.c.name, hosts.c.name
+        case UsageBy.USER:
+            joined = table.join(users, (users.c.project_id == table.c.project_id) & (users.c.id == table.c.user_uuid))
+            return select().select_from(joined), users.c.external_id, users.c.external_id
+        case UsageBy.AGENT:
+            joined = table.outerjoin(
+                agents, (agents.c.project_id == table.c.project_id) & (agents.c.id == table.c.agent_uuid)
+            )
+            return select().select_from(joined), agents.c.agent_id, agents.c.agent_id
+        case _:
+            joined = table.join(projects, projects.c.id == table.c.project_id)
+            return select().select_from(joined), projects.c.name, projects.c.name
+
+
+def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy) -> list[UsageRow]:
+    joined, key, _ = _named(table, by)
+    found = conn.maps(
+        joined.add_columns(
+            key.label("key"),
+            *sums(table),
+            func.min(table.c.first_at).label("first_at"),
+            func.max(table.c.last_at).label("last_at"),
+        )
+        .where(*conditions)
+        .group_by(key)
+    )
+    rows = []
+    for row in found:
+        name = "all" if by is UsageBy.TOTAL else row["key"] or NO_NAME
+        rows.append(
+            UsageRow(key=name, label=name, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"])
+        )
+    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+
+
+def _unpriced(conn: Connection, scope: Scope, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
+    table, conditions = _rollup(since, until, hourly=False)
+    rows = conn.rows(
+        select(models.c.name, func.sum(table.c.unpriced_calls))
+        .select_from(table.join(models, models.c.id == table.c.model_uuid))
+        .where(*conditions, *within(scope, table))
+        .group_by(models.c.name)
+        .having(func.sum(table.c.unpriced_calls) > 0)
+        .order_by(models.c.name)
+    )
+    return tuple(name or NO_NAME for name, _ in rows)
+
+
+def series(
+    conn: Connection,
+    scope: Scope,
+    split: UsageBy,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by: UsageBy = UsageBy.DAY,
+    include_subagents: bool = True,
+) -> tuple[UsageRow, ...]:
+    """Return the sums for each day or hour and each model, host, user or agent: `key` the time, `split` the name."""
+    table, conditions = _rollup(since, until, hourly=by is UsageBy.HOUR)
+    if not include_subagents:
+        conditions.append(~table.c.is_subagent)
+    joined, key, _ = _named(table, split)
+    found = conn.maps(
+        joined.add_columns(table.c.bucket.label("bucket"), key.label("key"), *sums(table))
+        .where(*conditions, *within(scope, table))
+        .group_by(table.c.bucket, key)
+        .order_by(table.c.bucket, key)
+    )
+    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
+    rows = []
+    for row in found:
+        label = _period(from_micros(row["bucket"] * size), by)
+        rows.append(UsageRow(key=label, label=label, split=row["key"] or NO_NAME, totals=usage_totals(row)))
+    return tuple(rows)
+
+
+def blocks(
+    conn: Connection, scope: Scope, *, since: datetime | None = None, include_subagents: bool = True
+) -> tuple[UsageBlock, ...]:
+    """Return the five-hour windows of a coding plan, the oldest first.
+
+    A window starts on the hour of its first call; the first call after its end opens the next one. Because windows
+    start and end on the hour, the hourly figures give them exactly.
+    """
+    table, conditions = _rollup(since, None, hourly=True)
+    conditions.extend(within(scope, table))
+    if not include_subagents:
+        conditions.append(~table.c.is_subagent)
+    found = conn.maps(
+        select(table.c.bucket, models.c.name.label("model"), *sums(table),
+               func.min(table.c.first_at).label("first_at"), func.max(table.c.last_at).label("last_at"))
+        .select_from(table.join(models, models.c.id == table.c.model_uuid))
+        .where(*conditions)
+        .group_by(table.c.bucket, models.c.name)
+        .order_by(table.c.bucket, models.c.name)
+    )  # fmt: skip
+    windows: list[list[dict[str, Any]]] = []
+    for row in found:
+        if not windows or row["bucket"] >= windows[-1][0]["bucket"] + BLOCK_HOURS:
+            windows.append([])
+        windows[-1].append(row)
+    return tuple(_block(window, conn.now) for window in windows)
+
+
+def _block(window: list[dict[str, Any]], now: datetime) -> UsageBlock:
+    start = from_micros(window[0]["bucket"] * HOUR_MICROS)
+    end = start + timedelta(hours=BLOCK_HOURS)
+    whole = UsageTotals()
+    for row in window:
+        whole = add(whole, usage_totals(row))
+    return UsageBlock(
+        start_at=start,
+        end_at=end,
+        first_at=min(row["first_at"] for row in window),
+        last_at=max(row["last_at"] for row in window),
+        is_active=start <= now < end,
+        totals=whole,
+        models=tuple(sorted({row["model"] or NO_NAME for row in window})),
+    )

@@ -1,0 +1,151 @@
+"""Usage by session and by working directory: from the sessions' own sums, or from calls for a range of time."""
+
+from datetime import datetime
+from typing import Any  # `Any`: rows hold whatever their columns hold
+
+from sqlalchemy import ColumnElement, case, func, literal_column, select
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection
+from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.records.llm_call import CallStatus
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.schema import coding_sessions, llm_calls, sessions
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store._figures import HOUR_MICROS
+from agentrecord.store._sql import total, usage_totals, within
+
+_ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
+_TOP = sessions.alias("top")
+
+
+def rows(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    include_subagents: bool,
+) -> list[UsageRow]:
+    """Return one row for each top session, or each directory, sub-agents' sessions counted in their top one's."""
+    if since is None and until is None:
+        measured = _from_sessions(scope, include_subagents)
+    else:
+        measured = _from_calls(scope, since, until, include_subagents)
+    joined = measured.join(_TOP, _TOP.c.id == measured.c.root).outerjoin(
+        coding_sessions,
+        (coding_sessions.c.project_id == _TOP.c.project_id) & (coding_sessions.c.session_uuid == _TOP.c.id),
+    )
+    key: Any = _TOP.c.session_id
+    label: Any = func.coalesce(_TOP.c.title, coding_sessions.c.initial_task, _TOP.c.session_id)
+    if by is UsageBy.DIRECTORY:
+        key = label = func.coalesce(coding_sessions.c.working_directory, literal_column("''"))
+    group = [_TOP.c.id, key, label] if by is UsageBy.SESSION else [key]
+    found = conn.maps(
+        select(
+            key.label("key"),
+            (label if by is UsageBy.SESSION else key).label("label"),
+            *[total(measured.c[name]).label(name) for name in USAGE_COUNTERS],
+            func.min(measured.c.first_at).label("first_at"),
+            func.max(measured.c.last_at).label("last_at"),
+        )
+        .select_from(joined)
+        .where(_TOP.c.project_id == scope.project)
+        .group_by(*group)
+    )
+    shown = [_row(row) for row in found if row["calls"]]
+    outside = _without_session(conn, scope, since, until, include_subagents)
+    if outside is not None:
+        shown.append(outside)
+    return sorted(shown, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key))
+
+
+def _row(row: dict[str, Any]) -> UsageRow:
+    key = row["key"] or "unknown"
+    first, last = row["first_at"], row["last_at"]
+    return UsageRow(
+        key=key,
+        label=" ".join((row["label"] or key).split())[:120],
+        totals=usage_totals(row),
+        first_at=first if isinstance(first, datetime) or first is None else from_micros(first),
+        last_at=last if isinstance(last, datetime) or last is None else from_micros(last),
+    )
+
+
+def _from_sessions(scope: Scope, include_subagents: bool) -> Any:
+    statement = select(
+        _ROOT.label("root"),
+        sessions.c.created_at.label("first_at"),
+        sessions.c.last_activity_at.label("last_at"),
+        *[sessions.c[name] for name in USAGE_COUNTERS],
+    ).where(*within(scope, sessions), sessions.c.calls > 0)
+    if not include_subagents:
+        statement = statement.where(sessions.c.parent_uuid.is_(None))
+    return statement.subquery("measured")
+
+
+def _range(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees."""
+    found: list[ColumnElement[bool]] = []
+    if since is not None:
+        found.append(llm_calls.c.timestamp >= from_micros(to_micros(values.moment("since", since)) // HOUR_MICROS * HOUR_MICROS))
+    if until is not None:
+        found.append(llm_calls.c.timestamp < from_micros(-(-to_micros(values.moment("until", until)) // HOUR_MICROS) * HOUR_MICROS))
+    return found
+
+
+def measures() -> dict[str, ColumnElement[Any]]:
+    """Return what a call adds to each usage counter, in SQL: the twin of `call_figures`, held equal by a test."""
+    calls = llm_calls.c
+    found: dict[str, ColumnElement[Any]] = {
+        "calls": case((calls.id.is_not(None), 1), else_=0),
+        "failed_calls": case((calls.status == CallStatus.ERROR, 1), else_=0),
+        "unpriced_calls": case((calls.cost_nanos.is_(None), 1), else_=0),
+        "uncounted_calls": case((calls.input_tokens.is_(None) | calls.output_tokens.is_(None), 1), else_=0),
+        "latency_ms_sum": func.coalesce(calls.latency_ms, 0),
+        "latency_count": case((calls.latency_ms.is_not(None), 1), else_=0),
+    }
+    for name in USAGE_COUNTERS:
+        if name not in found:
+            found[name] = func.coalesce(calls[name], 0)
+    return {name: found[name] for name in USAGE_COUNTERS}
+
+
+def _from_calls(scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool) -> Any:
+    statement = (
+        select(
+            _ROOT.label("root"),
+            llm_calls.c.timestamp.label("first_at"),
+            llm_calls.c.timestamp.label("last_at"),
+            *[measure.label(name) for name, measure in measures().items()],
+        )
+        .select_from(
+            llm_calls.join(
+                sessions,
+                (sessions.c.project_id == llm_calls.c.project_id) & (sessions.c.id == llm_calls.c.session_uuid),
+            )
+        )
+        .where(*within(scope, llm_calls), *_range(since, until))
+    )
+    if not include_subagents:
+        statement = statement.where(~llm_calls.c.is_subagent)
+    return statement.subquery("measured")
+
+
+def _without_session(
+    conn: Connection, scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool
+) -> UsageRow | None:
+    """Return the calls that belong to no session, so that the rows add up to the total."""
+    statement = select(
+        *[total(measure).label(name) for name, measure in measures().items()],
+        func.min(llm_calls.c.timestamp).label("first_at"),
+        func.max(llm_calls.c.timestamp).label("last_at"),
+    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *_range(since, until))
+    if not include_subagents:
+        statement = statement.where(~llm_calls.c.is_subagent)
+    row = conn.first_map(statement)
+    if row is None or not row["calls"]:
+        return None
+    return _row({**row, "key": "no session", "label": "no session"})

@@ -1,0 +1,98 @@
+"""Fixtures: a store for every engine and both faces, with a clock that the test holds."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from databases import ENGINES, Databases
+from faces import FACES, OPERATIONS, Facing, Loop
+from sending import wrong_with
+
+from agentrecord.store import AsyncStore, Store
+
+SEEN_SQL: set[str] = set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "covers(*operations): the store's operations that a test exercises")
+
+
+class HeldClock:
+    """Tells a time that only moves when it is read (by a millisecond) or told to."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        """Move on."""
+        self.at += timedelta(**by)
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    """Return an event loop on a thread of its own."""
+    found = Loop()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Return what makes databases."""
+    found = Databases(lambda name: tmp_path_factory.mktemp(name))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def clock() -> HeldClock:
+    """Return the clock that the store of this test reads."""
+    return HeldClock()
+
+
+@pytest.fixture
+def open_store(
+    databases: Databases, loop: Loop, clock: HeldClock
+) -> Iterator[Callable[[str, str], Facing]]:
+    """Return what opens a fresh store on an engine, with a face."""
+    opened: list[tuple[Store | AsyncStore, str]] = []
+
+    def open_(engine: str, face: str) -> Facing:
+        url = databases.create(engine)
+        kind = Store if face == "sync" else AsyncStore
+        made = kind(url, clock=clock)
+        opened.append((made, url))
+        return Facing(made, loop, set())
+
+    yield open_
+    for made, url in opened:
+        made.close()
+        databases.drop(url)
+
+
+@pytest.fixture(params=[f"{engine}-{face}" for engine in ENGINES for face in FACES])
+def store(request: pytest.FixtureRequest, open_store: Callable[[str, str], Facing]) -> Iterator[Facing]:
+    """Return a store: the same test runs on every engine, with both faces.
+
+    When the test ends, every operation that it `covers` must have been called, no figure may differ from a recount,
+    and what was sent to PostgreSQL must keep the rules for growing past one machine.
+    """
+    engine, face = request.param.split("-")
+    found = open_store(engine, face)
+    sent: list[str] = []
+    found.engine.observer = sent.append
+    yield found
+    found.engine.observer = None
+    declared = {name for mark in request.node.iter_markers("covers") for name in mark.args}
+    assert declared <= set(OPERATIONS), f"no such operation: {declared - set(OPERATIONS)}"
+    assert declared <= found.called, f"declared but not called: {declared - found.called}"
+    assert found.usage.recount() == ()
+    if engine == "postgresql":
+        wrong = {sql: said for sql in {*sent} - SEEN_SQL if (said := wrong_with(sql))}
+        assert wrong == {}
+        SEEN_SQL.update(sent)
