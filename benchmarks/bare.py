@@ -70,7 +70,6 @@ class Statements:
     def __init__(self, mark: str, prefix: str) -> None:
         self._mark, self._prefix = mark, prefix
         added = ", ".join(f"{name} = {name} + {mark}" for name in SESSION)
-        # Two parameters at the end, not four: the later of two instants.
         later = "CASE WHEN {0} < {1} THEN {1} ELSE {0} END"
         touched = ", ".join(f"{c} = {later.format(c, mark)}" for c in ("last_activity_at", "updated_at"))
         self.session = (
@@ -150,7 +149,7 @@ class Rows:
 
 
 LATENCY_BUCKET = 43
-"""Of 1,800 ms: 4 × log2(1800), rounded down."""
+"""Of 1,800 ms: 4 × log2(1800), rounded."""
 
 
 class BareSqlite:
@@ -164,7 +163,6 @@ class BareSqlite:
                        "secure_delete=ON", "cache_size=-32000", "temp_store=MEMORY"):  # fmt: skip
             self.driver.execute(f"PRAGMA {pragma}")
         self.sql = Statements("?", "")
-        # `?1`-like numbers would bind the instants once; plain marks bind them twice each, which costs nothing.
         self.rows = Rows(self._known(), raw_ids=True)
 
     def _known(self) -> Known:

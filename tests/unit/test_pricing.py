@@ -333,13 +333,19 @@ def test_a_host_may_be_a_name_an_id_or_an_address(host: str) -> None:
     [
         ("sonar-deep-research", "Perplexity"),
         ("gemini-2.5-flash-image", "Google"),
-        ("meta-llama/Llama-3.3-70B-Instruct", "huggingface_together"),
         ("gpt-4.1", "GitHub Copilot"),
     ],
 )
-def test_prices_that_the_record_cannot_hold_exactly_are_not_guessed(model: str, host: str) -> None:
+def test_prices_that_the_token_classes_cannot_tell_apart_are_not_guessed(model: str, host: str) -> None:
     assert locate(model, host) is not None
     assert find(model, host, datetime(2026, 11, 1, tzinfo=UTC)) is None
+
+
+def test_a_price_with_endless_digits_is_held_to_the_nearest_nano_dollar() -> None:
+    quote = find("google/gemini-2.5-flash", "OpenRouter", datetime(2026, 11, 1, tzinfo=UTC))
+    assert quote is not None
+    assert quote.rates.cache_write_5m is not None
+    assert abs(quote.rates.cache_write_5m - 10**9 / 12) < 1
 
 
 def test_a_free_variant_costs_nothing() -> None:

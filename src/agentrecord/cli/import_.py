@@ -115,6 +115,12 @@ def _warn(summary: ImportSummary) -> None:
              warning=True)  # fmt: skip
         for path, line in summary.unreadable[:SHOWN_LINES]:
             hint(f"  {path}:{line.line}: {line.reason}", warning=True)
+    if summary.counts.conflicts:
+        hint(
+            f"{words.plural(summary.counts.conflicts, 'fact')} kept as stored before, though the file says"
+            " something else now; `agentrecord unreadable` tells which",
+            warning=True,
+        )
     for path, reason in summary.failed:
         hint(f"could not read {path}: {reason}", warning=True)
 

@@ -24,7 +24,7 @@ EXIT_EMPTY = 3
 GAP = 2
 MIN_FLEXIBLE = 12
 _FORM, _STRICT = "agentrecord.form", "agentrecord.fail_if_empty"
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_ENCODER = msgspec.json.Encoder()
 
 
 class Form(StrEnum):
@@ -131,6 +131,8 @@ def _raw(value: object) -> object:
         return {key: _raw(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_raw(item) for item in value]
+    if isinstance(value, Decimal):
+        return msgspec.Raw(f"{value:f}".encode())
     return msgspec.Raw(to_json(value)) if is_dataclass(value) or isinstance(value, datetime) else value
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypedDict
+from typing import TypedDict, Unpack, cast
 
 import click
 
@@ -226,7 +226,7 @@ def _check_budget(spent: Decimal | None, budget: Decimal | None) -> None:
               help="Whose days: UTC, local or an offset such as +02:00.")  # fmt: skip
 @click.option("--budget", type=Dollars(), metavar="USD", help="Exit 4 if the total is more than this.")
 @output_options
-def command(**wanted: object) -> None:
+def command(**wanted: Unpack[Wanted]) -> None:
     """Show tokens and costs, one row per day or per whatever --by names.
 
     Every total leaves out calls without a price and says how many on standard error.
@@ -237,7 +237,7 @@ def command(**wanted: object) -> None:
       agentrecord usage --by model --since 2026-01-01 --json
       agentrecord usage --since 30d --budget 200 || echo too much
     """
-    run(wanted)  # type: ignore[arg-type]  # click checked the options, the types cannot say so
+    run(cast(Wanted, wanted))
 
 
 def run(wanted: Wanted) -> None:

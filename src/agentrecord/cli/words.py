@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 NONE = "–"
+NO_DOLLARS = Decimal(0)
 
 
 def money(dollars: Decimal | None) -> str:

@@ -6,6 +6,8 @@ COMMIT is reported as `OutcomeUnknown`, because the write may be there: writes c
 the same one again stores it once.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast  # `Any`: jobs carry whatever their operations return
@@ -27,6 +29,7 @@ Driver = psycopg.Connection[tuple[Any, ...]]
 SCHEMA = "agentrecord"
 ATTEMPTS = 5
 OLDEST_VERSION = 150_000
+_LEFT_TO_THE_PARENT: list[object] = []
 
 
 def new_dialect() -> Any:
@@ -125,20 +128,36 @@ class PostgresEngine(Engine):
         self.dialect = new_dialect()
         self._conninfo = url.replace("postgresql+psycopg://", "postgresql://")
         self._timeout_s = timeout_s
+        self._pool_size = pool_size
+        with translated():
+            self._check_server()
+        self._forking = threading.Lock()
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
         self._pool = ConnectionPool(
             self._conninfo,
             min_size=1,
-            max_size=pool_size,
-            kwargs={"autocommit": True, "connect_timeout": max(2, int(timeout_s))},
+            max_size=self._pool_size,
+            kwargs={"autocommit": True, "connect_timeout": max(2, int(self._timeout_s))},
             open=False,
-            timeout=timeout_s,
+            timeout=self._timeout_s,
             check=ConnectionPool.check_connection,
         )
-        with translated():
-            self._check_server()
         self._pool.open()
         self._channel = PostgresChannel(self)
         self._writer = Writer(self._channel, "agentrecord-write")
+
+    def _after_fork(self) -> None:
+        """Leave the connections of the process that forked alone: two processes on one socket garble each other."""
+        if self._pid == os.getpid():
+            return
+        with self._forking:
+            if self._pid != os.getpid():
+                # Kept, because even the garbage collector would close them.
+                _LEFT_TO_THE_PARENT.append((self._pool, self._channel, self._writer))
+                self._start()
 
     def connect(self) -> Driver:
         """Return a connection of its own."""
@@ -153,6 +172,7 @@ class PostgresEngine(Engine):
 
     @contextmanager
     def _borrowed(self) -> Iterator[Driver]:
+        self._after_fork()
         try:
             with self._pool.connection() as driver:
                 yield driver
@@ -219,6 +239,7 @@ class PostgresEngine(Engine):
 
     async def awrite(self, work: Work[T]) -> T:
         """As `write`, awaited; whoever waits at the same time shares one transaction."""
+        self._after_fork()
         job = self.maker.job(work)
         for attempt in range(ATTEMPTS):
             try:
@@ -254,6 +275,8 @@ class PostgresEngine(Engine):
     def close(self) -> None:
         """Finish what waits and close every connection."""
         super().close()
+        if self._pid != os.getpid():
+            return
         self._writer.close()
         self._channel.close()
         self._pool.close()

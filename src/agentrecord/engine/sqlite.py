@@ -30,6 +30,7 @@ APPLICATION_ID = 0x41524543
 BALLAST_BYTES = 8 * 1024 * 1024
 """Kept beside the database, and freed when the disk is full: without it not even a delete succeeds."""
 
+_LEFT_TO_THE_PARENT: list[object] = []
 _FIRST_FIXED_VERSIONS = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"})
 
@@ -108,6 +109,7 @@ class SqliteEngine(Engine):
         self._lock_path = path.with_name(path.name + ".lock")
         self._ballast = path.with_name(path.name + ".ballast")
         self._free: queue.LifoQueue[Connection] = queue.LifoQueue()
+        self._closed = False
         self._opening = threading.Lock()
         self._pid = os.getpid()
         self._writer: Writer | None = None
@@ -187,12 +189,12 @@ class SqliteEngine(Engine):
         return connection
 
     def _writer_now(self) -> Writer:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         if self._writer is not None and self._pid == os.getpid():
             return self._writer
         with self._opening:
-            if self._pid != os.getpid():
-                # A connection carried over fork() corrupts the file: leave the parent's alone and open our own.
-                self._pid, self._writer, self._free = os.getpid(), None, queue.LifoQueue()
+            self._after_fork()
             if self._writer is None:
                 if self.read_only:
                     raise StoreUnavailable(f"{self.path} is open read-only")
@@ -207,12 +209,22 @@ class SqliteEngine(Engine):
                 self._writer = Writer(SqliteChannel(self._write_driver, connection, self._ticket), "agentrecord-write")
             return self._writer
 
+    def _after_fork(self) -> None:
+        """Leave the connections of the process that forked alone: used or closed here they corrupt the file."""
+        if self._pid != os.getpid():
+            # Kept, because even the garbage collector would close them.
+            _LEFT_TO_THE_PARENT.append((self._writer, self._write_driver, self._ticket, self._free))
+            self._pid, self._writer, self._free = os.getpid(), None, queue.LifoQueue()
+            self._write_driver, self._ticket = None, None
+
     # -- reading and writing -------------------------------------------------------------------------------------
 
     @contextmanager
     def _reader(self) -> Iterator[Connection]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         if self._pid != os.getpid():
-            self._writer_now()
+            self._after_fork()
         try:
             connection = self._free.get_nowait()
         except queue.Empty:
@@ -342,6 +354,7 @@ class SqliteEngine(Engine):
     def close(self) -> None:
         """Finish what waits and close; the last connection's closing checkpoint runs under the ticket."""
         super().close()
+        self._closed = True
         if self._pid != os.getpid():
             return
         while not self._free.empty():

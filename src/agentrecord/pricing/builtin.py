@@ -7,7 +7,7 @@ for the record does not tell them apart.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -38,10 +38,6 @@ RATE_KEYS: dict[str, tuple[str, ...]] = {
     "output": ("output_mtok",),
 }
 FREE = Rates(input=0, cache_read=0, cache_write_5m=0, cache_write_1h=0, output=0)
-
-
-class _Inexact(ValueError):
-    """A price is not a whole number of nano-dollars."""
 
 
 def find(model: str, host: str | None, at: datetime) -> Quote | None:
@@ -81,11 +77,8 @@ def _quote(conditional: ConditionalPrice, model: str, provider: Provider, found:
     prices = {key: value for key, value in vars(conditional.prices).items() if value is not None}
     if any(map(_is_finer, prices)):
         return None
-    try:
-        rates = _rates(prices, 0)
-        tiers = tuple(Tier(above_input_tokens=start, rates=_rates(prices, start)) for start in _thresholds(prices))
-    except _Inexact:
-        return None
+    rates = _rates(prices, 0)
+    tiers = tuple(Tier(above_input_tokens=start, rates=_rates(prices, start)) for start in _thresholds(prices))
     if not prices and found.id.endswith(":free"):
         rates = FREE
     if rates == Rates():
@@ -137,7 +130,6 @@ def _beyond(price: Decimal | TieredPrices, threshold: int) -> Decimal:
 
 
 def _whole(nanos: Decimal) -> int:
-    whole = int(nanos)
-    if whole != nanos:
-        raise _Inexact(f"{nanos} is not a whole number of nano-dollars")
-    return whole
+    # A few listed prices are periodic fractions; the nearest nano-dollar per million tokens is off by less than one
+    # nano-dollar in two million tokens, and a price that is known must not count as unknown.
+    return int(nanos.to_integral_value(ROUND_HALF_EVEN))

@@ -35,7 +35,8 @@ class Model:
 class Rates:
     """Nano-dollars per million tokens, by class; None means that the class has no price of its own.
 
-    A missing cache price is charged at the input price. `per_request` is in nano-dollars per call.
+    A missing cache price is charged at the input price, a missing 1-hour write at the 5-minute one. `per_request` is
+    in nano-dollars per call.
     """
 
     input: int | None = None

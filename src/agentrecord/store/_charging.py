@@ -4,8 +4,10 @@ The price that charged a call is a row of `ar_prices`, so that the call keeps wh
 again after two seconds, so that a price set by another process counts soon; `reprice` mends what came between.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import cast
 from uuid import UUID
 
@@ -112,6 +114,17 @@ def price_row(price: Quote | Price, price_id: UUID, now: datetime, project: Proj
         "created_at": now,
         "retired_at": None,
     }
+
+
+def load_table(*_: object, **__: object) -> None:
+    """Load the built-in price table before the transaction that asks it: all writers wait for whoever loads inside."""
+    import_module("agentrecord.pricing.builtin")
+
+
+def load_table_for(*_: object, calls: Sequence[object] = (), **__: object) -> None:
+    """Load the built-in price table if there are `calls` to price."""
+    if calls:
+        load_table()
 
 
 def charge(

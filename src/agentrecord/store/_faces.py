@@ -48,12 +48,14 @@ class Operation(Generic[P, R]):
         writes: bool,
         role: Role = Role.READ,
         frees_space: bool = False,
+        before: Callable[..., None] | None = None,
     ) -> None:
-        """Take the function, and which role may call it."""
+        """Take the function, which role may call it, and what to do `before` its transaction."""
         self.function = function
         self.writes = writes
         self.role = role
         self.frees_space = frees_space
+        self.before = before
         self.name = ""
         self.__doc__ = function.__doc__
 
@@ -75,10 +77,12 @@ class Operation(Generic[P, R]):
         face.__dict__[self.name] = method
         return method
 
-    def check(self, scope: Scope) -> None:
-        """Raise `Forbidden` if the scope's role may not call this."""
+    def prepare(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise `Forbidden` if the scope's role may not call this; do what must not wait for the transaction."""
         if not scope.role.includes(self.role):
             raise Forbidden(f"{self.name} needs the role {self.role}, this is {scope.role}")
+        if self.before is not None:
+            self.before(*args, **kwargs)
 
 
 def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..., Any]:
@@ -88,12 +92,12 @@ def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..
     shown = signature.replace(parameters=list(signature.parameters.values())[2:])
 
     def blocking(*args: Any, **kwargs: Any) -> Any:
-        operation.check(scope)
+        operation.prepare(scope, args, kwargs)
         run = _writing(engine, operation) if operation.writes else engine.read
         return run(lambda connection: function(connection, scope, *args, **kwargs))
 
     async def awaited(*args: Any, **kwargs: Any) -> Any:
-        operation.check(scope)
+        operation.prepare(scope, args, kwargs)
         run = engine.awrite if operation.writes else engine.aread
         return await run(lambda connection: function(connection, scope, *args, **kwargs))
 
@@ -118,9 +122,13 @@ def writes(
     *,
     role: Role = Role.WRITE,
     frees_space: bool = False,
+    before: Callable[..., None] | None = None,
 ) -> Operation[P, R]:
-    """Make a method of an operation that changes the record; `frees_space` if it makes room on a full disk."""
-    return Operation(function, writes=True, role=role, frees_space=frees_space)
+    """Make a method of an operation that changes the record; `frees_space` if it makes room on a full disk.
+
+    `before` is called with the operation's arguments, outside its transaction, whose lock others wait for.
+    """
+    return Operation(function, writes=True, role=role, frees_space=frees_space, before=before)
 
 
 def operations_of(group: type) -> Iterator[tuple[str, Operation[Any, Any]]]:

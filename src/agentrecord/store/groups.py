@@ -23,6 +23,7 @@ from agentrecord.store import (
     usage,
 )
 from agentrecord.store import daily as daily_figures
+from agentrecord.store._charging import load_table, load_table_for
 from agentrecord.store._faces import AsyncFace, Face, reads, writes
 
 
@@ -72,7 +73,7 @@ class _Sessions:
 
 
 class _Messages:
-    append = writes(messages.append)
+    append = writes(messages.append, before=load_table_for)
     get = reads(messages.get)
     list = reads(messages.list_)
     recent = reads(messages.recent)
@@ -102,7 +103,7 @@ class _Events:
 
 
 class _LLMCalls:
-    record = writes(llm_calls.record)
+    record = writes(llm_calls.record, before=load_table)
     get = reads(llm_calls.get)
     list = reads(llm_calls.list_)
     price = reads(llm_calls.price)
@@ -157,7 +158,7 @@ class _Audit:
 
 
 class _Imports:
-    load = writes(imports.load)
+    load = writes(imports.load, before=load_table)
     preview = reads(imports.preview)
     finish_file = writes(imports.finish_file)
     files = reads(imports.files)

@@ -65,6 +65,10 @@ def record_rows(
         if stored is not None:
             found.append(merge(conn, scope, stored, row, figures))
             continue
+        twin = next((old for old in fresh if row["dedup_key"] is not None and old["dedup_key"] == row["dedup_key"]), None)
+        if twin is not None:
+            _take_larger(twin, row, figures)
+            continue
         if new.prompt is not None:
             row["prompt_uuid"], row["prompt_length"] = prompts.remember(conn, scope, user, new)
         figures.call(row)
@@ -72,6 +76,14 @@ def record_rows(
         found.append(row)
     conn.many(ADD_CALL, fresh)
     return found
+
+
+def _take_larger(kept: dict[str, Any], row: dict[str, Any], figures: Figures) -> None:
+    """Merge two reports of one call that come in one turn."""
+    if tokens_of(row).total > tokens_of(kept).total:
+        figures.call(kept, -1)
+        kept.update({name: row[name] for name in _REPLACED})
+        figures.call(kept)
 
 
 def _stored(conn: Connection, scope: Scope, row: dict[str, Any], *, by_id: bool) -> dict[str, Any] | None:

@@ -50,12 +50,13 @@ def append(
     new_messages: Sequence[NewMessage],
     *,
     calls: Sequence[NewLLMCall] = (),
+    indexed: bool = True,
 ) -> Turn:
     """Append messages, and the LLM calls that made them, to a session: all of it or nothing.
 
     A call that names no message belongs to the last assistant message given here. Messages sent again with the
     same `id` and content are returned as stored; other content raises `Conflict`. Raises `NotFound` if the session
-    is not there.
+    is not there. Search does not find messages that were not `indexed`.
     """
     given = {new.id for new in new_messages if new.id is not None}
     stored = _stored(conn, scope, session, new_messages) if given else {}
@@ -77,7 +78,8 @@ def append(
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
     ]
     conn.many(ADD_MESSAGE, rows)
-    search.remember(conn, scope, [(row["id"], row["content"]) for row in rows])
+    if indexed:
+        search.remember(conn, scope, [(row["id"], row["content"]) for row in rows])
     recorded = call_store.record_rows(conn, scope, placed, figures, user=user, agent=agent)
     if rows:
         figures.activity(latest, user, agent, message_count=len(rows))

@@ -17,7 +17,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageTotals
-from agentrecord.schema import agents, events, llm_calls, messages, runs, sessions, tool_calls, users
+from agentrecord.schema import agents, events, llm_calls, messages, models, runs, sessions, tool_calls, users
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
@@ -29,21 +29,29 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._rows import call_of
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.usage import sums
+from agentrecord.store.usage_by_session import measures
 
 MAX_SPANS = 1000
 """As many calls, and as many tool calls, of one run as a page can show."""
 
 MAX_MARKS = 500
+MAX_TURNS = 1000
 _ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A stretch of a session's messages with all that is shown between them; `total` counts all its messages."""
+    """A stretch of a session's messages with all that is shown between them.
+
+    `runs` are the session's turns (at most `MAX_TURNS`), `starts` says at which message each begins; `models` are
+    the sums by model over the session and all below it; `next_sequence` starts the next stretch.
+    """
 
     messages: tuple[Message, ...]
-    total: int
+    next_sequence: int | None
     runs: tuple[Run, ...]
+    starts: Mapping[UUID, int]
+    models: Mapping[str, UsageTotals]
     tool_calls: tuple[ToolCall, ...]
     events: tuple[Event, ...]
     children: tuple[Session, ...]
@@ -94,25 +102,49 @@ class Choices:
 
 
 def conversation(
-    conn: Connection, scope: Scope, session: UUID, *, offset: int = 0, limit: int = 200
+    conn: Connection, scope: Scope, session: UUID, *, from_sequence: int = 1, limit: int = 200
 ) -> Conversation:
-    """Return `limit` of a session's messages from the `offset`-th on, with what belongs between them."""
-    found = message_store.list_(conn, scope, session, limit=checked_limit(limit), offset=offset)
-    shown = tuple(found.items)
-    whole = found.total if found.total_is_exact else session_store.count_messages(conn, scope, session)
-    since = shown[0].created_at if shown and offset else None
-    until = shown[-1].created_at if shown and found.next_cursor else None
+    """Return `limit` of a session's messages from a sequence on, with what belongs between them."""
+    rows = conn.maps(
+        select(messages)
+        .where(
+            *within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None),
+            messages.c.sequence >= from_sequence,
+        )
+        .order_by(messages.c.sequence)
+        .limit(checked_limit(limit) + 1)
+    )  # fmt: skip
+    shown = tuple(message_store.with_usage(conn, scope, rows[:limit]))
+    since = shown[0].created_at if shown and from_sequence > 1 else None
+    until = rows[limit]["created_at"] if len(rows) > limit else None
     below = _children(conn, scope, session, since, until)
+    starts = conn.rows(
+        select(messages.c.run_uuid, func.min(messages.c.sequence))
+        .where(*within(scope, messages), messages.c.session_uuid == session, messages.c.run_uuid.is_not(None))
+        .group_by(messages.c.run_uuid)
+    )
     return Conversation(
         messages=shown,
-        total=whole or 0,
-        runs=_runs(conn, scope, {message.run_uuid for message in shown if message.run_uuid}),
+        next_sequence=rows[limit]["sequence"] if len(rows) > limit else None,
+        runs=_runs_of(conn, scope, [session]),
+        starts={row[0]: int(row[1]) for row in starts},
+        models=_by_model(conn, scope, session),
         tool_calls=_tools_of(conn, scope, session, shown),
         events=_events(conn, scope, session, since, until),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
         child_sums=subtree_sums(conn, scope, [child.id for child in below]),
     )
+
+
+def _by_model(conn: Connection, scope: Scope, session: UUID) -> Mapping[str, UsageTotals]:
+    rows = conn.maps(
+        select(models.c.name.label("model"), *[total(measure).label(name) for name, measure in measures().items()])
+        .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
+        .where(*within(scope, llm_calls), llm_calls.c.session_uuid.in_(session_store.subtree_of(scope, session)))
+        .group_by(models.c.name)
+    )
+    return {row["model"] or "unknown": usage_totals(row) for row in rows}
 
 
 def _between(column: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
@@ -135,18 +167,11 @@ def _children(
     )
 
 
-def _runs(conn: Connection, scope: Scope, ids: set[UUID]) -> tuple[Run, ...]:
-    if not ids:
-        return ()
-    statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.id.in_(sorted(ids)))
-    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
-
-
 def _runs_of(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> tuple[Run, ...]:
     if not session_ids:
         return ()
     statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.session_uuid.in_(session_ids))
-    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
+    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id).limit(MAX_TURNS)))
 
 
 def _tools_of(conn: Connection, scope: Scope, session: UUID, shown: Sequence[Message]) -> tuple[ToolCall, ...]:

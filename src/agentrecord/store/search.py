@@ -34,7 +34,7 @@ def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]
         conn.many_tuples(
             "INSERT INTO agentrecord.ar_search (project_id, message_uuid, words)"
             " VALUES (%s, %s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING",
-            [(scope.project, message, content) for message, content in wanted],
+            [(scope.project, message, _plain(content)) for message, content in wanted],
         )
         return
     first = conn.text("SELECT coalesce(max(id), 0) + 1 FROM ar_search")[0][0]
@@ -47,6 +47,11 @@ def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]
         "INSERT INTO ar_search_index (rowid, content) VALUES (?, ?)",
         [(first + place, content) for place, (_, content) in enumerate(wanted)],
     )
+
+
+def _plain(content: str) -> str:
+    """Return the words of a text, so that PostgreSQL's parser finds no paths, hosts or tags that FTS5 does not."""
+    return " ".join(_WORD.findall(content.lower()))
 
 
 def forget(conn: Connection, scope: Scope, contents: Mapping[UUID, str]) -> None:

@@ -1,0 +1,87 @@
+"""`agentrecord errors`: groups of equal errors, and each occurrence."""
+
+from datetime import datetime
+
+import click
+
+from agentrecord.cli import words
+from agentrecord.cli.opening import reading
+from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
+from agentrecord.records.error import ErrorGroup, ErrorRecord
+from agentrecord.store import Store
+
+
+def _group_columns(now: datetime) -> list[Column[ErrorGroup]]:
+    return [
+        Column(name="fingerprint", title="group", value=lambda g: g.fingerprint),
+        Column(name="count", value=lambda g: g.count, text=lambda g: words.count(g.count), right=True),
+        Column(name="error_type", title="type", value=lambda g: g.error_type, priority=1),
+        Column(name="error_message", title="message", value=lambda g: g.error_message, flexible=True),
+        Column(name="last_seen_at", title="last seen", value=lambda g: g.last_seen_at, priority=2,
+               text=lambda g: words.ago(g.last_seen_at, now)),
+        Column(name="first_seen_at", title="first seen", value=lambda g: g.first_seen_at, priority=3,
+               text=lambda g: words.ago(g.first_seen_at, now)),
+        Column(name="is_resolved", title="status", value=lambda g: g.is_resolved, priority=4,
+               text=lambda g: "resolved" if g.is_resolved else "open"),
+    ]  # fmt: skip
+
+
+_COLUMNS: list[Column[ErrorRecord]] = [
+    Column(name="id", value=lambda e: e.id),
+    Column(name="created_at", title="when", value=lambda e: e.created_at, text=lambda e: words.moment(e.created_at),
+           priority=2),
+    Column(name="error_type", title="type", value=lambda e: e.error_type, priority=1),
+    Column(name="error_message", title="message", value=lambda e: e.error_message, flexible=True),
+    Column(name="fingerprint", title="group", value=lambda e: e.fingerprint, priority=3),
+    Column(name="session_uuid", title="session", value=lambda e: e.session_uuid, priority=4),
+    Column(name="run_uuid", title="run", value=lambda e: e.run_uuid, priority=5),
+]  # fmt: skip
+
+
+def _groups(store: Store, *, resolved: bool, limit: int, cursor: str | None, everything: bool) -> None:
+    page = collect(
+        lambda size, place: store.errors.groups(include_resolved=resolved, limit=size, cursor=place),
+        limit=limit, cursor=cursor, everything=everything,
+    )  # fmt: skip
+    show(Listing(
+        columns=_group_columns(store.engine.maker.clock.now()), rows=page.items, document=page_document(page),
+        footer={"fingerprint": words.plural(len(page), "group"), "count": words.count(sum(g.count for g in page))},
+        empty="No errors." if resolved else "No open errors; --resolved shows the others.",
+    ))  # fmt: skip
+    tell_rest(page)
+
+
+def _occurrences(
+    store: Store, text: tuple[str, ...], *, limit: int, cursor: str | None, everything: bool
+) -> None:
+    page = collect(
+        lambda size, place: store.errors.list(words=" ".join(text) or None, limit=size, cursor=place),
+        limit=limit, cursor=cursor, everything=everything,
+    )  # fmt: skip
+    show(Listing(columns=_COLUMNS, rows=page.items, document=page_document(page), empty="No errors match."))
+    tell_rest(page)
+
+
+@click.command("errors")
+@click.argument("text", nargs=-1, metavar="[WORDS]...")
+@click.option("--occurrences", is_flag=True, help="Each occurrence instead of groups; WORDS must be in the message.")
+@click.option("--resolved", is_flag=True, help="Resolved groups too.")
+@page_options
+@output_options
+def command(
+    text: tuple[str, ...], occurrences: bool, resolved: bool, limit: int, cursor: str | None, everything: bool
+) -> None:
+    """List groups of equal errors, the last seen first.
+
+    \b
+    Examples:
+      agentrecord errors
+      agentrecord errors --all               every group
+      agentrecord errors timeout --occurrences --jsonl
+    """
+    with reading() as store:
+        if occurrences or text:
+            _occurrences(store, text, limit=limit, cursor=cursor, everything=everything)
+        else:
+            _groups(store, resolved=resolved, limit=limit, cursor=cursor, everything=everything)

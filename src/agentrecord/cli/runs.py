@@ -1,0 +1,130 @@
+"""`agentrecord runs`: runs of agents, the last started first."""
+
+from datetime import datetime
+from typing import Any, TypedDict, Unpack, cast  # `Any`: looks are keywords of several types
+
+import click
+
+from agentrecord.cli import words
+from agentrecord.cli.moments import bounds, since_option, until_option
+from agentrecord.cli.opening import reading
+from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
+from agentrecord.cli.terminal import out
+from agentrecord.records.page import Page
+from agentrecord.records.run import Run, RunFilter, RunStatus
+from agentrecord.store import Store
+
+SIGNS = {
+    RunStatus.PENDING: "waiting",
+    RunStatus.RUNNING: "running",
+    RunStatus.COMPLETED: "ok",
+    RunStatus.ERROR: "error",
+    RunStatus.CANCELLED: "cancelled",
+}
+
+
+class Wanted(TypedDict):
+    """The command's options."""
+
+    agent: str | None
+    status: str | None
+    session: str | None
+    errors: bool
+    since: str | None
+    until: str | None
+    no_children: bool
+    sort: str
+    limit: int
+    cursor: str | None
+    everything: bool
+
+
+def status_look(run: Run) -> dict[str, Any]:
+    """Return how a run's status looks; the word and a sign say it too."""
+    return {RunStatus.ERROR: {"fg": "red"}, RunStatus.RUNNING: {"fg": "yellow"}}.get(run.status, {})
+
+
+def _columns(now: datetime) -> list[Column[Run]]:
+    terminal = out()
+    return [
+        Column(name="run_id", title="run", value=lambda r: r.run_id),
+        Column(name="status", value=lambda r: r.status, look=status_look, priority=1,
+               text=lambda r: f"{terminal.glyph(SIGNS[r.status])} {r.status}"),
+        Column(name="started_at", title="started", value=lambda r: r.started_at, priority=5,
+               text=lambda r: words.ago(r.started_at, now) if r.started_at else words.NONE),
+        Column(name="agent_id", title="agent", value=lambda r: r.agent_id, priority=7),
+        Column(name="objective", value=lambda r: r.objective, flexible=True, priority=6),
+        Column(name="user", value=lambda r: r.user, priority=10),
+        Column(name="session_id", title="session", value=lambda r: r.session_id, priority=11),
+        Column(name="calls", value=lambda r: r.usage.calls, text=lambda r: words.count(r.usage.calls), right=True,
+               priority=8),
+        Column(name="tool_call_count", title="tools", value=lambda r: r.tool_call_count, right=True, priority=9,
+               text=lambda r: words.count(r.tool_call_count)),
+        Column(name="total_tokens", title="tokens", value=lambda r: r.usage.total_tokens, right=True, priority=4,
+               text=lambda r: words.count(r.usage.total_tokens)),
+        Column(name="cost_usd", title="cost", value=lambda r: r.usage.cost_usd if r.usage.calls else None, right=True,
+               text=lambda r: words.money(r.usage.cost_usd) if r.usage.calls else words.NONE, priority=2),
+        Column(name="duration_ms", title="duration", value=lambda r: r.duration_ms, right=True, priority=3,
+               text=lambda r: words.duration(r.duration_ms)),
+        Column(name="error_message", title="error", value=lambda r: r.error_message, flexible=True, priority=12),
+    ]  # fmt: skip
+
+
+def _footer(page: Page[Run]) -> dict[str, str]:
+    return {
+        "run_id": f"{len(page):,} of {page.total:,}" if page.total is not None else words.count(len(page)),
+        "calls": words.count(sum(run.usage.calls for run in page)),
+        "tool_call_count": words.count(sum(run.tool_call_count for run in page)),
+        "total_tokens": words.count(sum(run.usage.total_tokens for run in page)),
+        "cost_usd": words.money(sum(run.usage.cost_usd or 0 for run in page) + words.NO_DOLLARS),
+    }
+
+
+def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
+    since, until = bounds(wanted["since"], wanted["until"], now=store.engine.maker.clock.now())
+    chosen = RunFilter(
+        words=" ".join(text) or None,
+        agent_id=wanted["agent"],
+        status=RunStatus(wanted["status"]) if wanted["status"] else None,
+        session_uuid=store.sessions.get(wanted["session"]).id if wanted["session"] else None,
+        has_error=True if wanted["errors"] else None,
+        since=since,
+        until=until,
+        include_children=not wanted["no_children"],
+    )
+    return collect(
+        lambda size, place: store.runs.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
+        limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
+    )  # fmt: skip
+
+
+@click.command("runs")
+@click.argument("text", nargs=-1, metavar="[WORDS]...")
+@click.option("--agent", metavar="ID", help="Of one agent.")
+@click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="In one state.")
+@click.option("--session", metavar="ID", help="In one session.")
+@click.option("--errors", is_flag=True, help="Those in which something failed.")
+@since_option("Started since")
+@until_option()
+@click.option("--no-children", is_flag=True, help="Leave sub-agents' runs out.")
+@click.option("--sort", default="-started_at", show_default=True, metavar="FIELD",
+              help="One of started_at, finished_at, cost, tokens, calls, run_id; - before it for descending.")  # fmt: skip
+@page_options
+@output_options
+def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
+    """List runs of agents, the last started first; WORDS must occur in the id or objective.
+
+    \b
+    Examples:
+      agentrecord runs --since 24h --errors
+      agentrecord runs --agent claude-code --sort -cost --limit 10
+    """
+    with reading() as store:
+        page = _ask(store, text, cast(Wanted, wanted))
+        now = store.engine.maker.clock.now()
+    show(Listing(
+        columns=_columns(now), rows=page.items, footer=_footer(page), document=page_document(page),
+        empty="No runs match. `agentrecord import` brings in transcripts.",
+    ))  # fmt: skip
+    tell_rest(page)

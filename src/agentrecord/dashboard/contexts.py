@@ -1,0 +1,221 @@
+"""What each page shows: one record per page, made by the module of the page, read by its template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from markupsafe import Markup
+
+from agentrecord.dashboard.charts import Bar
+from agentrecord.dashboard.filters import Range
+from agentrecord.records.error import ErrorGroup
+from agentrecord.records.imports import UnreadableLine
+from agentrecord.records.llm_call import LLMCall
+from agentrecord.records.message import SearchHit
+from agentrecord.records.page import Page
+from agentrecord.records.price import ModelUse, Price
+from agentrecord.records.run import Run
+from agentrecord.records.session import Session
+from agentrecord.records.tool_call import ToolCall, ToolFigures
+from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
+from agentrecord.store.pages import Choices, Counts, SessionSums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A figure of a range: its name, the figure, what it was before, and a line below it."""
+
+    name: str
+    value: str
+    change: float | None = None
+    is_worse_up: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A chart, the numbers that it was drawn from, and the series in it with their colours."""
+
+    title: str
+    svg: Markup
+    bars: Sequence[Bar]
+    series: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewPage:
+    """The first page: what was spent, by what, and what happened last."""
+
+    is_empty: bool
+    stretch: Range
+    tiles: Sequence[Tile]
+    chart: Chart
+    models: UsageReport
+    slots: Mapping[str, int]
+    unpriced: Sequence[ModelUse]
+    sessions: Sequence[Session]
+    sums: Mapping[UUID, UsageTotals]
+    failures: Sequence[ToolCall]
+    groups: Sequence[ErrorGroup]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsPage:
+    """The list of sessions, the sums over the whole filter, and what can be chosen."""
+
+    found: Page[Session]
+    sums: Mapping[UUID, UsageTotals]
+    whole: SessionSums
+    choices: Choices
+    stretch: Range
+    sort: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsPage:
+    """The list of runs."""
+
+    found: Page[Run]
+    stretch: Range
+    sort: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostPage:
+    """What was spent in a range, by one thing, and over time by model."""
+
+    stretch: Range
+    by: str
+    with_subagents: bool
+    report: UsageReport
+    tiles: Sequence[Tile]
+    chart: Chart
+    slots: Mapping[str, int]
+    unpriced: Sequence[UsageRow]
+    uses: Sequence[ModelUse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsPage:
+    """Groups of equal errors, tools that failed, and their last failures."""
+
+    groups: Page[ErrorGroup]
+    tools: Sequence[ToolFigures]
+    failures: Page[ToolCall]
+    runs: Page[Run]
+    tool: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Messages that match."""
+
+    query: str
+    found: Page[SearchHit] | None
+    page: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesPage:
+    """The models that were called, what charges them, and one's own prices."""
+
+    uses: Sequence[ModelUse]
+    prices: Sequence[Price]
+    slots: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportsPage:
+    """Lines that could not be read."""
+
+    found: Page[UnreadableLine]
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A piece of a conversation; which of the fields are set depends on `kind`."""
+
+    kind: str
+    at: datetime
+    anchor: UUID | None = None
+    text: str = ""
+    title: str = ""
+    model: str | None = None
+    tool: ToolCall | None = None
+    child: Session | None = None
+    child_run: Run | None = None
+    totals: UsageTotals | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnView:
+    """A turn of a conversation: its number, its run, and what was said and done."""
+
+    number: int | None
+    run: Run | None
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlineRow:
+    """A turn in the outline, and the address of its beginning."""
+
+    number: int
+    run: Run
+    start: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPage:
+    """A conversation: its figures, what drove its cost, and a stretch of it."""
+
+    session: Session
+    ancestors: Sequence[Session]
+    turns: Sequence[TurnView]
+    outline: Sequence[OutlineRow]
+    drivers: Sequence[tuple[str, str]]
+    models: Mapping[str, UsageTotals]
+    failed_tools: Sequence[ToolCall]
+    start: int
+    next_start: int | None
+    previous_start: int | None
+    shown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A row of a run's waterfall: a run, a call to a model, or a use of a tool."""
+
+    id: UUID
+    kind: str
+    depth: int
+    name: str
+    at: datetime | None
+    duration_ms: float | None
+    tokens: int | None
+    cost: str
+    failed: bool
+    status: str
+    error: str | None
+    bar: Markup
+    run: Run | None = None
+    call: LLMCall | None = None
+    tool: ToolCall | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    """A run: its figures, its tree of work, and one piece of it in detail."""
+
+    run: Run
+    spans: Sequence[Span]
+    ticks: Sequence[str]
+    selected: Span | None
+    price: Price | None
+    prompt: str | None
+    first_error: Span | None
+    hidden: int

@@ -1,0 +1,174 @@
+"""The page of one session: messages, tool calls, sub-agents and marks, turn by turn."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from agentrecord.dashboard import formats
+from agentrecord.dashboard.contexts import Block, OutlineRow, SessionPage, TurnView
+from agentrecord.dashboard.filters import Asked, whole_number
+from agentrecord.records.event import Event, EventType
+from agentrecord.records.message import Message, MessageRole, PartKind
+from agentrecord.records.run import Run
+from agentrecord.records.session import Session
+from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.store import AsyncStore
+from agentrecord.store.pages import Conversation
+
+STRETCH = 200
+_MARKS = {
+    EventType.COMPACTION: "Context compacted",
+    EventType.SUMMARY: "Summary",
+    EventType.ERROR: "Error",
+    EventType.PULL_REQUEST: "Pull request",
+    EventType.CHECKPOINT: "Checkpoint",
+    EventType.HOOK: "Hook",
+}
+
+
+async def session_page(store: AsyncStore, session_id: str, asked: Asked) -> SessionPage:
+    """Return a stretch of a conversation with all its figures."""
+    start = whole_number(asked, "from", 1)
+    session = await store.sessions.get(session_id, with_subtree=True)
+    found, ancestors, failed = await asyncio.gather(
+        store.pages.conversation(session.id, from_sequence=start, limit=STRETCH),
+        store.sessions.ancestors(session.id),
+        store.tool_calls.list(session=session.id, status=ToolCallStatus.ERROR, limit=5),
+    )
+    numbers = {run.id: place for place, run in enumerate(found.runs, 1)}
+    return SessionPage(
+        session=session,
+        ancestors=ancestors,
+        turns=list(_turns(found, numbers)),
+        outline=[
+            OutlineRow(number=numbers[run.id], run=run, start=found.starts[run.id])
+            for run in found.runs
+            if run.id in found.starts
+        ],
+        drivers=_drivers(session, found, numbers),
+        models=found.models,
+        failed_tools=failed.items,
+        start=start,
+        next_start=found.next_sequence,
+        previous_start=max(1, start - STRETCH) if start > 1 else None,
+        shown=len(found.messages),
+    )
+
+
+def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
+    runs = {run.id: run for run in found.runs}
+    marks = sorted([*_marks(found.events), *_agents(found)], key=lambda block: block.at)
+    group: list[Block] = []
+    current: UUID | None = None
+    began = False
+    for message, blocks in _said(found):
+        if began and message.run_uuid != current:
+            yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
+            group = []
+        current, began = message.run_uuid, True
+        while marks and marks[0].at <= message.created_at:
+            group.append(marks.pop(0))
+        group.extend(blocks)
+    group.extend(marks)
+    if group:
+        yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
+
+
+def _get(numbers: dict[UUID, int], run: UUID | None) -> int | None:
+    return None if run is None else numbers.get(run)
+
+
+def _run(runs: dict[UUID, Run], run: UUID | None) -> Run | None:
+    return None if run is None else runs.get(run)
+
+
+def _said(found: Conversation) -> Iterator[tuple[Message, list[Block]]]:
+    """Yield each message with what it shows; a tool's result shows with the call it answers."""
+    by_ref = {call.call_ref: call for call in found.tool_calls if call.call_ref}
+    by_message: dict[UUID | None, list[ToolCall]] = {}
+    for call in found.tool_calls:
+        by_message.setdefault(call.message_uuid, []).append(call)
+    shown: set[UUID] = set()
+    for message in found.messages:
+        blocks = list(_texts(message))
+        for call in _calls(message, by_ref, by_message):
+            if call.id not in shown:
+                shown.add(call.id)
+                blocks.append(Block(kind="tool", at=message.created_at, anchor=message.id, tool=call))
+        if not blocks and _is_result(message, by_ref):
+            blocks.append(Block(kind="anchor", at=message.created_at, anchor=message.id))
+        yield message, blocks
+
+
+def _calls(
+    message: Message, by_ref: dict[str, ToolCall], by_message: dict[UUID | None, list[ToolCall]]
+) -> Iterator[ToolCall]:
+    for part in message.parts:
+        if part.kind is PartKind.TOOL_CALL and part.call_ref in by_ref:
+            yield by_ref[part.call_ref]
+    yield from by_message.get(message.id, ())
+
+
+def _is_result(message: Message, by_ref: dict[str, ToolCall]) -> bool:
+    return message.role is MessageRole.TOOL and (message.tool_call_id or "") in by_ref
+
+
+def _texts(message: Message) -> Iterator[Block]:
+    at, role = message.created_at, message.role
+    results = {part.call_ref for part in message.parts if part.kind is PartKind.TOOL_RESULT}
+    for part in message.parts:
+        if part.kind is PartKind.REASONING and (part.text or "").strip():
+            yield Block(kind="reasoning", at=at, anchor=message.id, text=part.text or "")
+        if part.kind is PartKind.IMAGE:
+            said = f"{part.media_type or 'image'}, {formats.number(part.size_bytes)} bytes"
+            yield Block(kind="mark", at=at, anchor=message.id, title="Image", text=said)
+    if not message.content.strip() or (role is MessageRole.TOOL and (results or message.tool_call_id)):
+        return
+    yield Block(
+        kind=str(role), at=at, anchor=message.id, text=message.content.strip("\n"), model=message.model_used,
+        totals=message.usage if message.usage.calls else None,
+    )  # fmt: skip
+
+
+def _marks(events: Sequence[Event]) -> Iterator[Block]:
+    for event in events:
+        title = _MARKS.get(EventType(event.event_type)) if event.event_type in set(EventType) else None
+        if title is not None:
+            yield Block(kind="mark", at=event.timestamp, title=title, text=formats.pretty_json(event.data))
+
+
+def _agents(found: Conversation) -> Iterator[Block]:
+    runs: dict[UUID | None, Run] = {}
+    for run in found.child_runs:
+        runs.setdefault(run.session_uuid, run)
+    for child in found.children:
+        yield Block(
+            kind="agent", at=child.created_at, child=child, child_run=runs.get(child.id),
+            totals=found.child_sums.get(child.id),
+        )  # fmt: skip
+
+
+def _drivers(session: Session, found: Conversation, numbers: dict[UUID, int]) -> list[tuple[str, str]]:
+    """Return what made the cost, each with the address of the place that shows it."""
+    whole = session.subtree or session.usage
+    drivers: list[tuple[str, str]] = []
+    if whole.cost_nanos:
+        top, totals = max(found.models.items(), key=lambda item: item[1].cost_nanos)
+        drivers.append((f"{formats.percent(totals.cost_nanos, whole.cost_nanos)} {top}", "#figures"))
+        costly = sorted(found.runs, key=lambda run: -run.usage.cost_nanos)[:2]
+        for run in costly:
+            if run.usage.cost_nanos and run.id in found.starts:
+                said = f"turn {numbers[run.id]} = {formats.money(run.usage.cost_nanos)}"
+                drivers.append((said, f"?from={page_start(found.starts[run.id])}#turn-{numbers[run.id]}"))
+        below = whole.cost_nanos - session.usage.cost_nanos
+        if below:
+            drivers.append((f"sub-agents {formats.percent(below, whole.cost_nanos)}", "#figures"))
+    if whole.calls:
+        drivers.append((f"{formats.percent(whole.cached_share)} of input from cache", "#figures"))
+    return drivers
+
+
+def page_start(sequence: int) -> int:
+    """Return where the stretch begins that shows a message, so that all links to it are alike."""
+    return (sequence - 1) // STRETCH * STRETCH + 1
+

@@ -1,0 +1,148 @@
+"""How figures, times and texts are written on pages; what is not known is a dash."""
+
+import json
+from datetime import datetime
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageTotals
+
+UNKNOWN = "–"
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+_GIST_KEYS = ("command", "file_path", "path", "pattern", "query", "url", "description", "prompt", "skill", "name")
+
+
+def money(nanos: int | None) -> str:
+    """Return nano-dollars as dollars: cents from a dollar up, four decimals below."""
+    if nanos is None:
+        return UNKNOWN
+    value = nanos / NANOS_PER_DOLLAR
+    if nanos == 0:
+        return "$0"
+    if abs(value) >= 1:
+        return f"${value:,.2f}"
+    return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
+
+
+def cost(totals: UsageTotals | None) -> str:
+    """Return what calls cost; "no price" where none of them has one, a dash without calls."""
+    if totals is None or not totals.calls:
+        return UNKNOWN
+    if totals.unpriced_calls == totals.calls:
+        return "no price"
+    return money(totals.cost_nanos)
+
+
+def rate(nanos_per_million: int | None) -> str:
+    """Return a price per million tokens, with as many decimals as it has."""
+    if nanos_per_million is None:
+        return UNKNOWN
+    text = f"{nanos_per_million / NANOS_PER_DOLLAR:,.6f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"${whole}.{decimals.ljust(2, '0')}"
+
+
+def number(value: int | None) -> str:
+    """Return a whole number with separators."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def short(value: int | None) -> str:
+    """Return a number as a tile has room for: 12.3K, 1.2M."""
+    if value is None:
+        return UNKNOWN
+    for size, letter in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")):
+        if value >= size:
+            return f"{value / size:.1f}{letter}"
+    return str(value)
+
+
+def percent(part: float | None, whole: float | None = 1.0) -> str:
+    """Return a share in percent; a dash where there is nothing to divide by."""
+    if part is None or not whole:
+        return UNKNOWN
+    share = 100 * part / whole
+    return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+
+
+def duration(milliseconds: float | None) -> str:
+    """Return a length of time: 57 ms, 4.02 s, 3 m 12 s, 2 h 05 m, 3 d 4 h."""
+    if milliseconds is None:
+        return UNKNOWN
+    seconds = milliseconds / 1000
+    if seconds < 1:
+        return f"{milliseconds:.0f} ms"
+    if seconds < MINUTE_S:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < HOUR_S:
+        return f"{whole // MINUTE_S} m {whole % MINUTE_S:02d} s"
+    if whole < DAY_S:
+        return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} m"
+    return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
+
+
+def between(start: datetime | None, end: datetime | None) -> float | None:
+    """Return the milliseconds from one instant to another; None where either is not known."""
+    return None if start is None or end is None else (end - start).total_seconds() * 1000
+
+
+def instant(at: datetime) -> str:
+    """Return an instant in full, UTC."""
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def when(at: datetime | None, now: datetime) -> Markup:
+    """Return an instant as people read it: how long ago, or the date if that is more than a week."""
+    if at is None:
+        return Markup(UNKNOWN)
+    past = (now - at).total_seconds()
+    if 0 <= past < MINUTE_S:
+        text = "just now"
+    elif 0 <= past < HOUR_S:
+        text = f"{int(past // MINUTE_S)} min ago"
+    elif 0 <= past < DAY_S:
+        text = f"{int(past // HOUR_S)} h ago"
+    elif 0 <= past < 7 * DAY_S:
+        text = f"{int(past // DAY_S)} d ago"
+    else:
+        text = at.strftime("%Y-%m-%d %H:%M")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), instant(at), text)
+
+
+def one_line(text: str | None, length: int = 100) -> str:
+    """Return a text as one line of at most `length` characters."""
+    if not text:
+        return ""
+    line = " ".join(text[: length * 4].split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def pretty_json(text: str | None) -> str:
+    """Return JSON text indented; what is not JSON stays as it is."""
+    if not text:
+        return ""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def gist(arguments: str | None) -> str:
+    """Return what a tool call is about, in one line: its command, its file, its words."""
+    try:
+        given = json.loads(arguments or "")
+    except (ValueError, RecursionError):
+        return one_line(arguments)
+    if not isinstance(given, dict):
+        return one_line(arguments)
+    for key in _GIST_KEYS:
+        if isinstance(given.get(key), str):
+            return one_line(given[key])
+    return one_line(next((value for value in given.values() if isinstance(value, str)), ""))
+
+
+def segment(text: object) -> str:
+    """Return a text as one segment of a path."""
+    return quote(str(text), safe="")

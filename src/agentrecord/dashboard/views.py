@@ -1,0 +1,61 @@
+"""Templates to pages: every value is escaped, every name must be there."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agentrecord.dashboard import charts, filters, formats
+
+TEMPLATES = Path(__file__).parent / "templates"
+NAVIGATION = (
+    ("overview", "/", "Overview"),
+    ("sessions", "/sessions", "Sessions"),
+    ("runs", "/runs", "Runs"),
+    ("cost", "/cost", "Cost"),
+    ("errors", "/errors", "Errors"),
+    ("prices", "/prices", "Prices"),
+    ("imports", "/imports", "Imports"),
+)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    for name in ("money", "cost", "rate", "number", "short", "percent", "duration", "when", "one_line", "gist"):
+        environment.filters[name] = getattr(formats, name)
+    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=formats.instant)
+    environment.globals.update(
+        navigation=NAVIGATION,
+        with_changes=filters.with_changes,
+        ranges=filters.RANGES,
+        themes=filters.THEMES,
+        share_bar=charts.share_bar,
+        between=formats.between,
+        unknown=formats.UNKNOWN,
+    )
+    return environment
+
+
+def render(
+    template: str, context: object, *, active: str, theme: str = "auto", asked: filters.Asked, now: datetime
+) -> str:
+    """Return a page: `context` is the page's own dataclass, known to its template as `page`."""
+    return _environment().get_template(template).render(page=context, active=active, theme=theme, asked=asked, now=now)
+
+
+def problem_page(
+    *, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()
+) -> str:
+    """Return the page that says what went wrong, under which id the log tells more, and where to go on."""
+    context = {"status": status, "title": title, "detail": detail, "instance": instance, "fields": fields}
+    return render("problem.html", context, active="", asked={}, now=datetime.now(UTC))

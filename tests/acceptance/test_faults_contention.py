@@ -1,0 +1,51 @@
+"""F3 and F4: many processes on one file, and checkpoints as dense as can be."""
+
+from itertools import chain
+from pathlib import Path
+
+from counts import count
+from faults_processes import child
+from faults_record import acknowledged, faults_of, turns_in
+
+from agentrecord.engine.sqlite import SqliteEngine
+from agentrecord.records.session import NewSession
+from agentrecord.store import Store
+
+
+def test_checkpoints_beside_a_writer_never_corrupt_the_file(tmp_path: Path) -> None:
+    seconds, made = count(2, 3), {"turns": 0, "checkpoints": 0, "copies": 0}
+    for round_ in range(count(3, 78)):
+        path, copy, acks = tmp_path / f"r{round_}.db", tmp_path / "copy.db", tmp_path / f"acks{round_}"
+        with Store(str(path)) as store:
+            session = store.sessions.create(NewSession(session_id="s")).id
+        with (
+            child(tmp_path, "write", path, session, seconds, acks) as writer,
+            child(tmp_path, "checkpoints", path, seconds) as first,
+            child(tmp_path, "checkpoints", path, seconds) as second,
+            child(tmp_path, "backups", path, seconds, copy) as copier,
+        ):
+            made["turns"] += writer.answer()["made"]
+            made["checkpoints"] += first.answer()["made"] + second.answer()["made"]
+            made["copies"] += copier.answer()["made"]
+        with Store(str(path)) as store:
+            assert faults_of(store, acknowledged(acks)) == []
+        with Store(str(copy)) as copied:
+            assert faults_of(copied, []) == []
+    print(made)
+    assert min(made.values()) > 0
+
+
+def test_sixteen_processes_write_one_file_without_an_error_and_fairly(tmp_path: Path) -> None:
+    path, acks = tmp_path / "record.db", tmp_path / "acks"
+    with child(tmp_path, "fleet", path, acks, 16, count(6, 60)) as fleet:
+        members = fleet.answer()["members"]
+    done = [member["done"] for member in members]
+    longest = max(member["longest_s"] for member in members)
+    print(f"turns {sum(done)}, each {min(done)} to {max(done)}, longest wait {longest * 1000:.0f} ms")
+    assert [member["error"] for member in members if member["error"]] == []
+    assert longest < 1.0
+    assert min(done) / max(done) > 0.5
+    with Store(str(path)) as store:
+        assert isinstance(store.engine, SqliteEngine)
+        assert turns_in(store) == sum(done)
+        assert faults_of(store, [*chain(*[acknowledged(Path(f"{acks}.{n}")) for n in range(16)])]) == []

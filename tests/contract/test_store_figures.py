@@ -1,0 +1,191 @@
+"""Usage by everything people ask for, days, performance, blocks: each figure is the sum of the calls behind it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from faces import Facing, covers
+
+from agentrecord.exceptions import Forbidden, InvalidValue
+from agentrecord.ids import NIL
+from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.session import CodingDetails, NewSession, SessionChanges
+from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.usage import UsageBy
+
+AT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)  # a Monday
+
+
+@pytest.fixture
+def used(store: Facing) -> Facing:
+    """Return a store with six calls; the cost of call n is 10**n."""
+    top = store.sessions.create(
+        NewSession(session_id="top", agent_id="bot", coding=CodingDetails(tool_name="t", working_directory="/w")),
+        user="anna",
+    ).id
+    low = store.sessions.create(NewSession(session_id="low", parent_uuid=top), user="anna").id
+    plain = store.sessions.create(NewSession(session_id="plain"), user="ben").id
+    rows: tuple[tuple[Any, str, str | None, int, bool], ...] = (
+        (top, "m1", "h1", 0, False), (top, "m1", "h1", 1, False), (low, "m2", "h1", 2, True),
+        (plain, "m1", "h2", 30, False), (plain, "m2", None, 31, False), (None, "m3", None, 200, False),
+    )  # fmt: skip
+    for power, (session, model, host, hours, sub) in enumerate(rows):
+        store.llm_calls.record(
+            NewLLMCall(
+                model=model, host=host, session_uuid=session, timestamp=AT + timedelta(hours=hours), is_subagent=sub,
+                tokens=TokenCounts(input=1, output=1), cost_nanos=10**power, latency_ms=100 * (power + 1),
+                status=CallStatus.ERROR if power == 5 else CallStatus.SUCCESS,
+            )
+        )  # fmt: skip
+    return store
+
+
+def costs(store: Facing, by: UsageBy, **more: Any) -> dict[str, int]:
+    """Return a report as costs by key, having checked that the rows add up."""
+    report = store.usage.report(by, **more)
+    found = {row.key: row.totals.cost_nanos for row in report.rows}
+    assert sum(found.values()) == report.total.cost_nanos
+    assert sum(row.totals.calls for row in report.rows) == report.total.calls
+    return found
+
+
+@covers("usage.report")
+def test_a_report_has_one_row_for_each_of_what_it_is_by(used: Facing) -> None:
+    assert costs(used, UsageBy.HOUR) == {
+        "2026-03-02 22:00": 1, "2026-03-02 23:00": 10, "2026-03-03 00:00": 100, "2026-03-04 04:00": 1000,
+        "2026-03-04 05:00": 10**4, "2026-03-11 06:00": 10**5,
+    }  # fmt: skip
+    assert costs(used, UsageBy.DAY) == {"2026-03-02": 11, "2026-03-03": 100, "2026-03-04": 11000, "2026-03-11": 10**5}
+    assert costs(used, UsageBy.WEEK) == {"2026-03-02": 11111, "2026-03-09": 10**5}
+    assert costs(used, UsageBy.MONTH) == {"2026-03": 111111}
+    assert costs(used, UsageBy.MODEL) == {"m1": 1011, "m2": 10100, "m3": 10**5}
+    assert costs(used, UsageBy.HOST) == {"h1": 111, "h2": 1000, "unknown": 110000}
+    assert costs(used, UsageBy.USER) == {"anna": 111, "ben": 11000, "unassigned": 10**5}
+    assert costs(used, UsageBy.PROJECT) == {"default": 111111}
+    assert costs(used, UsageBy.TOTAL) == {"all": 111111}
+    assert costs(used, UsageBy.SESSION) == {"top": 111, "plain": 11000, "no session": 10**5}
+    by_directory = costs(used, UsageBy.DIRECTORY)
+    assert by_directory.pop("/w") == 111
+    assert sum(by_directory.values()) == 111000
+
+
+def test_an_agents_usage_is_that_of_its_sessions(used: Facing) -> None:
+    found = costs(used, UsageBy.AGENT)
+    assert found["bot"] in (11, 111)
+    assert sum(found.values()) == 111111
+
+
+def test_sub_agents_can_be_left_out_of_every_report(used: Facing) -> None:
+    for by in UsageBy:
+        assert used.usage.report(by, include_subagents=False).total.cost_nanos == 111011, by
+
+
+def test_every_report_of_one_range_has_the_same_total(used: Facing) -> None:
+    for since, until, cost in (
+        (AT.replace(minute=0) + timedelta(hours=1), AT + timedelta(hours=30), 1110),
+        (AT.replace(hour=0, minute=0), AT.replace(hour=0, minute=0) + timedelta(days=2), 111),
+        (None, AT, 1), (AT + timedelta(days=3), None, 10**5),
+    ):  # fmt: skip
+        totals = {by: used.usage.report(by, since=since, until=until).total.cost_nanos for by in UsageBy}
+        assert set(totals.values()) == {cost}, totals
+
+
+def test_days_are_those_of_the_time_zone_asked_for(used: Facing) -> None:
+    assert costs(used, UsageBy.DAY, utc_offset_minutes=120) == {
+        "2026-03-03": 111, "2026-03-04": 11000, "2026-03-11": 10**5,
+    }  # fmt: skip
+    assert costs(used, UsageBy.DAY, utc_offset_minutes=-360)["2026-03-02"] == 111
+
+
+@covers("usage.series")
+def test_a_series_splits_each_day_and_adds_up_to_it(used: Facing) -> None:
+    found = {(row.key, row.split): row.totals.cost_nanos for row in used.usage.series(UsageBy.MODEL)}
+    assert found == {
+        ("2026-03-02", "m1"): 11, ("2026-03-03", "m2"): 100, ("2026-03-04", "m1"): 1000, ("2026-03-04", "m2"): 10**4,
+        ("2026-03-11", "m3"): 10**5,
+    }  # fmt: skip
+    for split in (UsageBy.HOST, UsageBy.USER, UsageBy.AGENT):
+        assert sum(row.totals.cost_nanos for row in used.usage.series(split)) == 111111
+    hourly = used.usage.series(UsageBy.MODEL, by=UsageBy.HOUR, since=AT, until=AT + timedelta(hours=1, minutes=30))
+    assert [row.key for row in hourly] == ["2026-03-02 22:00", "2026-03-02 23:00"]
+
+
+@covers("usage.blocks")
+def test_a_block_lasts_five_hours_from_the_hour_of_its_first_call(used: Facing) -> None:
+    blocks = used.usage.blocks()
+    starts = [AT.replace(minute=0), AT.replace(minute=0) + timedelta(hours=30), AT.replace(minute=0) + timedelta(hours=200)]
+    assert [b.start_at for b in blocks] == starts
+    assert [b.totals.cost_nanos for b in blocks] == [111, 11000, 10**5]
+    assert all(b.end_at - b.start_at == timedelta(hours=5) for b in blocks)
+    assert blocks[0].models == ("m1", "m2")
+    assert (blocks[0].first_at, blocks[0].last_at) == (AT, AT + timedelta(hours=2))
+    assert used.usage.blocks(include_subagents=False)[0].totals.cost_nanos == 11
+    assert len(used.usage.blocks(since=AT + timedelta(days=1))) == 2
+    assert [b.is_active for b in blocks] == [False, False, False]
+
+
+def test_the_last_block_is_active_while_it_lasts(store: Facing) -> None:
+    store.llm_calls.record(NewLLMCall(model="m", cost_nanos=1))
+    assert [b.is_active for b in store.usage.blocks()] == [True]
+
+
+@covers("usage.daily")
+def test_a_day_has_a_row_for_each_user_and_agent(used: Facing) -> None:
+    rows = used.usage.daily(since=AT.replace(hour=0, minute=0), until=AT.replace(hour=0, minute=0) + timedelta(days=3))
+    by_user: dict[str, int] = {}
+    for row in rows:
+        by_user[row.user] = by_user.get(row.user, 0) + row.totals.cost_nanos
+    assert by_user == {"anna": 111, "ben": 11000}
+    assert sum(row.totals.cost_nanos for row in used.usage.daily()) == 111111
+    assert sum(row.session_count for row in used.usage.daily()) == 3
+
+
+@covers("usage.performance")
+def test_performance_has_exact_sums_and_percentiles_within_nine_percent(used: Facing) -> None:
+    days = {d.date.isoformat(): d for d in used.usage.performance() if d.totals.calls}
+    last = days["2026-03-11"]
+    assert (last.error_rate, last.success_rate, last.agent_id) == (1.0, None, None)
+    assert last.latency_p50_ms == pytest.approx(600, rel=0.091)
+    used.sessions.update("plain", SessionChanges(user_satisfaction=0.5))
+    rated = [d for d in used.usage.performance() if d.satisfaction_count]
+    assert [(d.satisfaction_sum, d.total_sessions) for d in rated] == [(0.5, 2)]
+    with pytest.raises(Forbidden):
+        used.scoped(user="anna").usage.performance()
+
+
+def test_percentiles_of_a_day_are_those_of_its_calls(store: Facing) -> None:
+    for latency in range(1, 101):
+        store.llm_calls.record(NewLLMCall(model="m", latency_ms=latency * 10, timestamp=AT))
+    (day,) = store.usage.performance()
+    assert day.latency_p50_ms == pytest.approx(500, rel=0.1)
+    assert day.latency_p95_ms == pytest.approx(950, rel=0.1)
+
+
+@covers("usage.recount")
+def test_a_recount_tells_a_figure_that_was_changed_behind_its_back(used: Facing) -> None:
+    assert used.usage.recount() == ()
+    used.sql("UPDATE ar_sessions SET cost_nanos = cost_nanos + 1 WHERE session_id = ?", "top")
+    (told,) = used.usage.recount()
+    assert (told.table, told.figure, told.kept, told.counted) == ("ar_sessions", "cost_nanos", 12, 11)
+    used.sql("UPDATE ar_sessions SET cost_nanos = cost_nanos - 1 WHERE session_id = ?", "top")
+    used.sql("UPDATE ar_usage_days SET calls = calls + 1 WHERE user_uuid <> ? AND cost_nanos = 1000", NIL)
+    assert [(d.table, d.figure) for d in used.usage.recount()] == [("ar_usage_days", "calls")]
+    used.sql("UPDATE ar_usage_days SET calls = calls - 1 WHERE user_uuid <> ? AND cost_nanos = 1000", NIL)
+
+
+def test_a_range_needs_a_time_zone(store: Facing) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    for name, call in (
+        ("since", store.usage.report), ("until", store.usage.report), ("since", store.usage.daily),
+        ("until", store.usage.daily), ("since", store.usage.performance), ("since", store.usage.blocks),
+        ("since", store.tool_calls.figures), ("until", store.tool_calls.figures), ("since", store.llm_calls.list),
+        ("until", store.llm_calls.list), ("since", store.imports.unreadable), ("since", store.prices.reprice),
+    ):  # fmt: skip
+        with pytest.raises(InvalidValue) as refused:
+            call(**{name: naive})
+        assert refused.value.field == name
+    for by in (UsageBy.SESSION, UsageBy.DIRECTORY):
+        with pytest.raises(InvalidValue):
+            store.usage.report(by, since=naive)
+    with pytest.raises(InvalidValue):
+        store.messages.search("x", since=naive)

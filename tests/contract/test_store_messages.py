@@ -1,0 +1,161 @@
+"""Messages: appended once, numbered without gaps, edited with revisions, deleted; turns with their calls."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from faces import Facing, covers
+
+from agentrecord.exceptions import Conflict, NotFound, StaleRevision
+from agentrecord.ids import new_id
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage, Part, PartKind
+from agentrecord.records.session import NewSession
+from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.usage import UsageTotals
+
+USER, ASSISTANT = MessageRole.USER, MessageRole.ASSISTANT
+
+
+def session_of(store: Facing, name: str = "one") -> UUID:
+    """Make a session."""
+    found: UUID = store.sessions.create(NewSession(session_id=name)).id
+    return found
+
+
+@covers("messages.append", "messages.get")
+def test_a_message_is_read_back_byte_for_byte(store: Facing) -> None:
+    parts = (
+        Part(kind=PartKind.TEXT, text="a\r\n\t b"),
+        Part(kind=PartKind.TOOL_CALL, call_ref="c1", name="bash"),
+        Part(kind=PartKind.TOOL_RESULT, call_ref="c1", is_error=True),
+        Part(kind=PartKind.IMAGE, media_type="image/png", size_bytes=2**40),
+    )
+    new = NewMessage(
+        role=ASSISTANT, content="a\r\n\t b\u2028\ufeff🙂 e\u0301", message_id="m", parts=parts, tool_call_id="c1",
+        tool_name="bash", tools_used=("bash", "édit"), extra_data='{"z":1,"a":2.0}', metadata="[]",
+        model_used="m1", response_time_ms=12, created_at=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+    )  # fmt: skip
+    made = store.messages.append(session_of(store), [new]).messages[0]
+    assert made == store.messages.get(made.id)
+    for name in ("role", "content", "message_id", "parts", "tool_call_id", "tool_name", "tools_used", "extra_data",
+                 "metadata", "model_used", "response_time_ms", "created_at"):  # fmt: skip
+        assert getattr(made, name) == getattr(new, name)
+    assert (made.sequence, made.revision) == (1, 1)
+
+
+def test_a_turn_stores_its_calls_with_it_and_charges_the_answer(store: Facing) -> None:
+    session = session_of(store)
+    turn = store.messages.append(
+        session,
+        [NewMessage(role=USER, content="q"), NewMessage(role=ASSISTANT, content="a")],
+        calls=[NewLLMCall(model="m", tokens=TokenCounts(input=10, output=5), cost_nanos=7),
+               NewLLMCall(model="m", tokens=TokenCounts(input=1, output=2))],
+    )  # fmt: skip
+    answer = turn.messages[1]
+    expected = UsageTotals(calls=2, unpriced_calls=1, input_tokens=11, output_tokens=7, cost_nanos=7)
+    assert answer.usage == expected == store.messages.get(answer.id).usage == store.sessions.get("one").usage
+    assert turn.messages[0].usage == UsageTotals()
+    assert {call.message_uuid for call in turn.calls} == {answer.id}
+    assert turn.calls[1].cost_usd is None
+
+
+def test_a_turn_that_fails_in_its_last_part_stores_nothing(store: Facing) -> None:
+    session = session_of(store)
+    with pytest.raises(NotFound):
+        store.messages.append(new_id(), [NewMessage(role=USER, content="a")])
+    taken = store.llm_calls.record(NewLLMCall(model="m", id=new_id(), tokens=TokenCounts(input=1)))
+    with pytest.raises(Conflict):
+        store.messages.append(
+            session, [NewMessage(role=USER, content="findme")], calls=[NewLLMCall(model="n", id=taken.id)]
+        )
+    assert store.messages.list(session).total == 0
+    assert len(store.messages.search("findme")) == 0
+    assert store.sessions.get("one").message_count == 0
+    assert store.messages.append(session, [NewMessage(role=USER, content="b")]).messages[0].sequence == 1
+
+
+def test_the_same_message_again_is_stored_once_and_another_content_is_a_conflict(store: Facing) -> None:
+    session = session_of(store)
+    new = NewMessage(role=USER, content="a", id=new_id())
+    first = store.messages.append(session, [new])
+    again = store.messages.append(session, [new, NewMessage(role=ASSISTANT, content="b")])
+    assert again.messages[0] == first.messages[0]
+    assert [m.sequence for m in again.messages] == [1, 2]
+    with pytest.raises(Conflict):
+        store.messages.append(session, [NewMessage(role=USER, content="c", id=new.id)])
+    with pytest.raises(Conflict):
+        store.messages.append(session_of(store, "two"), [new])
+    store.messages.edit(new.id, "edited")
+    assert store.messages.append(session, [new]).messages[0].content == "edited"
+    assert store.sessions.get("one").message_count == 2
+
+
+@covers("messages.edit", "messages.revisions")
+def test_an_edit_keeps_every_content_that_was(store: Facing) -> None:
+    message = store.messages.append(session_of(store), [NewMessage(role=USER, content="first")]).messages[0]
+    edited = store.messages.edit(message.id, "second", seen_revision=1, extra_data='{"why":"typo"}')
+    assert (edited.content, edited.revision, edited.sequence) == ("second", 2, 1)
+    assert edited.extra_data == '{"why":"typo"}'
+    with pytest.raises(StaleRevision):
+        store.messages.edit(message.id, "third", seen_revision=1)
+    store.messages.edit(message.id, "third")
+    assert [(r.revision, r.content) for r in store.messages.revisions(message.id)] == [
+        (1, "first"), (2, "second"), (3, "third"),
+    ]  # fmt: skip
+    assert store.messages.revisions(message.id)[0].created_at == message.updated_at
+
+
+@covers("messages.delete")
+def test_a_deleted_message_leaves_its_place_and_its_calls(store: Facing) -> None:
+    session = session_of(store)
+    turn = store.messages.append(
+        session, [NewMessage(role=ASSISTANT, content="gone")], calls=[NewLLMCall(model="m", cost_nanos=9)]
+    )
+    message = turn.messages[0].id
+    store.messages.edit(message, "really gone")
+    store.messages.delete(message)
+    for read in (store.messages.get, store.messages.revisions, store.messages.delete):
+        with pytest.raises(NotFound):
+            read(message)
+    with pytest.raises(NotFound):
+        store.messages.edit(message, "back")
+    assert store.messages.list(session).total == 0
+    assert store.rows_in("ar_message_revisions") == 0
+    assert store.sql("SELECT content, sequence FROM ar_messages") == [("", 1)]
+    assert store.sessions.get("one").usage.cost_nanos == 9
+    assert store.sessions.get("one").message_count == 0
+
+
+@covers("messages.list", "messages.recent")
+def test_a_conversation_is_read_from_either_end(store: Facing) -> None:
+    session = session_of(store)
+    roles = (USER, ASSISTANT, USER, ASSISTANT, USER)
+    store.messages.append(session, [NewMessage(role=role, content=str(n)) for n, role in enumerate(roles)])
+    assert [m.content for m in store.messages.recent(session, limit=2)] == ["3", "4"]
+    assert store.messages.recent(session, limit=0) == ()
+    assert [m.content for m in store.messages.list(session, sort="-sequence", limit=2)] == ["4", "3"]
+    assert [m.content for m in store.messages.list(session, role=ASSISTANT)] == ["1", "3"]
+    assert [m.content for m in store.messages.list(session, offset=3)] == ["3", "4"]
+    assert [m.content for m in store.messages.list(session, sort="created_at")] == list("01234")
+    with pytest.raises(NotFound):
+        store.messages.list(new_id())
+
+
+def test_sequences_have_no_gaps_after_refused_turns(store: Facing) -> None:
+    session = session_of(store)
+    taken = store.messages.append(session, [NewMessage(role=USER, content="a", id=new_id())]).messages[0].id
+    for content in "bcd":
+        with pytest.raises(Conflict):
+            store.messages.append(session, [NewMessage(role=USER, content=content, id=taken)])
+        store.messages.append(session, [NewMessage(role=USER, content=content)])
+    assert [m.sequence for m in store.messages.list(session)] == [1, 2, 3, 4]
+
+
+def test_a_day_counts_the_messages_of_a_user_and_an_agent(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="one", agent_id="bot"), user="anna").id
+    at = datetime(2026, 1, 5, 23, 59, tzinfo=UTC)
+    store.messages.append(session, [NewMessage(role=USER, content="a", created_at=at)])
+    store.messages.append(session, [NewMessage(role=USER, content="b")])
+    counted = {(str(d.date), d.user, d.agent_id): (d.session_count, d.message_count) for d in store.usage.daily()}
+    assert counted == {("2026-01-05", "anna", "bot"): (0, 1), ("2026-03-04", "anna", "bot"): (1, 1)}

@@ -1,0 +1,121 @@
+"""Prices: one's own win, the past is priced anew on demand, and what is shown says where it comes from."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from faces import Facing, covers
+
+from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
+from agentrecord.ids import new_id
+from agentrecord.records.llm_call import CostSource, NewLLMCall
+from agentrecord.records.price import NewPrice, Rates, Tier
+from agentrecord.records.scope import Role
+from agentrecord.records.session import NewSession
+from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.usage import UsageBy
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPUS = "claude-opus-4-5"
+MILLION = TokenCounts(input=1_000_000, output=0)
+OWN = Rates(input=7 * 10**9, output=9 * 10**9)
+
+
+@covers("prices.set", "prices.find", "prices.list", "prices.retire")
+def test_ones_own_price_wins_over_the_built_in_one_until_it_is_retired(store: Facing) -> None:
+    built_in = store.prices.find(OPUS, host="Anthropic", at=AT)
+    assert (built_in.rates.input, store.prices.find("no-such-model")) == (5 * 10**9, None)
+    own = store.prices.set(NewPrice(model=OPUS, rates=OWN))
+    assert store.prices.find(OPUS, host="Anthropic", at=AT).rates == OWN
+    call = store.llm_calls.record(NewLLMCall(model=OPUS, host="Anthropic", tokens=MILLION, timestamp=AT))
+    assert (call.cost_nanos, call.price_uuid, call.cost_source) == (7 * 10**9, own.id, CostSource.PRICE)
+    assert store.llm_calls.price(call.id).source == "user"
+    assert [p.id for p in store.prices.list()] == [own.id]
+    store.prices.retire(own.id)
+    assert store.prices.find(OPUS, host="Anthropic", at=AT).rates == built_in.rates
+    assert store.llm_calls.get(call.id).cost_nanos == 7 * 10**9
+    for gone in (own.id, new_id()):
+        with pytest.raises(NotFound):
+            store.prices.retire(gone)
+
+
+def test_the_newest_price_in_force_at_a_call_charges_it(store: Facing) -> None:
+    store.prices.set(NewPrice(model="m", rates=Rates(input=10**9, output=0)))
+    store.prices.set(NewPrice(model="m", rates=Rates(input=2 * 10**9, output=0), effective_from=AT))
+    store.prices.set(NewPrice(model="m", rates=Rates(input=3 * 10**9, output=0), effective_from=AT))
+    for when, cost in ((AT - timedelta(seconds=1), 1), (AT, 3), (AT + timedelta(days=9), 3)):
+        call = store.llm_calls.record(NewLLMCall(model="m", tokens=MILLION, timestamp=when))
+        assert call.cost_nanos == cost * 10**9
+    assert len(store.prices.list()) == 2
+
+
+def test_a_tier_charges_the_whole_call_beyond_its_limit(store: Facing) -> None:
+    tier = Tier(above_input_tokens=200_000, rates=Rates(input=10**12, output=0))
+    store.prices.set(NewPrice(model="m", rates=Rates(input=10**11, output=0), tiers=(tier,)))
+    for tokens, cost in ((200_000, 2 * 10**10), (200_001, 200_001 * 10**6)):
+        call = store.llm_calls.record(NewLLMCall(model="m", tokens=TokenCounts(input=tokens, output=0)))
+        assert call.cost_nanos == cost
+
+
+def test_a_price_that_makes_no_sense_is_refused(store: Facing) -> None:
+    for wrong in (
+        NewPrice(model="", rates=OWN), NewPrice(model="m", rates=Rates(input=-1)), NewPrice(model="m", rates=Rates()),
+        NewPrice(model="m", rates=OWN, tiers=(Tier(above_input_tokens=1, rates=Rates(output=2**70)),)),
+        NewPrice(model="m", rates=OWN, effective_from=datetime(2026, 1, 1)),  # noqa: DTZ001
+    ):  # fmt: skip
+        with pytest.raises(InvalidValue):
+            store.prices.set(wrong)
+    assert store.prices.list() == ()
+
+
+@covers("prices.reprice")
+def test_repricing_shows_first_and_then_changes_every_sum(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="s")).id
+    unknown, known, given = (
+        store.llm_calls.record(
+            NewLLMCall(model=model, tokens=MILLION, timestamp=AT + timedelta(days=day), session_uuid=session, cost_nanos=cost)
+        )
+        for day, (model, cost) in enumerate((("m", None), (OPUS, None), ("m", 77)))
+    )
+    store.prices.set(NewPrice(model="m", rates=OWN))
+    (row,) = [r for r in store.prices.reprice() if r.changed_calls]
+    assert (row.day, row.model, row.calls, row.old_nanos, row.new_nanos, row.old_unpriced, row.new_unpriced) == (
+        "2026-03-01", "m", 1, 0, 7 * 10**9, 1, 0)  # fmt: skip
+    assert store.llm_calls.get(unknown.id) == unknown
+    assert store.usage.report(UsageBy.TOTAL).total.unpriced_calls == 1
+    assert store.prices.reprice(until=AT) == () == store.prices.reprice(model="other")
+    store.prices.reprice(apply=True)
+    assert store.llm_calls.get(unknown.id).cost_nanos == 7 * 10**9
+    assert store.llm_calls.get(given.id).cost_nanos == 77
+    total = store.usage.report(UsageBy.TOTAL).total
+    assert (total.cost_nanos, total.unpriced_calls) == (12 * 10**9 + 77, 0)
+    assert store.sessions.get("s").usage == total
+    assert not any(r.changed_calls for r in store.prices.reprice(apply=True))
+    assert store.llm_calls.get(known.id).cost_nanos == 5 * 10**9
+
+
+@covers("prices.uses", "prices.ensure_host", "prices.list_models")
+def test_models_that_were_used_show_their_price_and_the_unpriced_come_first(store: Facing) -> None:
+    store.llm_calls.record(NewLLMCall(model=OPUS, host="Anthropic", tokens=MILLION, timestamp=AT))
+    store.llm_calls.record(NewLLMCall(model="mystery", tokens=MILLION, timestamp=AT))
+    first, second = store.prices.uses()
+    assert (first.model, first.totals.unpriced_calls, first.rates) == ("mystery", 1, None)
+    assert (second.model, second.rates.input, second.first_at) == (OPUS, 5 * 10**9, AT)
+    host = store.prices.ensure_host("Anthropic", base_url="https://api.example.org")
+    assert host == store.prices.ensure_host("Anthropic")
+    named = {m.name: m.host for m in store.prices.list_models()}
+    assert named[OPUS] == "Anthropic"
+    assert "mystery" in named
+
+
+def test_only_an_operator_sets_prices_outside_the_project(store: Facing) -> None:
+    admin = store.scoped(project="p", role=Role.ADMIN)
+    with pytest.raises(Forbidden):
+        admin.prices.set(NewPrice(model="m", rates=OWN))
+    everybodys = store.prices.set(NewPrice(model="m", rates=OWN))
+    with pytest.raises(NotFound):
+        admin.prices.retire(everybodys.id)
+    own = admin.prices.set(NewPrice(model="m", rates=Rates(input=1, output=1), project_id=admin.scope.project))
+    assert admin.prices.find("m").rates.input == 1
+    assert store.prices.find("m").rates == OWN
+    assert own.id not in {p.id for p in store.prices.list()}
+    admin.prices.retire(own.id)

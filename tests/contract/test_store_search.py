@@ -1,0 +1,99 @@
+"""Search: the same words find the same messages on every engine."""
+
+from uuid import UUID
+
+import pytest
+from faces import Facing, covers
+
+from agentrecord.exceptions import InvalidFilter, InvalidValue
+from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.session import NewSession
+
+TEXTS = {
+    "plain": "the quick brown fox jumps over the lazy dog",
+    "path": "see src/agentrecord/store/search.py:42 and https://example.org/a-b?c=d",
+    "umlaut": "Äpfel und Birnen in STRASSBURG, naïve",
+    "code": "def foo_bar(x): return x-1 # it's e-mail@example.org",
+    "markup": "<b>bold</b> &amp; <script>alert('x')</script>",
+    "cjk": "русский текст",
+    "brown": "brown is quick, said the fox",
+}
+
+
+@pytest.fixture
+def filled(store: Facing) -> Facing:
+    """Return a store that holds `TEXTS`, each under its own name."""
+    for name, text in TEXTS.items():
+        session = store.sessions.create(NewSession(session_id=name, title=f"T {name}")).id
+        store.messages.append(session, [NewMessage(role=MessageRole.USER, content=text)])
+    return store
+
+
+def found(store: Facing, query: str) -> set[str]:
+    """Return the sessions that a query finds."""
+    return {hit.session_id for hit in store.messages.search(query)}
+
+
+QUERIES = (
+    ("fox", {"plain", "brown"}), ("quick fox", {"plain", "brown"}), ('"quick brown"', {"plain"}),
+    ('"brown quick"', set()), ("jum*", {"plain"}), ("jum", set()), ("FOX Brown", {"plain", "brown"}),
+    ("äpfel", {"umlaut"}), ("ÄPFEL strassburg", {"umlaut"}), ("apfel", set()), ("agentrecord", {"path"}),
+    ("search.py", {"path"}), ("store/search", {"path"}), ("example", {"path", "code"}), ("foo", {"code"}),
+    ("foo_bar", {"code"}), ("mail", {"code"}), ("script", {"markup"}), ("alert", {"markup"}), ("amp", {"markup"}),
+    ("текст", {"cjk"}), ("ТЕКСТ", {"cjk"}), ("рус*", {"cjk"}), ("the dog*", {"plain"}), ("42", {"path"}),
+    ('fox AND NOT OR " * ( :', set()), ("fox' | !dog", {"plain"}), ("nosuchword", set()),
+)  # fmt: skip
+
+
+@covers("messages.search")
+def test_words_phrases_and_beginnings_find_what_holds_them(filled: Facing) -> None:
+    answers = {query: found(filled, query) for query, _ in QUERIES}
+    assert answers == dict(QUERIES)
+
+
+def test_what_cannot_be_searched_for_is_refused(filled: Facing) -> None:
+    for empty in ("", "  ", "***", '""', "-- ()"):
+        with pytest.raises(InvalidFilter):
+            filled.messages.search(empty)
+    for unstorable in ("a\0b", "a\ud800"):
+        with pytest.raises(InvalidValue) as refused:
+            filled.messages.search(unstorable)
+        assert refused.value.field == "query"
+
+
+def test_an_excerpt_marks_what_matched(filled: Facing) -> None:
+    (hit,) = filled.messages.search('"brown fox"')
+    assert "".join(hit.excerpt) in TEXTS["plain"]
+    assert " ".join(hit.excerpt[1::2]) == "brown fox"
+    assert (hit.session_id, hit.session_title, hit.sequence, hit.role) == ("plain", "T plain", 1, MessageRole.USER)
+
+
+def test_an_edit_moves_a_message_and_a_delete_removes_it(filled: Facing) -> None:
+    (hit,) = filled.messages.search("lazy")
+    filled.messages.edit(hit.message_uuid, "energetic now")
+    assert found(filled, "lazy") == set()
+    assert found(filled, "energetic") == {"plain"}
+    filled.messages.delete(hit.message_uuid)
+    assert found(filled, "energetic") == set()
+    filled.sessions.delete("brown")
+    assert found(filled, "fox") == set()
+    assert filled.rows_in("ar_search") == len(TEXTS) - 2
+
+
+def test_a_search_is_narrowed_and_paged(filled: Facing) -> None:
+    session: UUID = filled.session_uuid("plain")
+    words = [NewMessage(role=MessageRole.ASSISTANT, content=f"needle {n}") for n in range(5)]
+    filled.messages.append(session, words)
+    since = filled.messages.recent(session, limit=2)[0].created_at
+    assert len(filled.messages.search("needle", role=MessageRole.USER)) == 0
+    assert len(filled.messages.search("needle", session=filled.session_uuid("brown"))) == 0
+    assert len(filled.messages.search("needle", session=session, since=since)) == 5
+    seen: list[int] = []
+    offset = 0
+    while True:
+        page = filled.messages.search("needle", limit=2, offset=offset)
+        seen += [hit.sequence for hit in page]
+        if page.next_cursor is None:
+            break
+        offset = int(page.next_cursor)
+    assert sorted(seen) == [2, 3, 4, 5, 6]
