@@ -39,7 +39,18 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
 
 def _lines(section: Section) -> list[str]:
     notes = [f"- {note}" for note in section.notes]
-    return [f"## {section.title}", "", section.explanation, "", *table(section.figures), "", *notes, *([""] * bool(notes))]
+    if section.causes and any(figure.is_met is False for figure in section.figures):
+        notes += ["", f"Why goals are missed here: {section.causes}"]
+    return [
+        f"## {section.title}",
+        "",
+        section.explanation,
+        "",
+        *table(section.figures),
+        "",
+        *notes,
+        *([""] * bool(notes)),
+    ]
 
 
 def main(given: Sequence[str]) -> int:

@@ -15,19 +15,39 @@ from typing import Any  # `Any`: rows hold whatever their columns hold
 import psycopg
 from uuid_utils.compat import uuid7
 
-COUNTERS = (
-    "calls, failed_calls, unpriced_calls, uncounted_calls, input_tokens, cache_read_tokens, cache_write_5m_tokens,"
-    " cache_write_1h_tokens, output_tokens, reasoning_tokens, unclassified_tokens, cost_nanos, latency_ms_sum,"
-    " latency_count"
-).split(", ")
+COUNTERS = [
+    "calls",
+    "failed_calls",
+    "unpriced_calls",
+    "uncounted_calls",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "unclassified_tokens",
+    "cost_nanos",
+    "latency_ms_sum",
+    "latency_count",
+]
 SESSION = (
-    "message_count, last_sequence, last_event_sequence, run_count, tool_call_count, tool_error_count, error_count,"
-    " child_count"
-).split(", ") + COUNTERS
-ACTIVITY = (
-    "session_count, failed_sessions, message_count, run_count, failed_runs, tool_calls, tool_errors, error_count,"
-    " satisfaction_sum, satisfaction_count"
-).split(", ")
+    *("message_count", "last_sequence", "last_event_sequence", "run_count", "tool_call_count", "tool_error_count"),
+    *("error_count", "child_count"),
+    *COUNTERS,
+)
+ACTIVITY = [
+    "session_count",
+    "failed_sessions",
+    "message_count",
+    "run_count",
+    "failed_runs",
+    "tool_calls",
+    "tool_errors",
+    "error_count",
+    "satisfaction_sum",
+    "satisfaction_count",
+]
 MESSAGE = (
     "project_id, id, session_uuid, user_uuid, sequence, role, content, revision, tools_used, created_at, updated_at"
 )

@@ -20,6 +20,10 @@ Facts (1,200 messages and 600 calls in one transaction) go through the import: i
 values checked, calls priced, what is there already found and left alone, all figures exact. The bare side makes the
 same rows of the same texts and writes them with one `executemany` (SQLite) or COPY (PostgreSQL) a table, and the
 figures with one statement each. It looks for nothing that might be there already."""
+CAUSES = """\
+of about 27 µs a row SQLite takes 12; the rest is the row's id by SHA-256 of its source's own (5), the look for what is
+there already (2), checking and building the row (5), encoding (2) and the figures (3). On PostgreSQL the rows go by
+pipelined INSERT, since COPY cannot run in a pipeline."""
 
 
 def _facts(session: str, turns: int) -> list[Fact]:
@@ -28,9 +32,7 @@ def _facts(session: str, turns: int) -> list[Fact]:
     for number, turn in zip(range(turns), turn_inputs(), strict=False):
         at = began + timedelta(seconds=number)
         for role, text in ((MessageRole.USER, turn.question), (MessageRole.ASSISTANT, turn.answer)):
-            found.append(
-                MessageFact(session_id=session, key=f"{role}{number}", role=role, content=text, created_at=at)
-            )
+            found.append(MessageFact(session_id=session, key=f"{role}{number}", role=role, content=text, created_at=at))
         found.append(
             CallFact(
                 session_id=session, run_id=None, dedup_key=f"{session}:{number}", timestamp=at, model=MODEL, host=HOST,
@@ -101,7 +103,7 @@ def _postgres(url: str, scale: Scale, *, indexed: bool) -> Figure:
 
 def run(scale: Scale) -> Section:
     """Measure bulk imports."""
-    section = Section(title="Bulk import", explanation=EXPLANATION)
+    section = Section(title="Bulk import", explanation=EXPLANATION, causes=CAUSES)
     with scratch() as folder:
         section.figures += [_sqlite(folder, scale, indexed=indexed) for indexed in (False, True)]
         with postgres(folder) as url:

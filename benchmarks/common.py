@@ -60,6 +60,8 @@ class Section:
 
     title: str
     explanation: str
+    causes: str = ""
+    """Why goals of this section are missed, where they are."""
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -140,6 +142,12 @@ def micros(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """Return the environment for programs that are measured: with bytecode kept, as an installation has it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **more}
 
 
 @contextmanager

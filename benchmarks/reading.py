@@ -17,10 +17,10 @@ from benchmarks.turns import prepare, turn_inputs
 SESSIONS = 2000
 TURNS_A_BATCH = 500
 EXPLANATION = """\
-Records filled with the rows of real turns, two messages and a call each. `messages.recent` reads the last 50 messages of one
-session out of all. The overview reads what the first page shows of costs: the sums by day and by model of the last 30
-days and the counts beside them, from figures that were kept with every write, not from the calls. Times are medians
-within the process, over readings of different sessions; `flat` compares the large record with the small one."""
+Records filled with the rows of whole turns, two messages and a call each. `messages.recent` reads the last 50
+messages of one session out of all. The overview reads what the first page shows of costs: the sums by day and by model
+of the last 30 days and the counts beside them, from figures that were kept with every write, not from the calls. Times
+are medians within the process, over readings of different sessions; `flat` compares the large record with the small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """From start to the first page, memory, and what an installation brings along, in fresh environments."""
 
 import json
-import os
+import re
 import socket
 import statistics
 import subprocess
@@ -10,10 +10,11 @@ import time
 import urllib.error
 import urllib.request
 import venv
+from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.common import Figure, Scale, Section, scratch
+from benchmarks.common import Figure, Scale, Section, child_environment, scratch
 
 ROOT = Path(__file__).parent.parent
 EXPLANATION = """\
@@ -43,30 +44,41 @@ def _resident_mb(process: int) -> float:
     return int(line.split()[1]) / 1024
 
 
+def _page(link: str) -> None:
+    """Sign in by the link and read the page that it leads to."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with opener.open(link, timeout=5) as answer:
+        answer.read()
+
+
 def _first_page(folder: Path, place: int) -> tuple[float, float]:
     """Start a server, return the seconds to its first page and its memory in MB."""
-    port = _free_port()
     command = [sys.executable, "-m", "agentrecord.cli.main", "serve", "--db", str(folder / f"{place}.db"),
-               "--port", str(port)]  # fmt: skip
+               "--port", str(_free_port())]  # fmt: skip
+    environment = child_environment(PYTHONPYCACHEPREFIX=str(folder / "bytecode"))
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as server:
         try:
-            while time.perf_counter() - began < 20 and server.poll() is None:
+            said = "" if server.stdout is None else server.stdout.readline()
+            link = re.search(r"http\S+", said)
+            while link is not None and time.perf_counter() - began < 20 and server.poll() is None:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-                        answer.read()
-                except urllib.error.HTTPError as error:
-                    error.read()
+                    _page(link[0])
+                except urllib.error.HTTPError:
+                    raise
                 except OSError:
-                    time.sleep(0.01)
+                    time.sleep(0.005)
                     continue
                 return time.perf_counter() - began, _resident_mb(server.pid)
         finally:
             server.terminate()
-    raise TimeoutError("the server gave no page")
+    raise TimeoutError(f"the server gave no page, and said {said.strip()!r}")
 
 
 def _server(folder: Path, scale: Scale) -> list[Figure]:
+    _first_page(folder, -1)  # leaves the bytecode behind
     found = [_first_page(folder, place) for place in range(scale.of(7, 2))]
     seconds = statistics.median(one[0] for one in found)
     memory = statistics.median(one[1] for one in found)
@@ -83,7 +95,7 @@ def _installed(folder: Path, extra: str) -> tuple[int, float]:
     python = str(home / "bin" / "python")
     quiet = ["-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--compile"]
     subprocess.run([python, *quiet, f"{ROOT}{extra}"], check=True, capture_output=True)
-    clean = {**os.environ, "PYTHONPATH": ""}
+    clean = child_environment(PYTHONPATH="")
     counted = subprocess.run([python, "-c", _COUNT], check=True, capture_output=True, text=True, env=clean)
     packages, size = json.loads(counted.stdout)
     return packages, size / 1e6
@@ -111,7 +123,7 @@ def run(scale: Scale) -> Section:
         else:
             try:
                 section.figures += _server(folder, scale)
-            except TimeoutError as error:
+            except (TimeoutError, urllib.error.HTTPError) as error:
                 section.notes.append(f"The server was left out: {error}.")
         try:
             section.figures += _installs(folder)

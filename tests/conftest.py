@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from agentrecord.store import AsyncStore, Store
 from databases import ENGINES, Databases
 from faces import FACES, OPERATIONS, Facing, Loop
 from sending import wrong_with
-
-from agentrecord.store import AsyncStore, Store
 
 SEEN_SQL: set[str] = set()
 
@@ -44,7 +44,7 @@ def loop() -> Iterator[Loop]:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Return what makes databases."""
-    found = Databases(lambda name: tmp_path_factory.mktemp(name))
+    found = Databases(tmp_path_factory.mktemp)
     yield found
     found.close()
 
@@ -56,9 +56,7 @@ def clock() -> HeldClock:
 
 
 @pytest.fixture
-def open_store(
-    databases: Databases, loop: Loop, clock: HeldClock
-) -> Iterator[Callable[[str, str], Facing]]:
+def open_store(databases: Databases, loop: Loop, clock: HeldClock) -> Iterator[Callable[[str, str], Facing]]:
     """Return what opens a fresh store on an engine, with a face."""
     opened: list[tuple[Store | AsyncStore, str]] = []
 

@@ -1,6 +1,7 @@
 """Fresh databases for tests: memory, a copy of a migrated SQLite file, a copy of a migrated PostgreSQL template."""
 
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ class Postgres:
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected to it."""
-        name = url.split("?")[0].rsplit("/", 1)[1]
+        name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
         self.admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def close(self) -> None:
@@ -81,7 +82,9 @@ class Databases:
     def postgres(self) -> Postgres:
         """The server."""
         if self._postgres is None:
-            self._postgres = Postgres(self._folder("pg"))
+            # Not in pytest's own folder: it lets nobody but its owner in, and as root the server runs as somebody else.
+            self._pg_folder = tempfile.TemporaryDirectory(prefix="agentrecord-pg-", ignore_cleanup_errors=True)
+            self._postgres = Postgres(Path(self._pg_folder.name))
         return self._postgres
 
     def create(self, engine: str) -> str:
@@ -116,3 +119,4 @@ class Databases:
         """Stop the server, if it was started."""
         if self._postgres is not None:
             self._postgres.close()
+            self._pg_folder.cleanup()

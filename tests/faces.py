@@ -110,7 +110,7 @@ class Facing:
 
     def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         """Run SQL with `?` for its values; table names stand without their schema."""
-        if not self.inner.engine.dialect.name == "sqlite":
+        if self.inner.engine.dialect.name != "sqlite":
             text = text.replace("?", "%s").replace(" ar_", " agentrecord.ar_")
 
         def ask(conn: Any, scope: Any) -> list[tuple[Any, ...]]:

@@ -1,18 +1,18 @@
 """Every error this package raises on purpose.
 
-    AgentRecordError
-    ├── InvalidValue            a field holds something no engine may store
-    ├── NotFound                no such row in this scope (also: it is somebody else's)
-    ├── Conflict                the identity is taken by other content
-    │   └── StaleRevision       the row changed since it was read
-    ├── InvalidTransition       the state machine does not allow this step
-    ├── Forbidden               the role may not do this
-    ├── OverBudget              a limit would be crossed
-    ├── InvalidFilter           a filter, cursor or range cannot be understood
-    └── StoreUnavailable        the database cannot be reached or used now
-        ├── StorageFull         no space is left for a write
-        ├── SchemaMismatch      the file or server holds another schema
-        └── OutcomeUnknown      the connection was lost during COMMIT
+AgentRecordError
+├── InvalidValue            a field holds something no engine may store
+├── NotFound                no such row in this scope (also: it is somebody else's)
+├── Conflict                the identity is taken by other content
+│   └── StaleRevision       the row changed since it was read
+├── InvalidTransition       the state machine does not allow this step
+├── Forbidden               the role may not do this
+├── OverBudget              a limit would be crossed
+├── InvalidFilter           a filter, cursor or range cannot be understood
+└── StoreUnavailable        the database cannot be reached or used now
+    ├── StorageFull         no space is left for a write
+    ├── SchemaMismatch      the file or server holds another schema
+    └── OutcomeUnknown      the connection was lost during COMMIT
 """
 
 

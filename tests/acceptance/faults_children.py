@@ -1,6 +1,7 @@
 """The roles that the drills run as processes of their own: `python faults_children.py ROLE …`."""
 
 import asyncio
+import itertools
 import json
 import os
 import resource
@@ -12,8 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from uuid import UUID
 
-from faults_record import Turn
+from faults_record import CALL, Turn, faults_of, turns_in
 
+from agentrecord.engine import ballast
 from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.exceptions import AgentRecordError
 from agentrecord.ingest.load import import_paths
@@ -52,8 +54,7 @@ def append(url: str, session: str, acks: str, how: str) -> None:
 def _append_turns(store: Store, session: UUID, noted: Acks) -> None:
     while True:
         turn = Turn.fresh()
-        store.messages.append(session, turn.messages(), calls=turn.calls())
-        noted.note(turn)
+        noted.note(turn.stored_as(store.messages.append(session, turn.messages(), calls=[CALL])))
 
 
 async def _append_awaited(url: str, session: UUID, noted: Acks) -> None:
@@ -62,8 +63,7 @@ async def _append_awaited(url: str, session: UUID, noted: Acks) -> None:
     async def caller() -> None:
         while True:
             turn = Turn.fresh()
-            await store.messages.append(session, turn.messages(), calls=turn.calls())
-            noted.note(turn)
+            noted.note(turn.stored_as(await store.messages.append(session, turn.messages(), calls=[CALL])))
 
     await asyncio.gather(*[caller() for _ in range(16)])
 
@@ -91,19 +91,21 @@ def fleet(url: str, acks: str, size: str, seconds: str) -> None:
 
 def _member(url: str, acks: str, number: int, start: float, seconds: float) -> dict[str, object]:
     """Write from `start` on, for `seconds`; tell how often, and the longest wait for one write."""
-    done, longest = 0, 0.0
+    done, longest = 1, 0.0
     noted = Acks(f"{acks}.{number}")
     try:
         while time.monotonic() < start:
             time.sleep(0.001)
         store = Store(url)
         session = store.sessions.create(NewSession(session_id=f"s{number}")).id
+        first = Turn.fresh()
+        noted.note(first.stored_as(store.messages.append(session, first.messages(), calls=[CALL])))
         opened = time.monotonic()
         while time.monotonic() < opened + seconds:
             turn, began = Turn.fresh(), time.monotonic()
-            store.messages.append(session, turn.messages(), calls=turn.calls())
+            stored = store.messages.append(session, turn.messages(), calls=[CALL])
             longest = max(longest, time.monotonic() - began)
-            noted.note(turn)
+            noted.note(turn.stored_as(stored))
             done += 1
         store.close()
     except (AgentRecordError, OSError) as error:
@@ -119,6 +121,8 @@ def checkpoints(path: str, seconds: str) -> None:
     while time.monotonic() < until:
         store.engine.checkpoint()
         made += 1
+        # A checkpoint of nothing takes no time: without a pause this loop has the lock again before the writer wakes.
+        time.sleep(0.0002)
     store.close()
     print(json.dumps({"made": made}))
 
@@ -171,6 +175,65 @@ def limited(path: str, session: str, acks: str, bytes_: str) -> None:
     os._exit(0)
 
 
+def filled(folder: str) -> None:
+    """Fill the disk that `folder` lies on, and purge, twice: blocking, then awaited. Tell how each step went."""
+    ballast.BALLAST_BYTES = 2 * 1024 * 1024
+    store = Store(f"{folder}/record.db")
+    assert isinstance(store.engine, SqliteEngine)
+    store.engine.keep_ballast()
+    sessions = [store.sessions.create(NewSession(session_id=f"s{n}")).id for n in range(3)]
+    acked: list[Turn] = []
+    told: dict[str, object] = {"first": _fill(store, sessions, acked)}
+    told["second"] = _fill(store, sessions, acked)
+    told["faults"] = faults_of(store, acked)
+    told["found"], told["acked"] = turns_in(store), len(acked)
+    told["hits"] = len(store.messages.search("nightly").items)
+    told["purged"] = store.sessions.delete("s0")
+    told["ballast_again"] = Path(f"{folder}/record.db.ballast").exists()
+    more: list[Turn] = []
+    told["third"] = _fill(store, sessions[1:], more)
+    told["after"] = len(more)
+    told["purged_awaited"] = asyncio.run(_purge(store, "s1"))
+    last: list[Turn] = []
+    told["fourth"], told["last"] = _fill(store, sessions[2:], last), len(last)
+    told["recount"] = [str(difference) for difference in store.usage.recount()]
+    told["integrity"] = store.engine.maintain("PRAGMA integrity_check")[0][0]
+    store.close()
+    print(json.dumps(told))
+
+
+def _fill(store: Store, sessions: list[UUID], acked: list[Turn]) -> str:
+    """Append until that fails, and return how."""
+    for place in itertools.count():
+        turn = Turn.fresh()
+        try:
+            store.messages.append(sessions[place % len(sessions)], turn.messages(), calls=turn.calls())
+        except AgentRecordError as error:
+            return type(error).__name__
+        acked.append(turn)
+    return "never"
+
+
+async def _purge(store: Store, session: str) -> int:
+    return await AsyncStore(engine=store.engine).sessions.delete(session)
+
+
+def opened_by_nobody(path: str) -> None:
+    """Open and write as a user who owns nothing; tell what was refused."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    try:
+        with Store(path) as store:
+            store.sessions.create(NewSession(session_id="x"))
+    except AgentRecordError as error:
+        print(json.dumps({"error": type(error).__name__, "said": str(error)}))
+    except OSError as error:
+        print(json.dumps({"error": f"not ours: {error!r}", "said": str(error)}))
+    else:
+        print(json.dumps({"error": None, "said": ""}))
+
+
 def import_folder(url: str, folder: str, progress: str) -> None:
     """Import a folder of transcripts, noting each batch that was stored."""
     with Path(progress).open("ab", buffering=0) as noted:
@@ -179,7 +242,8 @@ def import_folder(url: str, folder: str, progress: str) -> None:
 
 
 ROLES = {
-    role.__name__: role for role in (append, fleet, checkpoints, backups, write, limited, import_folder)
+    role.__name__: role for role in (append, fleet, checkpoints, backups, write, limited, filled, opened_by_nobody,
+        import_folder)
 }  # fmt: skip
 
 if __name__ == "__main__":

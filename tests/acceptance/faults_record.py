@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,9 +18,17 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.schema import llm_calls, messages, metadata, sessions
 from agentrecord.store import Store
+from agentrecord.store.messages import Turn as Stored
 
 QUESTION = "Why does the nightly import stop after the second file, and what would mend it for good? " * 5
 ANSWER = "The second file ends in the middle of a line; the reader now waits for the rest of it. " * 5
+
+CALL = NewLLMCall(
+    model="claude-opus-4-5",
+    host="Anthropic",
+    tokens=TokenCounts(input=1000, cache_read=200, output=50),
+    latency_ms=1200,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +63,11 @@ class Turn:
 
     def calls(self) -> list[NewLLMCall]:
         """Return the call that made the answer."""
-        tokens = TokenCounts(input=1000, cache_read=200, output=50)
-        return [NewLLMCall(id=self.call, model="claude-opus-4-5", host="Anthropic", tokens=tokens, latency_ms=1200)]
+        return [replace(CALL, id=self.call)]
+
+    def stored_as(self, stored: Stored) -> "Turn":
+        """Return the turn with the id that its call was given, where it was sent as `CALL`, without one."""
+        return replace(self, call=stored.calls[0].id)
 
 
 def acknowledged(path: Path) -> list[Turn]:
@@ -119,10 +130,13 @@ def dump(store: Store, *, without: Iterable[str] = UNLIKE) -> dict[str, list[str
 
     def read(conn: Connection) -> dict[str, list[str]]:
         names = _names(conn)
-        return {
+        found = {
             table.name: sorted(_line(row, names, left_out) for row in conn.maps(select(table)))
             for table in metadata.sorted_tables
         }
+        schema = "" if conn.is_sqlite else "agentrecord."
+        indexed = conn.text(f"SELECT message_uuid FROM {schema}ar_search")
+        return {**found, "ar_search": sorted(str(row[0]) for row in indexed)}
 
     return store.engine.read(read)
 
@@ -143,15 +157,17 @@ def _line(row: dict[str, Any], names: dict[object, str], left_out: frozenset[str
 
 
 def differences(left: dict[str, list[str]], right: dict[str, list[str]]) -> list[str]:
-    """Return the lines that only one of two dumps has, the first few."""
+    """Return where two dumps differ, the first few places."""
     found = []
     for table in sorted({*left, *right}):
-        mine, theirs = set(left.get(table, ())), set(right.get(table, ()))
-        found.extend(f"- {table} {line}" for line in sorted(mine - theirs))
-        found.extend(f"+ {table} {line}" for line in sorted(theirs - mine))
-        if len(left.get(table, ())) != len(right.get(table, ())):
-            found.append(f"{table}: {len(left.get(table, ()))} rows and {len(right.get(table, ()))}")
-    return [line[:600] for line in found[:6]]
+        mine, theirs = sorted({*left[table]} - {*right[table]}), sorted({*right[table]} - {*left[table]})
+        if len(mine) != len(theirs):
+            found.append(f"{table}: {len(left[table])} rows and {len(right[table])}")
+        for one, other in zip(mine, theirs, strict=False):
+            fields = zip(one.split("|"), other.split("|"), strict=False)
+            changed = [f"{old} / {new}" for old, new in fields if old != new]
+            found.append(f"{table} {'|'.join(one.split('|')[:2])}: {'; '.join(changed)}")
+    return [line[:800] for line in found[:12]]
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -166,5 +182,3 @@ def fingerprints(folder: Path) -> dict[str, str]:
 def turns_in(store: Store) -> int:
     """Return how many turns are stored."""
     return int(store.engine.read(lambda conn: conn.value(select(func.count()).select_from(llm_calls))))
-
-

@@ -5,8 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from counts import count
-from faces import Facing, covers
 
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import new_id
@@ -15,6 +13,8 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy, UsageTotals
+from counts import count
+from faces import Facing, covers
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPUS = "claude-opus-4-5"
@@ -22,7 +22,9 @@ OPUS = "claude-opus-4-5"
 
 @covers("llm_calls.record", "llm_calls.get")
 def test_a_call_is_read_back_as_it_was_recorded(store: Facing) -> None:
-    tokens = TokenCounts(input=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, unclassified=6)
+    tokens = TokenCounts(
+        input=1, cache_read=2, cache_write_5m=3, cache_write_1h=4, output=5, reasoning=2, unclassified=6
+    )
     new = NewLLMCall(
         model="m 🙂", host="h", tokens=tokens, id=new_id(), timestamp=AT, dedup_key="k", request_id="q", agent_id="bot",
         is_subagent=True, input_params='{"t":0.10}', response_content="r\n", response_length=2, usage_metrics="{}",
@@ -72,7 +74,9 @@ def test_of_two_reports_under_one_key_the_larger_counts_exactly_once(store: Faci
 
 def test_two_reports_of_one_call_in_one_turn_are_one_call(store: Facing) -> None:
     session = store.sessions.create(NewSession(session_id="s")).id
-    calls = [NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=1, output=n), cost_nanos=n) for n in (1, 9, 5)]
+    calls = [
+        NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=1, output=n), cost_nanos=n) for n in (1, 9, 5)
+    ]
     turn = store.messages.append(session, [NewMessage(role=MessageRole.ASSISTANT, content="a")], calls=calls)
     assert [call.tokens.output for call in turn.calls] == [9]
     assert turn.messages[0].usage.cost_nanos == 9
@@ -100,7 +104,8 @@ def test_a_call_without_a_price_has_an_unknown_cost_and_not_none(store: Facing) 
 def test_calls_are_filtered_and_sorted(store: Facing) -> None:
     session = store.sessions.create(NewSession(session_id="s")).id
     for hour, (model, cost) in enumerate((("a", 3), ("b", None), ("a", 1))):
-        store.llm_calls.record(NewLLMCall(model=model, cost_nanos=cost, timestamp=AT.replace(hour=hour), latency_ms=hour,
+        store.llm_calls.record(NewLLMCall(model=model, cost_nanos=cost, timestamp=AT.replace(hour=hour),
+                                          latency_ms=hour,
                                           session_uuid=session if hour else None))  # fmt: skip
 
     def hours(**wanted: Any) -> list[int]:

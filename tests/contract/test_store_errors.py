@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import new_id
 from agentrecord.records.error import NewError
 from agentrecord.records.session import NewSession
+from faces import Facing, covers
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

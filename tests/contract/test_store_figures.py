@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import Forbidden, InvalidValue
 from agentrecord.ids import NIL
@@ -12,6 +11,7 @@ from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
+from faces import Facing, covers
 
 AT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)  # a Monday
 
@@ -113,7 +113,11 @@ def test_a_series_splits_each_day_and_adds_up_to_it(used: Facing) -> None:
 @covers("usage.blocks")
 def test_a_block_lasts_five_hours_from_the_hour_of_its_first_call(used: Facing) -> None:
     blocks = used.usage.blocks()
-    starts = [AT.replace(minute=0), AT.replace(minute=0) + timedelta(hours=30), AT.replace(minute=0) + timedelta(hours=200)]
+    starts = [
+        AT.replace(minute=0),
+        AT.replace(minute=0) + timedelta(hours=30),
+        AT.replace(minute=0) + timedelta(hours=200),
+    ]
     assert [b.start_at for b in blocks] == starts
     assert [b.totals.cost_nanos for b in blocks] == [111, 11000, 10**5]
     assert all(b.end_at - b.start_at == timedelta(hours=5) for b in blocks)
@@ -174,7 +178,7 @@ def test_a_recount_tells_a_figure_that_was_changed_behind_its_back(used: Facing)
 
 
 def test_a_range_needs_a_time_zone(store: Facing) -> None:
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    naive = datetime(2026, 1, 1)
     for name, call in (
         ("since", store.usage.report), ("until", store.usage.report), ("since", store.usage.daily),
         ("until", store.usage.daily), ("since", store.usage.performance), ("since", store.usage.blocks),

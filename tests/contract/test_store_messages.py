@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import Conflict, NotFound, StaleRevision
 from agentrecord.ids import new_id
@@ -13,6 +12,7 @@ from agentrecord.records.message import MessageRole, NewMessage, Part, PartKind
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageTotals
+from faces import Facing, covers
 
 USER, ASSISTANT = MessageRole.USER, MessageRole.ASSISTANT
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
 from agentrecord.ids import new_id
@@ -13,6 +12,7 @@ from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
+from faces import Facing, covers
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPUS = "claude-opus-4-5"
@@ -60,7 +60,7 @@ def test_a_price_that_makes_no_sense_is_refused(store: Facing) -> None:
     for wrong in (
         NewPrice(model="", rates=OWN), NewPrice(model="m", rates=Rates(input=-1)), NewPrice(model="m", rates=Rates()),
         NewPrice(model="m", rates=OWN, tiers=(Tier(above_input_tokens=1, rates=Rates(output=2**70)),)),
-        NewPrice(model="m", rates=OWN, effective_from=datetime(2026, 1, 1)),  # noqa: DTZ001
+        NewPrice(model="m", rates=OWN, effective_from=datetime(2026, 1, 1)),
     ):  # fmt: skip
         with pytest.raises(InvalidValue):
             store.prices.set(wrong)
@@ -72,7 +72,9 @@ def test_repricing_shows_first_and_then_changes_every_sum(store: Facing) -> None
     session = store.sessions.create(NewSession(session_id="s")).id
     unknown, known, given = (
         store.llm_calls.record(
-            NewLLMCall(model=model, tokens=MILLION, timestamp=AT + timedelta(days=day), session_uuid=session, cost_nanos=cost)
+            NewLLMCall(
+                model=model, tokens=MILLION, timestamp=AT + timedelta(days=day), session_uuid=session, cost_nanos=cost
+            )
         )
         for day, (model, cost) in enumerate((("m", None), (OPUS, None), ("m", 77)))
     )

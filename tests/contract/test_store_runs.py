@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import AgentRecordError, Conflict, InvalidTransition, NotFound
 from agentrecord.ids import new_id
@@ -16,6 +15,7 @@ from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.run import NewRun, Run, RunFilter, RunStatus
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import NewToolCall, ToolCallStatus
+from faces import Facing, covers
 
 STEPS: dict[RunStatus, Callable[[Facing, Run], Any]] = {
     RunStatus.PENDING: lambda store, run: store.runs.create(NewRun(run_id=run.run_id, id=run.id)),

@@ -3,11 +3,11 @@
 from uuid import UUID
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import InvalidFilter, InvalidValue
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.session import NewSession
+from faces import Facing, covers
 
 TEXTS = {
     "plain": "the quick brown fox jumps over the lazy dog",

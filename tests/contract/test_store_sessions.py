@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from faces import Facing, covers
 
 from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
 from agentrecord.ids import new_id
@@ -13,6 +12,7 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
+from faces import Facing, covers
 
 AT = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
@@ -93,7 +93,11 @@ def test_a_deleted_session_frees_its_name_and_keeps_the_ledger(store: Facing) ->
     before = store.usage.report(UsageBy.DAY).total
     assert store.sessions.count_messages(session) == 2
     assert store.sessions.delete("one") == 2
-    for read in (lambda: store.sessions.get("one"), lambda: store.messages.list(session), lambda: store.sessions.delete("one")):
+    for read in (
+        lambda: store.sessions.get("one"),
+        lambda: store.messages.list(session),
+        lambda: store.sessions.delete("one"),
+    ):
         with pytest.raises(NotFound):
             read()
     assert store.sessions.count_messages(session) == 0

@@ -22,7 +22,9 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_python_snippets_run(document: Path, tmp_path: Path) -> None:
     for snippet in SNIPPET.findall(document.read_text()):
-        ended = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert ended.returncode == 0, ended.stderr
 
 
@@ -37,9 +39,9 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
-    from agentrecord.cli.main import program as cli
-
     import click
+
+    from agentrecord.cli.main import program as cli
 
     context = click.Context(cli)
     known = set(cli.list_commands(context)) | {"db"}

@@ -255,7 +255,11 @@ def test_a_missing_path_is_named(store: Store, tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_read_is_kept_with_its_place_and_the_rest_comes_in(store: Store, tmp_path: Path) -> None:
     now = datetime.now(UTC) - timedelta(days=3)
     path = tmp_path / "a.jsonl"
-    lines = [json.dumps(prompt("s", "u1", "hello", now)), '{"type": "user", "mess', json.dumps(answer("s", "a1", "hi", now))]
+    lines = [
+        json.dumps(prompt("s", "u1", "hello", now)),
+        '{"type": "user", "mess',
+        json.dumps(answer("s", "a1", "hi", now)),
+    ]
     path.write_text("\n".join(lines) + "\n")
     summary = import_paths(store, SOURCES["claude-code"], [path])
     assert (summary.counts.messages, summary.counts.unreadable) == (2, 1)

@@ -4,10 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from claude_transcripts import LATEST, START, Transcript, only
 
 from agentrecord.ingest.claude_code import SOURCE
 from agentrecord.ingest.facts import EventFact, MessageFact, Unreadable
-from claude_transcripts import LATEST, START, Transcript, only
 
 
 @pytest.fixture

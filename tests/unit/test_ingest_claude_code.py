@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claude_transcripts import LATEST, START, USAGE, Transcript, figures_of, largest, only, runs
 
 from agentrecord.exceptions import InvalidValue
 from agentrecord.ingest import recount, source
@@ -24,7 +25,6 @@ from agentrecord.ingest.facts import (
     Unreadable,
 )
 from agentrecord.records.run import RunStatus
-from claude_transcripts import LATEST, START, USAGE, Transcript, figures_of, largest, only, runs
 
 SAMPLES = Path(source.__file__).parents[1] / "samples"
 EXPECTED: dict[str, dict[str, dict[str, int]]] = json.loads((SAMPLES / "expected.json").read_bytes())

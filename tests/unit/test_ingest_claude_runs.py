@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from claude_transcripts import START, Transcript, inner_row, only, runs, tool_result, tool_use
 
 from agentrecord.ingest.facts import (
     CallFact,
@@ -18,7 +19,6 @@ from agentrecord.ingest.facts import (
     Unreadable,
 )
 from agentrecord.records.run import RunStatus
-from claude_transcripts import START, Transcript, inner_row, only, runs, tool_result, tool_use
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import click
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Listing, output_options, show
-from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
+from agentrecord.cli.paging import collect, page_document, tell_rest
 from agentrecord.records.error import ErrorGroup, ErrorRecord
 from agentrecord.store import Store
 
@@ -39,10 +39,10 @@ _COLUMNS: list[Column[ErrorRecord]] = [
 ]  # fmt: skip
 
 
-def _groups(store: Store, *, resolved: bool, limit: int, cursor: str | None, everything: bool) -> None:
+def _groups(store: Store, *, resolved: bool, limit: int, cursor: str | None) -> None:
     page = collect(
         lambda size, place: store.errors.groups(include_resolved=resolved, limit=size, cursor=place),
-        limit=limit, cursor=cursor, everything=everything,
+        limit=limit, cursor=cursor, everything=False,
     )  # fmt: skip
     show(Listing(
         columns=_group_columns(store.engine.maker.clock.now()), rows=page.items, document=page_document(page),
@@ -52,9 +52,7 @@ def _groups(store: Store, *, resolved: bool, limit: int, cursor: str | None, eve
     tell_rest(page)
 
 
-def _occurrences(
-    store: Store, text: tuple[str, ...], *, limit: int, cursor: str | None, everything: bool
-) -> None:
+def _occurrences(store: Store, text: tuple[str, ...], *, limit: int, cursor: str | None, everything: bool) -> None:
     page = collect(
         lambda size, place: store.errors.list(words=" ".join(text) or None, limit=size, cursor=place),
         limit=limit, cursor=cursor, everything=everything,
@@ -65,23 +63,22 @@ def _occurrences(
 
 @click.command("errors")
 @click.argument("text", nargs=-1, metavar="[WORDS]...")
-@click.option("--occurrences", is_flag=True, help="Each occurrence instead of groups; WORDS must be in the message.")
+@click.option("--all", "everything", is_flag=True, help="Every occurrence instead of groups.")
 @click.option("--resolved", is_flag=True, help="Resolved groups too.")
-@page_options
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Rows at most.")
+@click.option("--cursor", metavar="PLACE", help="Go on from where an earlier list ended.")
 @output_options
-def command(
-    text: tuple[str, ...], occurrences: bool, resolved: bool, limit: int, cursor: str | None, everything: bool
-) -> None:
-    """List groups of equal errors, the last seen first.
+def command(text: tuple[str, ...], everything: bool, resolved: bool, limit: int, cursor: str | None) -> None:
+    """List groups of equal errors, the last seen first; with WORDS, the occurrences whose message holds them.
 
     \b
     Examples:
       agentrecord errors
-      agentrecord errors --all               every group
-      agentrecord errors timeout --occurrences --jsonl
+      agentrecord errors timeout
+      agentrecord errors --all --jsonl
     """
     with reading() as store:
-        if occurrences or text:
+        if everything or text:
             _occurrences(store, text, limit=limit, cursor=cursor, everything=everything)
         else:
-            _groups(store, resolved=resolved, limit=limit, cursor=cursor, everything=everything)
+            _groups(store, resolved=resolved, limit=limit, cursor=cursor)

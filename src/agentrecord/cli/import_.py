@@ -16,6 +16,7 @@ from agentrecord.cli import words
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush, output_options, wants_json, write_json
 from agentrecord.cli.progress import Meter
+from agentrecord.cli.settings import current
 from agentrecord.cli.terminal import hint, say
 from agentrecord.cli.usage import warn_of_unpriced
 from agentrecord.exceptions import AgentRecordError
@@ -129,7 +130,9 @@ def _once(store: Store, work: Work, *, dry_run: bool, indexed: bool) -> list[Imp
     summaries, documents = [], []
     for source, paths in work:
         before, meter = _report(store), Meter(source.name)
-        summary = import_paths(store, source, paths, progress=meter, dry_run=dry_run, indexed=indexed)
+        summary = import_paths(
+            store, source, paths, user=current().user, progress=meter, dry_run=dry_run, indexed=indexed
+        )
         meter.finish()
         summaries.append(summary)
         documents.append(_came_in(summary, before, _report(store)))
@@ -142,7 +145,10 @@ def _once(store: Store, work: Work, *, dry_run: bool, indexed: bool) -> list[Imp
 
 
 def _watch(store: Store, work: Work, *, indexed: bool) -> None:
-    importers = [(Importer(store, source, indexed=indexed, keeps_readers=True), paths) for source, paths in work]
+    importers = [
+        (Importer(store, source, user=current().user, indexed=indexed, keeps_readers=True), paths)
+        for source, paths in work
+    ]
     stop, added = threading.Event(), 0
     hint("watching; Ctrl-C ends it")
     with _stopped_by_signals(stop):
@@ -188,12 +194,13 @@ def command(source: str, paths: tuple[Path, ...], watch: bool, dry_run: bool, no
     work = plan(source, paths)
     if watch and dry_run:
         raise click.UsageError("--watch and --dry-run cannot go together")
-    with writing() as store:
+    # Which files were read is known to the project, not to one user of it.
+    with writing(as_user=False) as store:
         if watch:
             _watch(store, work, indexed=not no_index)
             return
         summaries = _once(store, work, dry_run=dry_run, indexed=not no_index)
         report = _report(store)
-        warn_of_unpriced(store, report.unpriced_models, report.total.unpriced_calls)
+        warn_of_unpriced(store, report.unpriced_models, report.total)
     if any(summary.failed for summary in summaries):
         raise click.exceptions.Exit(1)

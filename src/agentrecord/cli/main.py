@@ -1,7 +1,7 @@
 """Where `agentrecord` starts: the list of commands, loaded by name, and the one place that reports errors."""
 
-import errno
 import gc
+import io
 import os
 import sys
 import traceback
@@ -54,7 +54,8 @@ A command's output is a table on a terminal, and tab-separated text in a pipe;
 
 \b
 Exit codes: 0 ok, 1 error, 2 usage, 3 nothing matched (with --fail-if-empty),
-4 budget exceeded (usage --budget), 130 interrupted.
+4 budget exceeded (usage --budget), 130 interrupted. Ctrl-C is the ordinary end
+of tail, serve and import --watch: they exit 0.
 """
 
 
@@ -83,6 +84,17 @@ class Program(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; be quiet when the reader of a pipe has had enough."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still buffered has nowhere to go, and must not fail once more when Python exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Run the command line and exit with its code."""
         more["standalone_mode"] = False
@@ -91,7 +103,6 @@ class Program(click.Group):
     def _run(self, args: Sequence[str] | None, more: dict[str, Any]) -> int:
         try:
             code = super().main(args, **more)
-            sys.stdout.flush()
         except click.ClickException as error:
             error.show()
             return error.exit_code
@@ -100,10 +111,6 @@ class Program(click.Group):
             return EXIT_INTERRUPTED
         except AgentRecordError as error:
             return _fail(f"error: {error}")
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                return _stop_writing()
-            return _unexpected(error)
         except Exception as error:
             return _unexpected(error)
         return code if isinstance(code, int) else 0
@@ -126,12 +133,6 @@ def _wants_traceback() -> bool:
     return "--traceback" in sys.argv
 
 
-def _stop_writing() -> int:
-    """Be quiet when the reader of a pipe has had enough; what is still buffered has nowhere to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
 @click.group(
     cls=Program,
     name=settings.APP,
@@ -150,7 +151,7 @@ def main() -> None:
     # Imports make many objects and no garbage: collecting while they run is a fifth of a short command's time.
     gc.disable()
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     program.main(prog_name=settings.APP)
 

@@ -1,10 +1,13 @@
 """Ranges of time as people type them: 7d, 36h, 2026-01-05, all."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any  # `Any`: click passes option values untyped
+from typing import Any, TypeVar  # `Any`: click passes option values untyped
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SPAN = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -34,7 +37,7 @@ def parse_moment(text: str, *, now: datetime, zone: timezone = UTC, is_end: bool
     return found.astimezone(UTC)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[str]):
     """An option's value that names an instant."""
 
     name = "moment"
@@ -43,21 +46,21 @@ class Moment(click.ParamType):
         """Say whether a date means its end."""
         self.is_end = is_end
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the text; it becomes an instant once the time zone is known."""
         try:
             parse_moment(value, now=datetime(2026, 1, 1, tzinfo=UTC), is_end=self.is_end)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time: write 7d, 36h, 2026-01-05, 2026-01-05T12:00Z or all", param, ctx)
-        return value
+        return str(value)
 
 
-class Zone(click.ParamType):
+class Zone(click.ParamType[int]):
     """An option's value that names a time zone: UTC, local or an offset such as +02:00."""
 
     name = "zone"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return minutes ahead of UTC."""
         if isinstance(value, int):
             return value
@@ -73,12 +76,12 @@ class Zone(click.ParamType):
         return -minutes if found[1] == "-" else minutes
 
 
-def since_option(text: str = "From when on") -> Any:
+def since_option(text: str = "From when on") -> Callable[[F], F]:
     """Return the option `--since`."""
     return click.option("--since", type=Moment(), metavar="WHEN", help=f"{text}: 7d, 36h, 2026-01-05 or all.")
 
 
-def until_option() -> Any:
+def until_option() -> Callable[[F], F]:
     """Return the option `--until`."""
     return click.option(
         "--until", type=Moment(is_end=True), metavar="WHEN", help="Up to when; a date includes that day."

@@ -5,18 +5,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from agentrecord.cli import settings
-from agentrecord.exceptions import NotFound, StoreUnavailable
-from agentrecord.ids import ProjectId, UserId
-from agentrecord.migrations import LATEST, current_version
+from agentrecord.clock import SystemClock
+from agentrecord.engine import Engine, Maker
+from agentrecord.engine.opening import open_engine
+from agentrecord.exceptions import NotFound, SchemaMismatch, StoreUnavailable
+from agentrecord.ids import ProjectId, UserId, new_id
 from agentrecord.store import Store
 
 
 @contextmanager
-def writing() -> Iterator[Store]:
-    """Open the record to write; the project and the user are made if they are not there."""
+def writing(*, as_user: bool = True) -> Iterator[Store]:
+    """Open the record to write; the project, and the user unless that is left out, are made if they are not there."""
     wanted = settings.current()
     with Store(wanted.url) as store:
-        yield store.scoped(project=wanted.project, user=wanted.user)
+        yield store.scoped(project=wanted.project, user=wanted.user if as_user else None)
 
 
 @contextmanager
@@ -31,12 +33,11 @@ def reading() -> Iterator[Store]:
 
 
 def _opened(url: str) -> Store:
-    store = Store(url, read_only=True)
-    if current_version(store.engine) >= LATEST:
-        return store
-    store.close()
-    # An older record is brought up to date first, and that needs to write.
-    return Store(url)
+    try:
+        return Store(url, read_only=True)
+    except SchemaMismatch:
+        # An older record is brought up to date first, and that needs to write; a newer or foreign one is refused again.
+        return Store(url)
 
 
 def _seen_by(store: Store, wanted: settings.Settings) -> Store:
@@ -70,3 +71,13 @@ def _user(store: Store, name: str) -> UserId:
         cursor = page.next_cursor
         if cursor is None:
             raise NotFound("user", name)
+
+
+@contextmanager
+def opened_raw() -> Iterator[Engine]:
+    """Open the record's engine without bringing its schema up to date."""
+    engine = open_engine(settings.current().url, Maker(SystemClock(), new_id))
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -22,9 +22,7 @@ def page_options(command: F) -> F:
     )
 
 
-def collect(
-    ask: Callable[[int, str | None], Page[T]], *, limit: int, cursor: str | None, everything: bool
-) -> Page[T]:
+def collect(ask: Callable[[int, str | None], Page[T]], *, limit: int, cursor: str | None, everything: bool) -> Page[T]:
     """Return up to `limit` rows, or all of them, as one page; `ask` is given a size and a cursor."""
     found: list[T] = []
     while True:

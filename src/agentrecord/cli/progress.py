@@ -32,7 +32,8 @@ class Meter:
         if self._terminal.is_tty:
             if now - self._drawn_at >= REDRAW_S:
                 self._drawn_at = now
-                click.echo("\r" + clip(self.line(progress, now), self._terminal.width - 1) + "\x1b[K", nl=False, err=True)
+                shown = clip(self.line(progress, now), self._terminal.width - 1)
+                click.echo(f"\r{shown}\x1b[K", nl=False, err=True)
             return
         tenth = progress.bytes_done * 10 // progress.bytes_total
         if tenth > self._tenth:

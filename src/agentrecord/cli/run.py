@@ -1,8 +1,9 @@
 """`agentrecord run ID`: one run as a tree with a waterfall."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
@@ -102,18 +103,35 @@ def _tool_span(call: ToolCall, depth: int) -> Span:
     )  # fmt: skip
 
 
-def spans(trace: Trace, root: UUID, depth: int = 0) -> list[Span]:
+def spans(trace: Trace, root: UUID) -> list[Span]:
     """Return a run's spans in the order of their starts, each before what is below it."""
-    run = next(one for one in trace.runs if one.id == root)
-    start = run.started_at
-    below: list[tuple[datetime | None, list[Span]]] = [
-        *((call.timestamp, [_call_span(call, depth + 1)]) for call in trace.calls if call.run_uuid == root),
-        *((call.started_at, [_tool_span(call, depth + 1)]) for call in trace.tools if call.run_uuid == root),
-        *((one.started_at, spans(trace, one.id, depth + 1)) for one in trace.runs
-          if one.parent_uuid == root and one.id != root),
-    ]  # fmt: skip
-    below.sort(key=lambda item: (item[0] is None, item[0] or start))
-    return [_run_span(run, depth), *(span for _, found in below for span in found)]
+    below: defaultdict[UUID | None, list[LLMCall | ToolCall | Run]] = defaultdict(list)
+    for call in trace.calls:
+        below[call.run_uuid].append(call)
+    for use in trace.tools:
+        below[use.run_uuid].append(use)
+    for run in trace.runs:
+        if run.id != root:
+            below[run.parent_uuid].append(run)
+    return _spans_of(next(run for run in trace.runs if run.id == root), below, 0)
+
+
+def _spans_of(run: Run, below: Mapping[UUID | None, list[LLMCall | ToolCall | Run]], depth: int) -> list[Span]:
+    found = [_run_span(run, depth)]
+    for one in sorted(below.get(run.id, ()), key=_start):
+        match one:
+            case LLMCall():
+                found.append(_call_span(one, depth + 1))
+            case ToolCall():
+                found.append(_tool_span(one, depth + 1))
+            case Run():
+                found.extend(_spans_of(one, below, depth + 1))
+    return found
+
+
+def _start(one: LLMCall | ToolCall | Run) -> datetime:
+    start = one.timestamp if isinstance(one, LLMCall) else one.started_at
+    return start or datetime.max.replace(tzinfo=UTC)
 
 
 def only_errors(found: Sequence[Span]) -> list[Span]:
@@ -165,7 +183,7 @@ def waterfall(found: Sequence[Span], terminal: Terminal) -> Iterator[str]:
                 yield terminal.style("  " * (span.depth + 1) + line, fg="red")
 
 
-def _header(run: Run, terminal: Terminal) -> Iterator[str]:
+def _header(trace: Trace, run: Run, terminal: Terminal) -> Iterator[str]:
     yield terminal.style(clip(one_line(run.objective or run.run_id), terminal.width), bold=True)
     yield f"{run.run_id}  {terminal.glyph(SIGNS[run.status])} {run.status}  {run.agent_id or 'no agent'}  {run.user}"
     usage = run.subtree or run.usage
@@ -173,7 +191,7 @@ def _header(run: Run, terminal: Terminal) -> Iterator[str]:
         f"started {words.moment(run.started_at)} UTC",
         words.duration(run.duration_ms),
         words.plural(usage.calls, "call"),
-        words.plural(run.tool_call_count, "tool call"),
+        words.plural(len(trace.tools), "tool call"),
         f"{usage.total_tokens:,} tokens",
         words.money(usage.cost_usd) if usage.calls else "no calls",
     ]
@@ -208,7 +226,7 @@ def command(run_id: str, errors: bool) -> None:
             write_json(span)
     else:
         terminal = out()
-        for line in (*_header(run, terminal), "", *waterfall(found, terminal)):
+        for line in (*_header(trace, run, terminal), "", *waterfall(found, terminal)):
             say(line)
         if errors and not found:
             say("Nothing failed in this run.")

@@ -1,7 +1,7 @@
 """`agentrecord runs`: runs of agents, the last started first."""
 
 from datetime import datetime
-from typing import Any, TypedDict, Unpack, cast  # `Any`: looks are keywords of several types
+from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of several types
 
 import click
 
@@ -22,6 +22,8 @@ SIGNS = {
     RunStatus.ERROR: "error",
     RunStatus.CANCELLED: "cancelled",
 }
+
+SORTS = ("started_at", "finished_at", "cost", "tokens", "calls", "run_id")
 
 
 class Wanted(TypedDict):
@@ -109,7 +111,7 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
 @until_option()
 @click.option("--no-children", is_flag=True, help="Leave sub-agents' runs out.")
 @click.option("--sort", default="-started_at", show_default=True, metavar="FIELD",
-              help="One of started_at, finished_at, cost, tokens, calls, run_id; - before it for descending.")  # fmt: skip
+              help=f"One of {', '.join(SORTS)}; - before it for descending.")  # fmt: skip
 @page_options
 @output_options
 def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
@@ -121,7 +123,7 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
       agentrecord runs --agent claude-code --sort -cost --limit 10
     """
     with reading() as store:
-        page = _ask(store, text, cast(Wanted, wanted))
+        page = _ask(store, text, wanted)
         now = store.engine.maker.clock.now()
     show(Listing(
         columns=_columns(now), rows=page.items, footer=_footer(page), document=page_document(page),

@@ -4,6 +4,7 @@ import ipaddress
 import secrets
 import socket
 import webbrowser
+from contextlib import suppress
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +26,8 @@ PORTS_TRIED = 50
 SECRET_KEY = "server_secret"
 
 
-def _loaded(name: str) -> ModuleType:
+def loaded(name: str) -> ModuleType:
+    """Return a module of the server's; raise an error that says how to install it if it is not there."""
     # By name, because the plain install has no server in it.
     try:
         return import_module(name)
@@ -73,7 +75,7 @@ def add_sample(store: Store) -> bool:
 
 
 def _serve(store: Store, listener: socket.socket, *, host: str, opens: bool) -> None:
-    uvicorn, app = _loaded("uvicorn"), _loaded("agentrecord.server.app")
+    uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
     secret = store.settings.ensure(SECRET_KEY, secrets.token_bytes(32))
     token = secrets.token_urlsafe(24)
     keep_ballast = getattr(store.engine, "keep_ballast", None)
@@ -88,11 +90,11 @@ def _serve(store: Store, listener: socket.socket, *, host: str, opens: bool) -> 
     flush()
     if opens:
         webbrowser.open(link)
-    server = uvicorn.Server(uvicorn.Config(built, log_level="warning"))
-    try:
+    # A live page never closes its stream by itself, so the end must not wait for it.
+    server = uvicorn.Server(uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2))
+    with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        hint("stopped")
+    hint("stopped")
 
 
 @click.command("serve")
@@ -111,7 +113,7 @@ def command(context: click.Context, host: str, port: int, opens: bool, sample: b
       agentrecord serve --sample --port 9000
     """
     checked_host(host)
-    _loaded("fastapi")
+    loaded("fastapi")
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with bound_socket(host, port, exactly=given) as listener, writing() as store:
         if sample and add_sample(store):

@@ -132,8 +132,9 @@ class Conversation:
             clip(text, self._terminal.width, mark=self._terminal.glyph("more")),
             fg="red" if call.status is ToolCallStatus.ERROR else None, dim=call.status is not ToolCallStatus.ERROR,
         )  # fmt: skip
-        for text in (call.arguments, call.error_message or call.result) if self._full else (call.error_message,):
-            for line in clean(text or "").splitlines():
+        details = (call.arguments, call.error_message or call.result) if self._full else (call.error_message,)
+        for detail in details:
+            for line in clean(detail or "").splitlines():
                 yield f"    {line}"
 
 

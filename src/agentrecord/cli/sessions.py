@@ -1,7 +1,7 @@
 """`agentrecord sessions`: conversations, the last active first."""
 
 from datetime import datetime
-from typing import Any, TypedDict, Unpack, cast  # `Any`: looks are keywords of several types
+from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of several types
 
 import click
 
@@ -113,7 +113,7 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
       agentrecord sessions --all --jsonl | jq .session_id
     """
     with reading() as store:
-        page = _ask(store, text, cast(Wanted, wanted))
+        page = _ask(store, text, wanted)
         now = store.engine.maker.clock.now()
     show(Listing(
         columns=_columns(now), rows=page.items, footer=_footer(page), document=page_document(page),

@@ -10,6 +10,7 @@ import click
 from platformdirs import user_data_path
 
 APP = "agentrecord"
+EPILOG = "--db, --project, --user, --no-color and --traceback may stand here too: see agentrecord --help."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ def accept_shared_options(command: click.Command) -> click.Command:
     """Let a command, and the commands below it, take the shared options after its name too."""
     taken = {flag for parameter in command.params for flag in parameter.opts}
     command.params.extend(option for option in shared_options(hidden=True) if not taken & set(option.opts))
+    command.epilog = command.epilog or EPILOG
     if isinstance(command, click.Group):
         for below in command.commands.values():
             accept_shared_options(below)

@@ -69,7 +69,7 @@ class Terminal:
 
     def style(self, text: str, **look: Any) -> str:
         """Return `text` in a look (`fg`, `bold`, `dim`), or as it is where there is no colour."""
-        return click.style(text, **look) if self.color else text
+        return click.style(text, **look) if self.color and any(look.values()) else text
 
     def glyph(self, name: str) -> str:
         """Return a sign by its name, in ASCII where nothing else can be shown."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypedDict, Unpack, cast
+from typing import TypedDict, Unpack
 
 import click
 
@@ -56,7 +56,7 @@ class Wanted(TypedDict):
     budget: Decimal | None
 
 
-class Dollars(click.ParamType):
+class Dollars(click.ParamType[Decimal]):
     """An amount of dollars, exact."""
 
     name = "usd"
@@ -104,7 +104,7 @@ def _columns(report: UsageReport) -> list[Column[UsageRow]]:
         return row.totals.cost_nanos / whole if whole else 0.0
 
     def share_text(row: UsageRow) -> str:
-        return f"{share(row):4.0%} {terminal.bar(share(row), BAR_WIDTH)}" if whole else ""
+        return f"{terminal.bar(share(row), BAR_WIDTH)} {share(row):.0%}" if whole else ""
 
     return [
         *_key_columns(report.by),
@@ -155,23 +155,28 @@ def listing(report: UsageReport) -> Listing[UsageRow]:
     )
 
 
-def warn_of_unpriced(store: Store, models: Sequence[str], unpriced_calls: int) -> None:
+def warn_of_unpriced(store: Store, models: Sequence[str], totals: UsageTotals) -> None:
     """Say on standard error which calls no sum contains, and the command that mends it."""
-    if not unpriced_calls:
+    if not totals.unpriced_calls:
         return
-    if len(models) == 1:
-        counts = {models[0]: unpriced_calls}
-    else:
-        counts = dict.fromkeys(models, 0)
-        for use in store.prices.uses():
-            if use.model in counts:
-                counts[use.model] += use.totals.unpriced_calls
-    for model, calls in counts.items():
-        told = words.plural(calls, "call") if calls else "calls"
-        hint(
-            f"excludes {told} on {model}: no price; agentrecord prices set {model} --input 1 --output 5",
-            warning=True,
-        )
+    found = {models[0]: totals} if len(models) == 1 else _totals_of(store, models)
+    for model, told in found.items():
+        calls = words.plural(told.unpriced_calls, "call") if told.unpriced_calls else "calls"
+        if told.unpriced_calls and told.uncounted_calls >= told.unpriced_calls:
+            hint(f"excludes {calls} on {model}: the source told no token counts", warning=True)
+        else:
+            hint(
+                f"excludes {calls} on {model}: no price; agentrecord prices set {model} --input 1 --output 5",
+                warning=True,
+            )
+
+
+def _totals_of(store: Store, models: Sequence[str]) -> dict[str, UsageTotals]:
+    found = dict.fromkeys(models, UsageTotals())
+    for row in store.usage.report(UsageBy.MODEL).rows:
+        if row.key in found:
+            found[row.key] = row.totals
+    return found
 
 
 def _block_listing(blocks: Sequence[UsageBlock]) -> Listing[UsageBlock]:
@@ -237,7 +242,7 @@ def command(**wanted: Unpack[Wanted]) -> None:
       agentrecord usage --by model --since 2026-01-01 --json
       agentrecord usage --since 30d --budget 200 || echo too much
     """
-    run(cast(Wanted, wanted))
+    run(wanted)
 
 
 def run(wanted: Wanted) -> None:
@@ -254,5 +259,5 @@ def run(wanted: Wanted) -> None:
             include_subagents=not wanted["no_subagents"], utc_offset_minutes=wanted["timezone"],
         )  # fmt: skip
         show(listing(report))
-        warn_of_unpriced(store, report.unpriced_models, report.total.unpriced_calls)
+        warn_of_unpriced(store, report.unpriced_models, report.total)
     _check_budget(report.total.cost_usd, wanted["budget"])

@@ -41,6 +41,13 @@ def text(field: str, value: object, *, max_chars: int | None = None) -> str:
     return value
 
 
+def texts(field: str, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `value` if each of its texts can be stored."""
+    for item in value:
+        text(field, item)
+    return value
+
+
 def clean_text(value: str) -> str:
     """Return `value` with every NUL and lone surrogate replaced by U+FFFD."""
     if "\0" not in value and (value.isascii() or _encodes(value)):

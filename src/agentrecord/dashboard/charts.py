@@ -12,7 +12,8 @@ from agentrecord.records.usage import UsageBy, UsageRow
 
 SLOTS = 6
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
-MAX_LABELS = 12
+WIDE = 1240
+LABEL_SPACE = 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def _filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
     if not labels or by is UsageBy.MONTH:
         return labels
     if by is UsageBy.HOUR:
-        start, end = (datetime.strptime(label, "%Y-%m-%d %H:%M") for label in (labels[0], labels[-1]))
+        start, end = (datetime.fromisoformat(label) for label in (labels[0], labels[-1]))
         hours = int((end - start).total_seconds() // 3600)
         return [(start + timedelta(hours=n)).strftime("%Y-%m-%d %H:%M") for n in range(hours + 1)]
     step = 7 if by is UsageBy.WEEK else 1
@@ -89,7 +90,7 @@ def scale(highest: int) -> tuple[int, int]:
     return step, step * math.ceil(highest / step)
 
 
-def stacked_bars(bars: Sequence[Bar], *, title: str, tick: Callable[[int], str]) -> Markup:
+def stacked_bars(bars: Sequence[Bar], *, title: str, tick: Callable[[int], str], width: int = WIDTH) -> Markup:
     """Return a chart of stacked bars."""
     if not bars:
         return Markup("")
@@ -98,20 +99,26 @@ def stacked_bars(bars: Sequence[Bar], *, title: str, tick: Callable[[int], str])
     lines = []
     for value in range(0, top + 1, step):
         y = TOP + plot - plot * value / top
-        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
-        lines.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick(value))}</text>')
-    space = (WIDTH - LEFT) / len(bars)
-    width = max(1.0, min(72.0, space * 0.78))
-    every = math.ceil(len(bars) / MAX_LABELS)
+        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>')
+        lines.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick(value))}</text>'
+        )
+    space = (width - LEFT) / len(bars)
+    thick = max(1.0, min(72.0, space * 0.78))
+    every = math.ceil(LABEL_SPACE / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
-        lines.append(_bar(bar, middle - width / 2, width, plot / top))
+        lines.append(_bar(bar, middle - thick / 2, thick, plot / top))
         if place % every == 0:
-            lines.append(
-                f'<text class="tick" x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{_short(bar.label)}</text>'
-            )
-    head = f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+            lines.append(_label(bar.label, middle, width))
+    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     return Markup(head + f"<title>{escape(title)}</title>" + "".join(lines) + "</svg>")
+
+
+def _label(label: str, middle: float, width: int) -> str:
+    # A label in the middle of the last bar would reach over the edge.
+    x, anchor = (width, "end") if middle + LABEL_SPACE / 3 > width else (middle, "middle")
+    return f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{_short(label)}</text>'
 
 
 def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
@@ -136,7 +143,8 @@ def share_bar(share: float, slot: int) -> Markup:
     filled = max(0.0, min(1.0, share)) * 100
     return Markup(
         '<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="track" width="100" height="8" rx="2"/><rect class="s{slot}" width="{filled:.1f}" height="8" rx="2"/>'
+        f'<rect class="track" width="100" height="8" rx="2"/>'
+        f'<rect class="s{slot}" width="{filled:.1f}" height="8" rx="2"/>'
         "</svg>"
     )
 
@@ -146,8 +154,9 @@ def span_bar(start: float, length: float, kind: str, *, failed: bool) -> Markup:
     x = max(0.0, min(1.0, start)) * 100
     width = max(0.35, min(1.0 - x / 100, length) * 100)
     x = min(x, 100 - width)
+    fill = "failed" if failed else escape(kind)
     mark = f'<rect class="hatch" x="{x:.2f}" width="{width:.2f}" y="2" height="8"/>' if failed else ""
     return Markup(
         '<svg class="span" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{"failed" if failed else escape(kind)}" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>{mark}</svg>'
+        f'<rect class="{fill}" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>{mark}</svg>'
     )

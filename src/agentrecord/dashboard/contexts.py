@@ -19,7 +19,7 @@ from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall, ToolFigures
 from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
-from agentrecord.store.pages import Choices, Counts, SessionSums
+from agentrecord.store.pages import Choices, SessionSums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class OverviewPage:
     chart: Chart
     models: UsageReport
     slots: Mapping[str, int]
-    unpriced: Sequence[ModelUse]
+    unpriced: Sequence[UsageRow]
     sessions: Sequence[Session]
     sums: Mapping[UUID, UsageTotals]
     failures: Sequence[ToolCall]
@@ -145,6 +145,7 @@ class Block:
     text: str = ""
     title: str = ""
     model: str | None = None
+    response: str | None = None
     tool: ToolCall | None = None
     child: Session | None = None
     child_run: Run | None = None
@@ -214,8 +215,14 @@ class RunPage:
     run: Run
     spans: Sequence[Span]
     ticks: Sequence[str]
+    idle_ms: float
+    is_cut: bool
     selected: Span | None
     price: Price | None
     prompt: str | None
     first_error: Span | None
+    row: int
+    next_row: int | None
+    previous_row: int | None
+    total: int
     hidden: int

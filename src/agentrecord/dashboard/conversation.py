@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from agentrecord.dashboard import formats
@@ -12,8 +13,10 @@ from agentrecord.records.message import Message, MessageRole, PartKind
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.records.usage import UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.pages import Conversation
+from agentrecord.store.usage import add
 
 STRETCH = 200
 _MARKS = {
@@ -68,10 +71,22 @@ def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
         current, began = message.run_uuid, True
         while marks and marks[0].at <= message.created_at:
             group.append(marks.pop(0))
-        group.extend(blocks)
+        group.extend(_joined(group, message, blocks))
     group.extend(marks)
     if group:
         yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
+
+
+def _joined(group: list[Block], message: Message, blocks: list[Block]) -> list[Block]:
+    """Join the text of one response, written as several messages, where nothing came between."""
+    last = group[-1] if group else None
+    if last is None or not blocks or message.message_id is None or last.response != message.message_id:
+        return blocks
+    first = blocks[0]
+    if last.kind == first.kind and first.kind in ("assistant", "reasoning"):
+        group[-1] = replace(last, text=f"{last.text}\n\n{first.text}", totals=last.totals or first.totals)
+        return [Block(kind="anchor", at=first.at, anchor=first.anchor), *blocks[1:]]
+    return blocks
 
 
 def _get(numbers: dict[UUID, int], run: UUID | None) -> int | None:
@@ -89,15 +104,35 @@ def _said(found: Conversation) -> Iterator[tuple[Message, list[Block]]]:
     for call in found.tool_calls:
         by_message.setdefault(call.message_uuid, []).append(call)
     shown: set[UUID] = set()
+    unsaid = _response_sums(found.messages)
     for message in found.messages:
         blocks = list(_texts(message))
         for call in _calls(message, by_ref, by_message):
             if call.id not in shown:
                 shown.add(call.id)
                 blocks.append(Block(kind="tool", at=message.created_at, anchor=message.id, tool=call))
+        if blocks:
+            totals = unsaid.pop(message.message_id or str(message.id), None)
+            place = next((n for n, block in enumerate(blocks) if block.kind == "assistant"), None)
+            if totals is not None and place is None and blocks[-1].kind == "tool":
+                place = len(blocks) - 1
+            if totals is not None and place is not None:
+                blocks[place] = replace(blocks[place], totals=totals)
+            elif totals is not None:
+                unsaid[message.message_id or str(message.id)] = totals
         if not blocks and _is_result(message, by_ref):
             blocks.append(Block(kind="anchor", at=message.created_at, anchor=message.id))
         yield message, blocks
+
+
+def _response_sums(messages: Sequence[Message]) -> dict[str, UsageTotals]:
+    """Return the sums of the calls behind each response, which may be written as several messages."""
+    sums: dict[str, UsageTotals] = {}
+    for message in messages:
+        if message.usage.calls:
+            key = message.message_id or str(message.id)
+            sums[key] = add(sums.get(key, UsageTotals()), message.usage)
+    return sums
 
 
 def _calls(
@@ -118,7 +153,7 @@ def _texts(message: Message) -> Iterator[Block]:
     results = {part.call_ref for part in message.parts if part.kind is PartKind.TOOL_RESULT}
     for part in message.parts:
         if part.kind is PartKind.REASONING and (part.text or "").strip():
-            yield Block(kind="reasoning", at=at, anchor=message.id, text=part.text or "")
+            yield Block(kind="reasoning", at=at, anchor=message.id, text=part.text or "", response=message.message_id)
         if part.kind is PartKind.IMAGE:
             said = f"{part.media_type or 'image'}, {formats.number(part.size_bytes)} bytes"
             yield Block(kind="mark", at=at, anchor=message.id, title="Image", text=said)
@@ -126,7 +161,7 @@ def _texts(message: Message) -> Iterator[Block]:
         return
     yield Block(
         kind=str(role), at=at, anchor=message.id, text=message.content.strip("\n"), model=message.model_used,
-        totals=message.usage if message.usage.calls else None,
+        response=message.message_id,
     )  # fmt: skip
 
 
@@ -171,4 +206,3 @@ def _drivers(session: Session, found: Conversation, numbers: dict[UUID, int]) ->
 def page_start(sequence: int) -> int:
     """Return where the stretch begins that shows a message, so that all links to it are alike."""
     return (sequence - 1) // STRETCH * STRETCH + 1
-

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import SLOTS, bars_of, series_slots, stacked_bars
+from agentrecord.dashboard.charts import WIDE, WIDTH, bars_of, series_slots, stacked_bars
 from agentrecord.dashboard.contexts import Chart, CostPage, OverviewPage, PricesPage, Tile
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.price import ModelUse
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.pages import Counts
 
@@ -32,14 +32,16 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
     uses, found = await asyncio.gather(store.prices.uses(), store.sessions.list(limit=RECENT))
     stretch = range_of(asked, now, default=default_range(uses, now))
     before = stretch.previous()
-    models, chart, counts, failures, groups, sums, earlier = await asyncio.gather(
+    models, chart, counts, earlier = await asyncio.gather(
         store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until),
         spend_chart(store, stretch, uses),
         store.pages.counts(since=stretch.since, until=stretch.until),
+        _figures(store, before),
+    )
+    failures, groups, sums = await asyncio.gather(
         store.tool_calls.list(status=ToolCallStatus.ERROR, sort="-started_at", limit=RECENT),
         store.errors.groups(limit=RECENT),
         store.pages.subtree_sums([session.id for session in found]),
-        _figures(store, before),
     )
     return OverviewPage(
         is_empty=not found.items and not uses and not counts.runs,
@@ -48,7 +50,7 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         chart=chart,
         models=models,
         slots=series_slots(uses),
-        unpriced=[use for use in uses if use.totals.unpriced_calls],
+        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
         sessions=found.items,
         sums=sums,
         failures=failures.items,
@@ -70,9 +72,7 @@ def _change(new: float, old: float | None) -> float | None:
     return (new - old) / old if old else None
 
 
-def _overview_tiles(
-    totals: UsageTotals, counts: Counts, earlier: tuple[UsageTotals, Counts] | None
-) -> Sequence[Tile]:
+def _overview_tiles(totals: UsageTotals, counts: Counts, earlier: tuple[UsageTotals, Counts] | None) -> Sequence[Tile]:
     old_totals, old = earlier if earlier is not None else (None, None)
     failed = formats.percent(counts.failed_tool_calls, counts.tool_calls)
     return (
@@ -83,11 +83,15 @@ def _overview_tiles(
             is_worse_up=True,
             note=excluded(totals),
         ),
-        Tile(name="Sessions", value=_count(counts.sessions), change=_change(counts.sessions, old and old.sessions)),
+        Tile(
+            name="Sessions",
+            value=_count(counts.sessions),
+            change=_change(counts.sessions, old.sessions if old else None),
+        ),
         Tile(
             name="Runs",
             value=_count(counts.runs),
-            change=_change(counts.runs, old and old.runs),
+            change=_change(counts.runs, old.runs if old else None),
             note=f"{formats.percent(counts.failed_runs, counts.runs)} failed" if counts.runs else "",
         ),
         Tile(
@@ -110,7 +114,7 @@ def _count(value: int) -> str:
 
 def excluded(totals: UsageTotals) -> str:
     """Return the words that go with a sum in which calls are missing, none if none is."""
-    return f"excludes {totals.unpriced_calls:,} calls without a price" if totals.unpriced_calls else ""
+    return f"excludes {formats.counted(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else ""
 
 
 def _step(stretch: Range, uses: Sequence[ModelUse]) -> UsageBy:
@@ -127,7 +131,12 @@ def _step(stretch: Range, uses: Sequence[ModelUse]) -> UsageBy:
 
 
 async def spend_chart(
-    store: AsyncStore, stretch: Range, uses: Sequence[ModelUse], *, with_subagents: bool = True
+    store: AsyncStore,
+    stretch: Range,
+    uses: Sequence[ModelUse],
+    *,
+    with_subagents: bool = True,
+    width: int = WIDTH,
 ) -> Chart:
     """Return the chart of what was spent over time by model; of tokens, where nothing has a price."""
     by = _step(stretch, uses)
@@ -138,11 +147,11 @@ async def spend_chart(
     if any(row.totals.cost_nanos for row in rows):
         bars = bars_of(rows, slots, by, measure=lambda row: row.totals.cost_nanos, text=formats.money)
         title = f"Spend per {by} by model"
-        svg = stacked_bars(bars, title=title, tick=_dollars)
+        svg = stacked_bars(bars, title=title, tick=_dollars, width=width)
     else:
         bars = bars_of(rows, slots, by, measure=lambda row: row.totals.total_tokens, text=formats.number)
         title = f"Tokens per {by} by model"
-        svg = stacked_bars(bars, title=title, tick=formats.short)
+        svg = stacked_bars(bars, title=title, tick=formats.short, width=width)
     names = {part.series: part.slot for bar in bars for part in bar.parts}
     series = sorted(names.items(), key=lambda item: (item[1], item[0]))
     return Chart(title=title, svg=svg, bars=bars, series=series)
@@ -161,11 +170,9 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     before = stretch.previous()
     report, models, counts, chart, earlier = await asyncio.gather(
         store.usage.report(by, since=stretch.since, until=stretch.until, include_subagents=with_subagents),
-        store.usage.report(
-            UsageBy.MODEL, since=stretch.since, until=stretch.until, include_subagents=with_subagents
-        ),
+        store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until, include_subagents=with_subagents),
         store.pages.counts(since=stretch.since, until=stretch.until),
-        spend_chart(store, stretch, uses, with_subagents=with_subagents),
+        spend_chart(store, stretch, uses, with_subagents=with_subagents, width=WIDE),
         _total(store, before, with_subagents),
     )
     return CostPage(
@@ -217,7 +224,7 @@ def _cost_tiles(totals: UsageTotals, counts: Counts, before: UsageTotals | None)
             is_worse_up=True,
             note=excluded(totals),
         ),
-        Tile(name="Per session", value=formats.money(per_session), note=f"{counts.sessions:,} sessions"),
+        Tile(name="Per session", value=formats.money(per_session), note=formats.counted(counts.sessions, "session")),
         Tile(
             name="LLM calls",
             value=_count(totals.calls),
@@ -235,11 +242,6 @@ def _cost_tiles(totals: UsageTotals, counts: Counts, before: UsageTotals | None)
             note=f"{formats.short(written)} written to it" if totals.calls else "",
         ),
     )
-
-
-def slot_of(row: UsageRow, by: UsageBy, slots: dict[str, int]) -> int:
-    """Return the colour of a row's share: its model's own, else the first."""
-    return slots.get(row.key, SLOTS) if by is UsageBy.MODEL else 0
 
 
 async def prices(store: AsyncStore) -> PricesPage:

@@ -12,6 +12,7 @@ from agentrecord.records.session import SessionFilter, SessionStatus
 DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("24h", *DAYS, "all")
 THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "agentrecord-theme"
 _TYPED = re.compile(r"([1-9]\d{0,4})([hd])")
 Asked = Mapping[str, str]
 
@@ -101,11 +102,11 @@ def whole_number(asked: Asked, name: str, default: int) -> int:
 
 def with_changes(asked: Asked, **changes: object) -> str:
     """Return a query of the same parameters but for `changes`, where None takes one away."""
-    found = {**asked, **{name: value for name, value in changes.items()}}
+    found = {**asked, **changes}
     return "?" + urlencode({name: str(value) for name, value in found.items() if value is not None})
 
 
 def theme_of(asked: Asked, cookies: Mapping[str, str]) -> str:
     """Return the colours that were asked for, now or before: light, dark or the system's."""
-    wanted = asked.get("theme") or cookies.get("theme", "auto")
+    wanted = asked.get("theme") or cookies.get(THEME_COOKIE, "auto")
     return wanted if wanted in THEMES else "auto"

@@ -48,6 +48,11 @@ def number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def counted(value: int, noun: str) -> str:
+    """Return how many there are of something: 1 call, 2 calls."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
 def short(value: int | None) -> str:
     """Return a number as a tile has room for: 12.3K, 1.2M."""
     if value is None:
@@ -81,6 +86,17 @@ def duration(milliseconds: float | None) -> str:
     if whole < DAY_S:
         return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} m"
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
+
+
+def coarse(milliseconds: float) -> str:
+    """Return a length of time as an axis has room for: 250 ms, 4.2 s, 12 m, 3 h."""
+    seconds = milliseconds / 1000
+    if seconds < 1:
+        return f"{milliseconds:.0f} ms"
+    for size, unit, limit in ((1, "s", 2 * MINUTE_S), (MINUTE_S, "m", 2 * HOUR_S), (HOUR_S, "h", 2 * DAY_S)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / DAY_S:.0f} d"
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:

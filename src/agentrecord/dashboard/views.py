@@ -31,7 +31,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for name in ("money", "cost", "rate", "number", "short", "percent", "duration", "when", "one_line", "gist"):
+    for name in (
+        "money",
+        "cost",
+        "rate",
+        "number",
+        "counted",
+        "short",
+        "percent",
+        "duration",
+        "when",
+        "one_line",
+        "gist",
+    ):
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=formats.instant)
     environment.globals.update(
@@ -53,9 +65,7 @@ def render(
     return _environment().get_template(template).render(page=context, active=active, theme=theme, asked=asked, now=now)
 
 
-def problem_page(
-    *, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()
-) -> str:
+def problem_page(*, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()) -> str:
     """Return the page that says what went wrong, under which id the log tells more, and where to go on."""
     context = {"status": status, "title": title, "detail": detail, "instance": instance, "fields": fields}
     return render("problem.html", context, active="", asked={}, now=datetime.now(UTC))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import span_bar
 from agentrecord.dashboard.contexts import RunPage, Span
-from agentrecord.dashboard.filters import Asked
+from agentrecord.dashboard.filters import Asked, whole_number
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.llm_call import CallStatus, LLMCall
 from agentrecord.records.run import Run, RunStatus
@@ -16,39 +16,75 @@ from agentrecord.store import AsyncStore
 from agentrecord.store.pages import RunWork
 
 TICKS = 4
+ROWS = 200
+IDLE_SHARE = 0.02
+"""How much of the width a gap keeps when it is cut; a gap must be twice as long to be one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Time:
-    """The time that a waterfall spans."""
+    """The time that a waterfall spans, in seconds from its start, without the `gaps` that are cut out of it."""
 
     start: datetime
     length_s: float
+    gaps: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def cut_s(self) -> float:
+        """How much is cut out."""
+        return sum(end - start for start, end in self.gaps)
+
+    def share(self, second: float) -> float:
+        """Return where a second is drawn, as a share of the width."""
+        before = sum(min(second, end) - start for start, end in self.gaps if start < second)
+        return (second - before) / (self.length_s - self.cut_s)
 
     def bar(self, at: datetime | None, duration_ms: float | None) -> tuple[float, float]:
-        """Return where something starts and how long it is, as shares of the whole."""
+        """Return where something starts and how long it is, as shares of the width."""
         if at is None:
             return 0.0, 0.0
-        return (at - self.start).total_seconds() / self.length_s, (duration_ms or 0) / 1000 / self.length_s
+        second = (at - self.start).total_seconds()
+        start = self.share(second)
+        return start, self.share(second + (duration_ms or 0) / 1000) - start
+
+    def ticks(self) -> list[str]:
+        """Return what stands above the bars; where gaps are cut out, only the ends have a time."""
+        if self.gaps:
+            return ["0", "", f"{len(self.gaps)} idle cut", "", formats.coarse(self.length_s * 1000)]
+        return ["0", *[formats.coarse(self.length_s * 1000 * place / TICKS) for place in range(1, TICKS + 1)]]
 
 
 async def run_page(store: AsyncStore, run_id: str, asked: Asked) -> RunPage:
     """Return a run with its waterfall, and the piece of it that was asked for, else its first failure."""
     run = await store.runs.get(run_id, with_subtree=True)
     work = await store.pages.run_work(run.id)
+    idle = asked.get("idle", "shown")
+    if idle not in ("shown", "cut"):
+        raise InvalidFilter("idle", idle, "must be shown or cut")
     time = _time_of(run, work)
+    gaps = _idle(time, work)
+    if idle == "cut":
+        time = _Time(time.start, time.length_s, gaps)
     spans = list(_spans(run, 0, work, time))
     first_error = next((span for span in spans if span.failed and span.kind != "run"), None)
-    selected = _selected(spans, asked.get("span")) or first_error
+    chosen = _selected(spans, asked.get("span"))
+    selected = chosen or first_error
+    row = whole_number(asked, "row", spans.index(chosen) // ROWS * ROWS + 1 if chosen else 1)
     call = selected.call if selected else None
     return RunPage(
         run=run,
-        spans=spans,
-        ticks=[formats.duration(time.length_s * 1000 * place / TICKS) for place in range(TICKS + 1)],
+        spans=spans[row - 1 : row - 1 + ROWS],
+        ticks=time.ticks(),
+        idle_ms=sum(end - start for start, end in gaps) * 1000,
+        is_cut=idle == "cut",
         selected=selected,
         price=await store.llm_calls.price(call.id) if call else None,
         prompt=await store.llm_calls.prompt(call.id) if call else None,
         first_error=first_error,
+        row=row,
+        next_row=row + ROWS if len(spans) >= row + ROWS else None,
+        previous_row=max(1, row - ROWS) if row > 1 else None,
+        total=len(spans),
         hidden=work.call_count - len(work.calls) + work.tool_call_count - len(work.tool_calls),
     )
 
@@ -73,6 +109,20 @@ def _time_of(run: Run, work: RunWork) -> _Time:
     start = min(moments, default=run.created_at)
     length = (max(moments, default=start) - start).total_seconds()
     return _Time(start, length or 1.0)
+
+
+def _idle(time: _Time, work: RunWork) -> tuple[tuple[float, float], ...]:
+    """Return the stretches in which no call and no tool was at work, where each is much of the whole."""
+    busy = [(_began(call), call.timestamp) for call in work.calls]
+    busy.extend((tool.started_at, tool.finished_at or tool.started_at) for tool in work.tool_calls if tool.started_at)
+    least, gaps, reached = time.length_s * IDLE_SHARE, [], 0.0
+    ends = time.start + timedelta(seconds=time.length_s)
+    for began, ended in [*sorted(busy), (ends, ends)]:
+        second = (began - time.start).total_seconds()
+        if second - reached > 2 * least:
+            gaps.append((reached + least / 2, second - least / 2))
+        reached = max(reached, (ended - time.start).total_seconds())
+    return tuple(gaps)
 
 
 def _began(call: LLMCall) -> datetime:
@@ -153,4 +203,3 @@ def _tool_span(tool: ToolCall, depth: int, time: _Time) -> Span:
         bar=span_bar(start, length, "tool", failed=failed),
         tool=tool,
     )
-

@@ -177,31 +177,34 @@ class Writer:
 
     def _together(self, jobs: list[Job]) -> None:
         channel = self._channel
+        connection = channel.connection
         channel.begin()
         try:
             for job in jobs:
-                before = channel.changes()
+                before, postponed = channel.changes(), connection.postponed
                 job.error = None
                 try:
-                    job.value = job.run(channel.connection)
+                    job.value = job.run(connection)
                 except Exception as error:
-                    if channel.changes() != before or not channel.in_transaction():
+                    wrote = channel.changes() != before or connection.postponed != postponed
+                    if wrote or not channel.in_transaction():
                         raise _Undone from error
                     job.error = _ours(error)
             self._commit_together()
         except BaseException:
-            channel.connection.learned.clear()
+            connection.forget()
             channel.rollback()
             raise
         self._keep_learned()
 
     def _commit_together(self) -> None:
         try:
+            self._channel.connection.settle()
             self._channel.commit()
         except OutcomeUnknown:
             raise
         except Exception as error:
-            # In a pipeline a statement's failure shows only here: find out whose it was.
+            # What was postponed, or sent in a pipeline, fails only here: find out whose it was.
             raise _Undone from error
 
     def _alone(self, job: Job) -> None:
@@ -210,9 +213,10 @@ class Writer:
         try:
             channel.begin()
             job.value = job.run(channel.connection)
+            channel.connection.settle()
             channel.commit()
         except BaseException as error:
-            channel.connection.learned.clear()
+            channel.connection.forget()
             channel.rollback()
             if not isinstance(error, Exception):
                 raise

@@ -7,13 +7,14 @@ a statement, twice what SQLite itself needs. A `Prepared` statement is compiled 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, cast  # `Any`: rows and parameters are whatever the statement says
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar, cast  # `Any`: rows and parameters are whatever the statement says
 from uuid import UUID
 
 from sqlalchemy import Dialect, Executable
 from sqlalchemy.sql import ClauseElement
 
-from agentrecord.engine.values import POSTGRESQL, SQLITE, encode
+from agentrecord.engine.values import POSTGRESQL, SQLITE, encode, encode_at
 
 Row = tuple[Any, ...]
 _ANSWERS = re.compile(r"^\s*(SELECT|WITH|SHOW|VALUES|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
@@ -38,10 +39,21 @@ class Cursor(Protocol):
         ...
 
 
+class Waiting(Protocol):
+    """What is gathered from many jobs and written at the end of their transaction."""
+
+    def write(self, connection: "Connection") -> None:
+        """Write it."""
+        ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
 class Compiled:
     """A statement in one dialect's words, with the order of its parameters and how its rows are read."""
 
-    __slots__ = ("columns", "decoders", "defaults", "names", "sql")
+    __slots__ = ("columns", "decoders", "defaults", "encoded", "names", "sql", "take")
 
     def __init__(self, statement: Executable, dialect: Dialect, schema: str | None) -> None:
         """Compile `statement`."""
@@ -54,6 +66,14 @@ class Compiled:
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(cast(Any, compiled).positiontup or ())
         self.defaults: Mapping[str, object] = dict(compiled.params)
+        self.take = _taker(self.names)
+        binds = cast(Any, compiled).binds
+        kinds = [binds[name].type if name in binds else None for name in self.names]
+        # What is written was checked before; what is only looked for was not.
+        writes = bool(cast(Any, compiled).isinsert or cast(Any, compiled).isupdate)
+        self.encoded: tuple[int, ...] = tuple(
+            [place for place, kind in enumerate(kinds) if not (writes and getattr(kind, "is_stored_as_is", False))]
+        )
         exported = cast(Any, statement).exported_columns if hasattr(statement, "exported_columns") else ()
         columns = list(exported)
         self.columns: tuple[str, ...] = tuple(column.key for column in columns)
@@ -61,6 +81,13 @@ class Compiled:
             column.type.decoder(dialect.name) if hasattr(column.type, "decoder") else None for column in columns
         ]
         self.decoders: tuple[Callable[[Any], object] | None, ...] | None = tuple(decoders) if any(decoders) else None
+
+    def values(self, given: Mapping[str, object]) -> Sequence[object]:
+        """Return `given` in the order of the parameters; what it lacks is the statement's own."""
+        try:
+            return self.take(given)
+        except KeyError:
+            return self.take({**self.defaults, **given})
 
     def read(self, row: Row) -> Row:
         """Turn a driver's row into ours."""
@@ -72,6 +99,12 @@ class Compiled:
                 for value, decode in zip(row, self.decoders, strict=True)
             ]
         )
+
+
+def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], Sequence[object]]:
+    if len(names) > 1:
+        return cast("Callable[[Mapping[str, object]], Sequence[object]]", itemgetter(*names))
+    return lambda given: [given[name] for name in names]
 
 
 class Prepared:
@@ -111,6 +144,8 @@ class Connection:
         self.learned: dict[object, object] = {}
         self.now: datetime = cast(datetime, None)
         self._ids: Iterator[UUID] = iter(())
+        self._waiting: dict[object, Waiting] = {}
+        self.postponed = 0
         self.observer: Callable[[str], None] | None = None
 
     def begin_job(self, now: datetime, ids: Iterator[UUID]) -> None:
@@ -128,8 +163,34 @@ class Connection:
 
     def recall(self, key: object) -> object | None:
         """Return what was remembered under `key`, in this transaction or an earlier one."""
-        found = self.learned.get(key)
+        found = self.learned.get(key) if self.learned else None
         return self.memo.get(key) if found is None else found
+
+    # -- what waits for the end of the transaction ----------------------------------------------------------------
+
+    def at_end(self, key: object, make: Callable[[], W]) -> W:
+        """Return what waits under `key` to be written at the end of the transaction, made now if nothing does.
+
+        All jobs that share the transaction share it, so that many of them cost one statement. It is written at the
+        latest before COMMIT, and before any other statement runs, so that nobody reads a record without it.
+        """
+        found = self._waiting.get(key)
+        if found is None:
+            found = self._waiting[key] = make()
+        self.postponed += 1
+        return cast(W, found)
+
+    def settle(self) -> None:
+        """Write whatever waits, in the order in which it began to."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        for one in waiting:
+            one.write(self)
+
+    def forget(self) -> None:
+        """Drop what waits and what was learned: the transaction is undone."""
+        self._waiting.clear()
+        self.learned.clear()
 
     def _compile(self, statement: Executable | Prepared) -> Compiled:
         if isinstance(statement, Prepared):
@@ -137,8 +198,10 @@ class Connection:
         return Compiled(statement, self.dialect, self.schema)
 
     def _run(self, compiled: Compiled, params: Mapping[str, object] | None) -> Cursor:
-        source = compiled.defaults if params is None else {**compiled.defaults, **params}
-        values = encode([source[name] for name in compiled.names], self.encoders)
+        given = compiled.values(compiled.defaults if params is None else params)
+        values = encode_at(given, compiled.encoded, self.encoders)
+        if self._waiting:
+            self.settle()
         if self.observer is not None:
             self.observer(compiled.sql)
         return cast(Cursor, self.driver.execute(compiled.sql, values))
@@ -156,6 +219,14 @@ class Connection:
         compiled = self._compile(statement)
         fetched = self._run(compiled, params).fetchall()
         return [dict(zip(compiled.columns, compiled.read(row), strict=True)) for row in fetched]
+
+    def touch(self, statement: Prepared, params: Mapping[str, object]) -> Row | None:
+        """As `first`, without writing what waits before: for a statement that does not depend on it."""
+        waiting, self._waiting = self._waiting, {}
+        try:
+            return self.first(statement, params)
+        finally:
+            self._waiting = waiting
 
     def first(self, statement: Executable | Prepared, params: Mapping[str, object] | None = None) -> Row | None:
         """Run a statement and return its first row, if any."""
@@ -187,16 +258,20 @@ class Connection:
         if not params:
             return
         compiled = self._compile(statement)
-        names, defaults, encoders = compiled.names, compiled.defaults, self.encoders
-        missing = [name for name in names if name not in params[0]]
-        fixed = {name: defaults[name] for name in missing}
-        self.many_tuples(
-            compiled.sql,
-            [encode([fixed[n] if n in fixed else row[n] for n in names], encoders) for row in params],
-        )
+        values, places, encoders = compiled.values, compiled.encoded, self.encoders
+        self.many_tuples(compiled.sql, [encode_at(values(row), places, encoders) for row in params])
 
-    def many_tuples(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
-        """Run SQL text once for each tuple of driver values."""
+    def many_rows(self, statement: Prepared, rows: Sequence[Sequence[object]]) -> None:
+        """Run a statement once for each of `rows`, whose values stand in the order of its parameters."""
+        if rows:
+            compiled = self._compile(statement)
+            places, encoders = compiled.encoded, self.encoders
+            self.many_tuples(compiled.sql, [encode_at(row, places, encoders) for row in rows])
+
+    def many_tuples(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run SQL text once for each row of driver values."""
+        if self._waiting:
+            self.settle()
         if self.observer is not None:
             self.observer(sql)
         if self.is_sqlite:
@@ -207,6 +282,8 @@ class Connection:
 
     def text(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """Run SQL text in this dialect's own words (`?` in SQLite, `%s` in PostgreSQL) and return its rows."""
+        if self._waiting:
+            self.settle()
         if self.observer is not None:
             self.observer(sql)
         cursor = cast(Cursor, self.driver.execute(sql, encode(values, self.encoders)))

@@ -1,10 +1,13 @@
 """Instants as microseconds since 1970, UTC: how every engine stores them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+# A transaction binds the same instant many times.
+@lru_cache(maxsize=1024)
 def to_micros(moment: datetime) -> int:
     """Return an aware datetime as microseconds since 1970."""
     delta = moment - EPOCH

@@ -7,9 +7,12 @@ the same one again stores it once.
 """
 
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, TypeVar, cast  # `Any`: jobs carry whatever their operations return
 
 import psycopg
@@ -28,13 +31,29 @@ Driver = psycopg.Connection[tuple[Any, ...]]
 
 SCHEMA = "agentrecord"
 ATTEMPTS = 5
+RETRY_S = 2.0
 OLDEST_VERSION = 150_000
 _LEFT_TO_THE_PARENT: list[object] = []
+_ROLLBACKS = count()
 
 
 def new_dialect() -> Any:
     """Return the dialect that statements are compiled for."""
     return cast(Any, PGDialect_psycopg)(paramstyle="format")
+
+
+def roll_back(driver: Driver) -> None:
+    """Undo what is open.
+
+    A failure in a pipeline makes the server skip every PREPARE after it, which psycopg believes done; it forgets what
+    it prepared on a ROLLBACK, but only if it has not seen the very same text lately.
+    """
+    driver.execute(cast(Any, f"ROLLBACK /* {next(_ROLLBACKS)} */"))
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown and logged."""
+    return re.sub(r"(?<=://)([^:/@]*):[^@/]*@", r"\1@", re.sub(r"([?&]password=)[^&]*", r"\1…", url))
 
 
 class PostgresChannel:
@@ -88,7 +107,7 @@ class PostgresChannel:
         except psycopg.Error:
             self._pipeline = None
         if not driver.broken and not driver.closed:
-            driver.execute("ROLLBACK")
+            roll_back(driver)
         self._open = False
 
     def changes(self) -> int:
@@ -123,7 +142,7 @@ class PostgresEngine(Engine):
     def __init__(self, url: str, maker: Maker, *, pool_size: int = 8, timeout_s: float = 10.0) -> None:
         """Open a pool to the server at `url`; raise `StoreUnavailable` if it cannot be reached."""
         super().__init__(maker)
-        self.url = url
+        self.url = without_password(url)
         self.schema = SCHEMA
         self.dialect = new_dialect()
         self._conninfo = url.replace("postgresql+psycopg://", "postgresql://")
@@ -143,7 +162,8 @@ class PostgresEngine(Engine):
             kwargs={"autocommit": True, "connect_timeout": max(2, int(self._timeout_s))},
             open=False,
             timeout=self._timeout_s,
-            check=ConnectionPool.check_connection,
+            check=self._check_alive,
+            reconnect_timeout=RETRY_S,
         )
         self._pool.open()
         self._channel = PostgresChannel(self)
@@ -173,11 +193,30 @@ class PostgresEngine(Engine):
     @contextmanager
     def _borrowed(self) -> Iterator[Driver]:
         self._after_fork()
+        driver = self._lent()
         try:
-            with self._pool.connection() as driver:
+            with driver:
                 yield driver
-        except PoolTimeout as error:
-            raise StoreUnavailable(f"no PostgreSQL connection within {self._timeout_s:g} s: {error}") from error
+        finally:
+            self._pool.putconn(driver)
+
+    def _lent(self) -> Driver:
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                # In short waits: the pool asks a server that was away again only when it is asked anew.
+                return self._pool.getconn(min(RETRY_S, max(0.0, deadline - time.monotonic())))
+            except PoolTimeout as error:
+                if time.monotonic() >= deadline:
+                    raise StoreUnavailable(f"no PostgreSQL connection within {self._timeout_s:g} s: {error}") from error
+
+    def _check_alive(self, driver: Driver) -> None:
+        try:
+            ConnectionPool.check_connection(driver)
+        except psycopg.Error:
+            # All are replaced together: one by one, each that the server ended costs the caller a longer wait.
+            self._pool.check()
+            raise
 
     def _wrap(self, driver: Driver) -> Connection:
         connection = Connection(driver, self.dialect, schema=SCHEMA, memo=self.memo)
@@ -203,7 +242,7 @@ class PostgresEngine(Engine):
                 return job.run(self._wrap(driver))
             finally:
                 if not driver.broken:
-                    driver.execute("ROLLBACK")
+                    driver.execute("COMMIT")
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; durable on return."""
@@ -225,6 +264,7 @@ class PostgresEngine(Engine):
                 with driver.pipeline():
                     driver.execute("BEGIN")
                     value = job.run(connection)
+                    connection.settle()
                     # Should an earlier statement have failed, the server skips COMMIT as it does all up to the sync.
                     committing = True
                     driver.execute("COMMIT")
@@ -232,7 +272,7 @@ class PostgresEngine(Engine):
                 if committing and is_connection_loss(error):
                     raise unknown_outcome(error) from error
                 if not driver.broken and not driver.closed:
-                    driver.execute("ROLLBACK")
+                    roll_back(driver)
                 raise
             self.memo.update(connection.learned)
             return value

@@ -4,45 +4,36 @@ WAL with synchronous=FULL: an acknowledged write survives power loss. Python's d
 because its deferred BEGIN loses updates between processes without an error.
 """
 
+import asyncio
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar  # `Any`: jobs carry whatever their operations return
 
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
+from agentrecord.engine.ballast import Ballast
 from agentrecord.engine.base import Engine, Maker, Work
 from agentrecord.engine.commit import Channel, Writer
 from agentrecord.engine.connection import Connection
-from agentrecord.engine.errors import translated
+from agentrecord.engine.errors import translate, translated
+from agentrecord.engine.sqlite_checks import (
+    APPLICATION_ID,
+    refuse_foreign_file,
+    refuse_network_file_system,
+    wal_reset_bug,
+)
 from agentrecord.engine.ticket import Ticket
 from agentrecord.exceptions import SchemaMismatch, StorageFull, StoreUnavailable
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x41524543
-"""Marks the file as ours: "AREC"."""
-
-BALLAST_BYTES = 8 * 1024 * 1024
-"""Kept beside the database, and freed when the disk is full: without it not even a delete succeeds."""
-
 _LEFT_TO_THE_PARENT: list[object] = []
-_FIRST_FIXED_VERSIONS = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"})
-
-
-def wal_reset_bug(version: tuple[int, ...]) -> bool:
-    """Say whether this SQLite has the WAL-reset bug, which corrupts a file whose checkpoints overlap."""
-    if version < (3, 7, 0):
-        return False
-    newest = _FIRST_FIXED_VERSIONS[0]
-    if version >= newest:
-        return False
-    return not any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIRST_FIXED_VERSIONS[1:])
+_SHRINK = "PRAGMA incremental_vacuum"
 
 
 class SqliteChannel:
@@ -107,7 +98,7 @@ class SqliteEngine(Engine):
         self.dialect = new_dialect()
         self.read_only = read_only
         self._lock_path = path.with_name(path.name + ".lock")
-        self._ballast = path.with_name(path.name + ".ballast")
+        self._ballast = Ballast(path.with_name(path.name + ".ballast"))
         self._free: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._closed = False
         self._opening = threading.Lock()
@@ -115,8 +106,10 @@ class SqliteEngine(Engine):
         self._writer: Writer | None = None
         self._write_driver: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
-        with translated():
+        try:
             self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise self._refusal(error) from error
 
     # -- opening -------------------------------------------------------------------------------------------------
 
@@ -129,6 +122,16 @@ class SqliteEngine(Engine):
             self._writer_now()
         else:
             self._give_back(self._open_reader())
+
+    def _refusal(self, error: OSError | sqlite3.Error) -> Exception:
+        """Return the error that names the file, and how to mend it, where opening it failed."""
+        ours = translate(error)
+        if ours is not error and type(ours) is not StoreUnavailable:
+            return ours
+        return StoreUnavailable(
+            f"cannot open {self.path}: {error}; see that the folder is there and yours to"
+            f" {'read' if self.read_only else 'write'}, or name another file with --db"
+        )
 
     def _connect(self, *, read_only: bool) -> sqlite3.Connection:
         mode = "ro" if read_only else "rwc"
@@ -146,10 +149,7 @@ class SqliteEngine(Engine):
             lower_everything(driver)
             return driver
         except sqlite3.OperationalError as error:
-            raise StoreUnavailable(
-                f"cannot open {self.path}: {error}; see that the folder is there and yours to"
-                f" {'read' if read_only else 'write'}, or name another file with --db"
-            ) from error
+            raise self._refusal(error) from error
 
     def _open_writer(self) -> sqlite3.Connection:
         fresh = not self.path.exists() or self.path.stat().st_size == 0
@@ -157,8 +157,9 @@ class SqliteEngine(Engine):
         try:
             refuse_foreign_file(driver, self.path)
             if fresh:
-                driver.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                # In this order: once the file has a first page, its way of vacuuming stays as it is.
                 driver.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                driver.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 self.path.chmod(0o600)
             driver.execute("PRAGMA journal_mode=WAL")
         except (sqlite3.Error, SchemaMismatch):
@@ -180,10 +181,10 @@ class SqliteEngine(Engine):
 
     def _open_reader(self) -> Connection:
         driver = self._connect(read_only=True)
-        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-4000"):
-            driver.execute(f"PRAGMA {pragma}")
         if self.read_only:
             refuse_foreign_file(driver, self.path)
+        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-4000"):
+            driver.execute(f"PRAGMA {pragma}")
         connection = Connection(driver, self.dialect, memo=self.memo)
         connection.observer = self.observer
         return connection
@@ -279,32 +280,45 @@ class SqliteEngine(Engine):
 
     def keep_ballast(self) -> None:
         """Lay by the ballast file, if there is room for it."""
-        if self._ballast.exists():
-            return
-        try:
-            with self._ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
-        except OSError:
-            self._ballast.unlink(missing_ok=True)
-
-    def free_ballast(self) -> bool:
-        """Give the ballast's space back to the disk; say whether there was any."""
-        if not self._ballast.exists():
-            return False
-        self._ballast.unlink()
-        return True
+        self._ballast.lay()
 
     def write_freeing_space(self, work: Work[T]) -> T:
         """As `write`, for work that makes room: on a full disk the ballast is freed for it, then laid by again."""
         try:
             return self.write(work)
         except StorageFull:
-            if not self.free_ballast():
+            if not self._ballast.free():
                 raise
-        result = self.write(work)
-        self.checkpoint()
-        self.keep_ballast()
-        return result
+        try:
+            return self.write(work)
+        finally:
+            self._give_room_back()
+
+    async def awrite_freeing_space(self, work: Work[T]) -> T:
+        """As `write_freeing_space`, awaited."""
+        try:
+            return await self.awrite(work)
+        except StorageFull:
+            if not self._ballast.free():
+                raise
+        try:
+            return await self.awrite(work)
+        finally:
+            await asyncio.to_thread(self._give_room_back)
+
+    def _give_room_back(self) -> None:
+        # The write itself has its answer by now: what cannot be given back today is tried after the next one.
+        with suppress(StoreUnavailable):
+            self.checkpoint()
+            self.shrink()
+            self.checkpoint()
+        self._ballast.lay_again()
+
+    def shrink(self) -> None:
+        """Give the file's free pages back to the disk, under the ticket."""
+        with translated():
+            # Not `text`: this pragma frees one page a step, and the driver takes only the first step.
+            self._writer_now().exclusively(lambda channel: channel.connection.driver.executescript(_SHRINK))
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file and cut it to nothing, under the ticket."""
@@ -369,31 +383,3 @@ class SqliteEngine(Engine):
             self._ticket.leave()
             self._ticket.close()
         self._writer = None
-
-
-def refuse_foreign_file(driver: sqlite3.Connection, path: Path) -> None:
-    """Raise `SchemaMismatch` unless the file is empty or ours; nothing in it is touched."""
-    try:
-        (application_id,) = driver.execute("PRAGMA application_id").fetchone()
-        (tables,) = driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise SchemaMismatch(f"{path} is not a SQLite database ({error}); name another file with --db") from error
-    if application_id not in (0, APPLICATION_ID) or (application_id == 0 and tables):
-        raise SchemaMismatch(f"{path} belongs to another program; name another file with --db")
-
-
-def refuse_network_file_system(path: Path) -> None:
-    """Raise `StoreUnavailable` where file locks cannot be trusted."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return
-    best, kind = "", ""
-    target = str(path.absolute().parent)
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split(" ")
-        if len(fields) > 2 and target.startswith(fields[1]) and len(fields[1]) > len(best):
-            best, kind = fields[1], fields[2]
-    if kind in _NETWORK_FILE_SYSTEMS:
-        raise StoreUnavailable(
-            f"{path} lies on a network file system ({kind}), where SQLite's locks fail; use a local disk or PostgreSQL"
-        )

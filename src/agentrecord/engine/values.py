@@ -1,7 +1,9 @@
 """How Python values are handed to a driver, by their type alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from enum import Enum
+from operator import attrgetter
 from uuid import UUID
 
 import msgspec
@@ -17,17 +19,37 @@ def _json_array(values: tuple[object, ...]) -> str:
 
 
 def _text(value: str) -> str:
-    # What is stored was checked before; this is for what is looked for, where one driver fails and another finds nothing.
+    # What is stored was checked before; this is for what is looked for: one driver fails, another finds nothing.
     if "\0" in value:
         raise InvalidValue("value", value, "holds NUL, which no engine stores; remove it")
     return value
 
 
-POSTGRESQL: dict[type, Encoder] = {datetime: to_micros, tuple: _json_array, str: _text}
-SQLITE: dict[type, Encoder] = {**POSTGRESQL, UUID: lambda value: value.bytes}
+class Encoders(dict[type, Encoder | None]):
+    """What turns a value into the driver's, by the value's type; None where nothing has to be done."""
+
+    def __missing__(self, kind: type) -> Encoder | None:
+        """Take a word of a closed set as plain text: drivers look long at what is not exactly `str`."""
+        found = self[kind] = attrgetter("_value_") if issubclass(kind, Enum) else None
+        return found
 
 
-def encode(values: Iterable[object], encoders: dict[type, Encoder]) -> tuple[object, ...]:
+POSTGRESQL = Encoders({datetime: to_micros, tuple: _json_array, str: _text})
+SQLITE = Encoders({**POSTGRESQL, UUID: lambda value: value.int.to_bytes(16, "big"), bool: int})
+
+
+def encode(values: Iterable[object], encoders: Encoders) -> tuple[object, ...]:
     """Return `values` as the driver takes them."""
-    get = encoders.get
-    return tuple([encoder(value) if (encoder := get(type(value))) else value for value in values])
+    return tuple([value if (encoder := encoders[type(value)]) is None else encoder(value) for value in values])
+
+
+def encode_at(values: Iterable[object], places: Sequence[int], encoders: Encoders) -> list[object]:
+    """Return `values` as the driver takes them, looking only at `places`: the others are known to be plain."""
+    row = list(values)
+    for place in places:
+        value = row[place]
+        if value is not None:
+            encoder = encoders[type(value)]
+            if encoder is not None:
+                row[place] = encoder(value)
+    return row

@@ -220,9 +220,7 @@ class RowReader(ABC):
             agent_name=self.agent_name,
             tool_name=self.tool_name,
         )
-        self._turns = Turns(
-            self._session.session_id, agent_id=agent_id, agent_name=self.agent_name, latest=self.latest
-        )
+        self._turns = Turns(self._session.session_id, agent_id=agent_id, agent_name=self.agent_name, latest=self.latest)
         yield self._session
 
     def _tell(self, **changes: Any) -> Iterator[Fact]:

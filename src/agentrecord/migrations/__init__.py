@@ -11,7 +11,7 @@ from importlib.resources import files
 from agentrecord.engine import Connection, Engine
 from agentrecord.exceptions import SchemaMismatch
 
-__all__ = ["LATEST", "STEPS", "Step", "current_version", "migrate"]
+__all__ = ["LATEST", "STEPS", "Step", "check_readable", "current_version", "migrate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,30 @@ def migrate(engine: Engine, *, at: datetime) -> list[Step]:
 
     Raises `SchemaMismatch` if the database is newer than this program.
     """
-    version = current_version(engine)
-    if version > LATEST:
-        raise SchemaMismatch(
-            f"{engine.url} has schema {version}, this program knows {LATEST}: upgrade agentrecord to open it"
-        )
+    version = _known_version(engine)
     missing = [step for step in STEPS if step.version > version]
     for step in missing:
         # Another process may have run the step between our look and our turn.
         engine.execute_script(_script(engine, step, at), unless=partial(_has, step.version))
     return missing
+
+
+def check_readable(engine: Engine) -> None:
+    """Raise `SchemaMismatch` unless the database has the schema that this program reads."""
+    version = _known_version(engine)
+    if version < LATEST:
+        raise SchemaMismatch(
+            f"{engine.url} has schema {version}, this program reads {LATEST}: open it for writing once, to upgrade it"
+        )
+
+
+def _known_version(engine: Engine) -> int:
+    version = current_version(engine)
+    if version > LATEST:
+        raise SchemaMismatch(
+            f"{engine.url} has schema {version}, this program knows {LATEST}: upgrade agentrecord to open it"
+        )
+    return version
 
 
 def _has(version: int, connection: Connection) -> bool:

@@ -1,7 +1,8 @@
 """Which price charges a call: the user's own rows first, then the built-in table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -21,13 +22,21 @@ def choose(
     project's own wins over a general one, then the later over the earlier, then an exact name over a wildcard,
     then one for this host over one for any, then the one created last. Without any, the built-in table speaks.
     """
-    name = model.casefold()
-    place = None if host is None else host.casefold()
-    rows = [row for row in own if _applies(row, name, place, project) and _since(row) <= at]
-    if rows:
-        return max(rows, key=_rank)
+    if own:
+        name = model.casefold()
+        place = None if host is None else host.casefold()
+        rows = [row for row in own if _applies(row, name, place, project) and _since(row) <= at]
+        if rows:
+            return max(rows, key=_rank)
+    return _builtin()(model, host, at)
+
+
+@cache
+def _builtin() -> "Callable[[str, str | None, datetime], Quote | None]":
     # By name, when first asked: the table takes longer to import than most reports take to make.
-    return cast("Quote | None", import_module("agentrecord.pricing.builtin").find(model, host, at))
+    return cast(
+        "Callable[[str, str | None, datetime], Quote | None]", import_module("agentrecord.pricing.builtin").find
+    )
 
 
 def _applies(row: Price, name: str, place: str | None, project: ProjectId | None) -> bool:

@@ -3,7 +3,7 @@
 from sqlalchemy import ForeignKeyConstraint
 
 from agentrecord.schema.tables import at, column, define, index, optional, row_id, serial, unique
-from agentrecord.schema.types import Id, Words
+from agentrecord.schema.types import Id, Whole, Words
 
 hosts = define(
     "ar_hosts",
@@ -28,6 +28,7 @@ models = define(
     primary_key=("id",),
 )
 
+# The two rates stand beside the JSON that holds them all, because views may not call JSON functions everywhere.
 prices = define(
     "ar_prices",
     row_id(),
@@ -36,6 +37,8 @@ prices = define(
     optional("host"),
     column("rates", Words()),
     column("tiers", Words()),
+    optional("input_rate", Whole()),
+    optional("output_rate", Whole()),
     at("effective_from", null=True),
     column("source", Words()),
     at("created_at"),

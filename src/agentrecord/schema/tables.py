@@ -43,7 +43,10 @@ GLOBAL_TABLES = frozenset(
 
 def column(name: str, kind: ColumnType, *, null: bool = False, default: str | None = None) -> Column[Any]:
     """Return a column; NOT NULL unless `null`."""
-    return Column(name, kind, nullable=null, server_default=None if default is None else text(default))
+    # Never counted by the server: a sequence is one machine's.
+    return Column(
+        name, kind, nullable=null, server_default=None if default is None else text(default), autoincrement=False
+    )
 
 
 def optional(name: str, kind: ColumnType | None = None) -> Column[Any]:

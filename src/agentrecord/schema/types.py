@@ -25,6 +25,8 @@ class ColumnType(types.TypeDecorator[Any]):
     cache_ok = True
     on_sqlite: types.TypeEngine[Any] = TEXT()
     on_postgresql: types.TypeEngine[Any] = TEXT()
+    is_stored_as_is = False
+    """Whether every driver takes our values without encoding."""
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
         """Choose the SQL type."""
@@ -66,6 +68,7 @@ class Whole(ColumnType):
 
     impl = types.BigInteger
     cache_ok = True
+    is_stored_as_is = True
     on_sqlite = INTEGER()
     on_postgresql = BIGINT()
 
@@ -75,6 +78,7 @@ class Real(ColumnType):
 
     impl = types.Float
     cache_ok = True
+    is_stored_as_is = True
     on_sqlite = REAL()
     on_postgresql = postgresql.DOUBLE_PRECISION()
 
@@ -94,6 +98,8 @@ class Flag(ColumnType):
 
 class Words(ColumnType):
     """Text, JSON text included: kept as it came, byte for byte."""
+
+    is_stored_as_is = True
 
 
 class Blob(ColumnType):

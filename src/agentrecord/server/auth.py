@@ -8,18 +8,17 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentrecord.records.scope import Scope as RecordScope
-from agentrecord.server.problems import answer, problem
+from agentrecord.server.problems import answer, is_api, problem
 from agentrecord.store import AsyncStore
 
-COOKIE = "agentrecord"
 COOKIE_LIFE_S = 30 * 24 * 3600
 OPEN_PATHS = frozenset({"/sign-in", "/healthz"})
 """What anybody may ask for; with `OPEN_FOLDER`, and nothing else."""
@@ -40,6 +39,11 @@ def same_secret(given: str, expected: str) -> bool:
     """Compare two secrets in a time that tells nothing about either."""
     one, other = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (given, expected))
     return hmac.compare_digest(one, other)
+
+
+def cookie_name(secret: bytes) -> str:
+    """Return the cookie's name: one for each record, since cookies do not tell apart the ports of one computer."""
+    return f"agentrecord-{hashlib.sha256(b'name' + secret).hexdigest()[:8]}"
 
 
 def make_cookie(secret: bytes, *, expires_at: int) -> str:
@@ -75,7 +79,7 @@ def signed_in(secret: bytes, *, target: str, is_https: bool) -> Response:
     """Return the answer that sets the cookie and leads to `target`."""
     response = RedirectResponse(target, 303)
     response.set_cookie(
-        COOKIE,
+        cookie_name(secret),
         make_cookie(secret, expires_at=int(time.time()) + COOKIE_LIFE_S),
         max_age=COOKIE_LIFE_S,
         path="/",
@@ -86,14 +90,10 @@ def signed_in(secret: bytes, *, target: str, is_https: bool) -> Response:
     return response
 
 
-def cookie_of(headers: Mapping[str, str]) -> str:
+def cookie_of(headers: Mapping[str, str], secret: bytes) -> str:
     """Return our cookie's value in a request, empty if there is none."""
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[COOKIE].value if COOKIE in jar else ""
+    # Other servers on this computer set cookies too, of any shape: the parser must be as lenient as browsers are.
+    return cookie_parser(headers.get("cookie", "")).get(cookie_name(secret), "")
 
 
 def is_same_origin(headers: Mapping[str, str], scheme: str) -> bool:
@@ -149,7 +149,7 @@ class Authentication:
     def _by_link(self, scope: Scope) -> Response | None:
         asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         tokens = [value for name, value in asked if name == "token"]
-        if scope["method"] != "GET" or not tokens or not self._is_token(tokens[0]):
+        if scope["method"] != "GET" or is_api(scope["path"]) or not tokens or not self._is_token(tokens[0]):
             return None
         rest = urlencode([(name, value) for name, value in asked if name != "token"])
         path = local_path(scope["path"])
@@ -163,7 +163,7 @@ class Authentication:
         kind, _, credential = headers.get("authorization", "").partition(" ")
         if kind:
             return await self._of_key(credential.strip()) if kind.lower() == "bearer" else None
-        if is_cookie(cookie_of(headers), self._secret, now=time.time()):
+        if is_cookie(cookie_of(headers, self._secret), self._secret, now=time.time()):
             return Identity(store=self._store, by_cookie=True)
         return None
 

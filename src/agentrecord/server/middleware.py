@@ -9,17 +9,9 @@ from agentrecord.server.problems import answer, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-    )
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -49,7 +41,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                kept = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if kept else "no-store")
                 headers["Server-Timing"] = f"total;dur={(time.perf_counter() - started) * 1000:.1f}"
                 if scope["scheme"] == "https":
                     headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -85,10 +78,6 @@ def is_local(hosts: list[str]) -> bool:
     return name in LOCAL_HOSTS and (not port or port.isdigit())
 
 
-class _TooLarge(Exception):
-    """The body grew past the limit."""
-
-
 class BodyLimit:
     """Refuses requests whose body is larger than `MAX_BODY_BYTES`."""
 
@@ -112,11 +101,13 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
-                raise _TooLarge
-            return message
+            # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.
+            return {"type": "http.disconnect"} if size > MAX_BODY_BYTES else message
 
-        try:
-            await self._app(scope, counted, send)
-        except _TooLarge:
+        async def unless_refused(message: Message) -> None:
+            if size <= MAX_BODY_BYTES:
+                await send(message)
+
+        await self._app(scope, counted, unless_refused)
+        if size > MAX_BODY_BYTES:
             await refused(scope, receive, send)

@@ -148,7 +148,7 @@ class CatchAll:
 
         try:
             await self._app(scope, receive, note)
-        except Exception as error:  # noqa: BLE001 (the one place where whatever is left becomes an answer)
+        except Exception as error:
             found = problem(500, "Something unexpected happened; the log tells more under this id.")
             logger.error("%s %s", found.instance, scope.get("path"), exc_info=error)
             if not started:

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints  # `Any`: shapes of JSON
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from agentrecord.codec.jsonable import to_json
 from agentrecord.exceptions import InvalidFilter
@@ -13,6 +13,31 @@ from agentrecord.store import AsyncStore
 
 T = TypeVar("T")
 JSON = "application/json"
+
+EXAMPLES: dict[str, object] = {
+    "session_id": "03a1382e-ecd5-42c4-b3d4-5c659e165904",
+    "run_id": "03a1382e-ecd5-42c4-b3d4-5c659e165904:d19d6462",
+    "agent_id": "claude-code",
+    "source": "claude-code",
+    "user": "ana@example.org",
+    "title": "Fix the build",
+    "model": "claude-opus-4-5",
+    "host": "Anthropic",
+    "tool_name": "Bash",
+    "call_ref": "toolu_01WuAEfYQ2rqbMpjS9RF2mKk",
+    "arguments": '{"command": "git status"}',
+    "content": "Please look at the broken commit.",
+    "event_type": "compaction",
+    "error_type": "TimeoutError",
+    "error_message": "upstream timed out after 30 s",
+    "input_tokens": 1200,
+    "cache_read_tokens": 48_000,
+    "output_tokens": 350,
+    "cost_nanos": 38_750_000,
+    "cost_usd": 0.03875,
+    "detail": "limit: Input should be less than or equal to 200",
+}
+"""What a field may hold, for the API's description."""
 
 
 class PageOf(BaseModel, Generic[T]):
@@ -63,12 +88,16 @@ def described(kind: Any, description: str, *, status: int = 200) -> dict[int | s
 def model_of(kind: type) -> type[BaseModel]:
     """Return the model that describes a record's JSON: its fields, and then its computed properties."""
     hints = get_type_hints(kind)
-    shapes: dict[str, Any] = {field.name: (_shape(hints[field.name]), ...) for field in fields(kind)}
+    shapes: dict[str, Any] = {field.name: (_shape(hints[field.name]), _like(field.name)) for field in fields(kind)}
     for name, member in vars(kind).items():
         if isinstance(member, property) and member.fget is not None:
-            shapes[name] = (_shape(get_type_hints(member.fget)["return"]), ...)
+            shapes[name] = (_shape(get_type_hints(member.fget)["return"]), _like(name))
     model: type[BaseModel] = create_model(kind.__name__, __doc__=kind.__doc__, **shapes)
     return model
+
+
+def _like(name: str) -> Any:
+    return Field(examples=[EXAMPLES[name]]) if name in EXAMPLES else ...
 
 
 def _shape(hint: Any) -> Any:

@@ -109,6 +109,8 @@ def price_row(price: Quote | Price, price_id: UUID, now: datetime, project: Proj
         "host": price.host,
         "rates": msgspec.json.encode(price.rates).decode(),
         "tiers": msgspec.json.encode(price.tiers).decode(),
+        "input_rate": price.rates.input,
+        "output_rate": price.rates.output,
         "effective_from": price.effective_from,
         "source": price.source,
         "created_at": now,
@@ -149,10 +151,11 @@ def charge(
 def _stored(conn: Connection, price: Price | Quote) -> UUID:
     if isinstance(price, Price):
         return price.id
-    key = ("price", price)
-    known = conn.recall(key)
-    if known is None:
-        known = derived_id(0, *key)
-        conn.run(_ADD_PRICE, price_row(price, known, conn.now, None))
+    # By identity, since the built-in table hands out the same quotes: hashing one costs more than finding its price.
+    key = ("price", id(price))
+    known = cast("tuple[Quote, UUID] | None", conn.recall(key))
+    if known is None or known[0] is not price:
+        known = (price, derived_id(0, "price", price))
+        conn.run(_ADD_PRICE, price_row(price, known[1], conn.now, None))
         conn.remember(key, known)
-    return cast(UUID, known)
+    return known[1]

@@ -93,12 +93,12 @@ def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..
 
     def blocking(*args: Any, **kwargs: Any) -> Any:
         operation.prepare(scope, args, kwargs)
-        run = _writing(engine, operation) if operation.writes else engine.read
+        run = _writing(engine, operation, "write") if operation.writes else engine.read
         return run(lambda connection: function(connection, scope, *args, **kwargs))
 
     async def awaited(*args: Any, **kwargs: Any) -> Any:
         operation.prepare(scope, args, kwargs)
-        run = engine.awrite if operation.writes else engine.aread
+        run = _writing(engine, operation, "awrite") if operation.writes else engine.aread
         return await run(lambda connection: function(connection, scope, *args, **kwargs))
 
     method: Callable[..., Any] = blocking if isinstance(face, Face) else awaited
@@ -107,9 +107,10 @@ def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..
     return method
 
 
-def _writing(engine: Engine, operation: Operation[Any, Any]) -> Callable[..., Any]:
-    freeing = getattr(engine, "write_freeing_space", None)
-    return freeing if operation.frees_space and freeing is not None else engine.write
+def _writing(engine: Engine, operation: Operation[Any, Any], name: str) -> Callable[..., Any]:
+    """Return the engine's method that writes: the one that frees space for it where the operation makes some."""
+    plain: Callable[..., Any] = getattr(engine, name)
+    return getattr(engine, f"{name}_freeing_space", plain) if operation.frees_space else plain
 
 
 def reads(function: Callable[Concatenate[Connection, Scope, P], R], *, role: Role = Role.READ) -> Operation[P, R]:

@@ -5,7 +5,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
@@ -88,25 +88,55 @@ def latency_bucket(latency_ms: int) -> int:
     return round(4 * math.log2(latency_ms)) if latency_ms > 0 else 0
 
 
+def call_counts(call: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return what a call's row adds to every sum that counts it, in the order of `USAGE_COUNTERS`."""
+    latency, given, made = call["latency_ms"], call["input_tokens"], call["output_tokens"]
+    cost = call["cost_nanos"]
+    return (
+        1,
+        1 if call["status"] == CallStatus.ERROR else 0,
+        1 if cost is None else 0,
+        1 if given is None or made is None else 0,
+        given or 0,
+        call["cache_read_tokens"] or 0,
+        call["cache_write_5m_tokens"] or 0,
+        call["cache_write_1h_tokens"] or 0,
+        made or 0,
+        call["reasoning_tokens"] or 0,
+        call["unclassified_tokens"] or 0,
+        cost or 0,
+        latency or 0,
+        0 if latency is None else 1,
+    )
+
+
 def call_figures(call: Mapping[str, Any]) -> dict[str, int]:
-    """Return what a call's row adds to every sum that counts it."""
-    latency = call["latency_ms"]
-    return {
-        "calls": 1,
-        "failed_calls": int(call["status"] == CallStatus.ERROR),
-        "unpriced_calls": int(call["cost_nanos"] is None),
-        "uncounted_calls": int(call["input_tokens"] is None or call["output_tokens"] is None),
-        "input_tokens": call["input_tokens"] or 0,
-        "cache_read_tokens": call["cache_read_tokens"] or 0,
-        "cache_write_5m_tokens": call["cache_write_5m_tokens"] or 0,
-        "cache_write_1h_tokens": call["cache_write_1h_tokens"] or 0,
-        "output_tokens": call["output_tokens"] or 0,
-        "reasoning_tokens": call["reasoning_tokens"] or 0,
-        "unclassified_tokens": call["unclassified_tokens"] or 0,
-        "cost_nanos": call["cost_nanos"] or 0,
-        "latency_ms_sum": latency or 0,
-        "latency_count": int(latency is not None),
-    }
+    """Return what a call's row adds to every sum that counts it, by name."""
+    return dict(zip(USAGE_COUNTERS, call_counts(call), strict=True))
+
+
+def _add(counters: dict[str, int], counts: Sequence[int]) -> None:
+    for name, value in zip(USAGE_COUNTERS, counts, strict=True):
+        if value:
+            counters[name] += value
+
+
+class _Spent:
+    """What one key's calls add, and the time they span."""
+
+    __slots__ = ("counts", "first", "last")
+
+    def __init__(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
+        self.counts = counts
+        self.first = first
+        self.last = last
+
+    def add(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
+        self.counts = [one + other for one, other in zip(self.counts, counts, strict=True)]
+        if first < self.first:
+            self.first = first
+        if last > self.last:
+            self.last = last
 
 
 class Figures:
@@ -119,8 +149,7 @@ class Figures:
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
-        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], dict[str, int]] = {}
-        self._spans: dict[tuple[int, UUID, UUID, UUID, bool], tuple[datetime, datetime]] = {}
+        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
@@ -156,27 +185,35 @@ class Figures:
         for name, value in added.items():
             counters[name] += value
 
-    def call(self, row: Mapping[str, Any], sign: int = 1) -> None:
-        """Add a call's row to every sum that counts it, or with `sign` -1 take it away."""
-        figures = call_figures(row)
+    def call(self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None) -> None:
+        """Add a call's row to every sum that counts it, or with `sign` -1 take it away.
+
+        The session `touched` has counted it already.
+        """
+        counts = call_counts(row)
         if sign < 0:
-            figures = {name: -value for name, value in figures.items()}
+            counts = tuple([-value for value in counts])
         at: datetime = row["timestamp"]
-        self.session(row["session_uuid"], active_at=at, **figures)
-        self.run(row["run_uuid"], **figures)
-        agent = row["agent_uuid"] or NIL
+        if row["session_uuid"] is not None and row["session_uuid"] != touched:
+            self.session_call(row["session_uuid"], counts, at)
+        if row["run_uuid"] is not None:
+            self.run(row["run_uuid"])
+            _add(self._runs[row["run_uuid"]], counts)
+        agent, model = row["agent_uuid"] or NIL, row["model_uuid"]
         hour = to_micros(at) // HOUR_MICROS
-        key = (hour, row["user_uuid"], agent, row["model_uuid"], row["is_subagent"])
-        counters = self._usage.get(key)
-        if counters is None:
-            counters = self._usage[key] = _ZERO_USAGE.copy()
-            self._spans[key] = (at, at)
-        for name, value in figures.items():
-            counters[name] += value
-        first, last = self._spans[key]
-        self._spans[key] = (min(first, at), max(last, at))
+        key = (hour, row["user_uuid"], agent, model, row["is_subagent"])
+        spent = self._usage.get(key)
+        if spent is None:
+            self._usage[key] = _Spent(counts, at, at)
+        else:
+            spent.add(counts, at, at)
         if row["latency_ms"] is not None:
-            self._latency[hour // 24, agent, row["model_uuid"], latency_bucket(row["latency_ms"])] += sign
+            self._latency[hour // 24, agent, model, latency_bucket(row["latency_ms"])] += sign
+
+    def session_call(self, session: UUID, counts: Sequence[int], at: datetime) -> None:
+        """Add a call's counts to its session alone."""
+        self.session(session, active_at=at)
+        _add(self._sessions[session], counts)
 
     def tool(self, row: Mapping[str, Any], *, calls: int, errors: int, duration_ms: int | None) -> None:
         """Add a tool call's start or end to its session, run and day."""
@@ -193,94 +230,52 @@ class Figures:
         """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""
         added = self._sessions.pop(session, None) or _ZERO_SESSION
         active_at = self._active.pop(session, None)
+        long_ago = self._now.replace(year=1970, month=1, day=2)
         return {
             **added,
             "key_project": self._project,
             "key_id": session,
-            "active_at": active_at or self._now.replace(year=1970, month=1, day=2),
-            "changed_at": self._now,
+            "active_at": active_at or long_ago,
+            # What is delivered twice adds nothing, and so is no change.
+            "changed_at": self._now if active_at or any(added.values()) else long_ago,
         }
 
     def apply(self, connection: Connection) -> None:
         """Write all that was gathered; rows in one order, so that two writers cannot deadlock."""
-        connection.many(TOUCH_SESSION, [self.session_params(key) for key in sorted(self._sessions)])
-        connection.many(
-            TOUCH_RUN,
-            [
-                {**added, "key_project": self._project, "key_id": key, "changed_at": self._now}
-                for key, added in sorted(self._runs.items())
-            ],
-        )
+        if self._sessions:
+            connection.many(TOUCH_SESSION, [self.session_params(key) for key in sorted(self._sessions)])
+        if self._runs:
+            connection.many(
+                TOUCH_RUN,
+                [
+                    {**added, "key_project": self._project, "key_id": key, "changed_at": self._now}
+                    for key, added in sorted(self._runs.items())
+                ],
+            )
         self._apply_usage(connection)
         self._apply_days(connection)
 
     def _apply_usage(self, connection: Connection) -> None:
-        hours: list[dict[str, Any]] = []
-        days: dict[tuple[object, ...], dict[str, Any]] = {}
-        for key in sorted(self._usage):
-            hour, user, agent, model, is_subagent = key
-            first, last = self._spans[key]
-            row: dict[str, Any] = {
-                **self._usage[key],
-                "project_id": self._project,
-                "bucket": hour,
-                "user_uuid": user,
-                "agent_uuid": agent,
-                "model_uuid": model,
-                "is_subagent": is_subagent,
-                "first_at": first,
-                "last_at": last,
-            }
-            hours.append(row)
-            day_key = (hour // 24, *key[1:])
-            day = days.get(day_key)
+        project = self._project
+        days: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
+        for (hour, user, agent, model, is_subagent), spent in hours:
+            key = (hour // 24, user, agent, model, is_subagent)
+            day = days.get(key)
             if day is None:
-                days[day_key] = {**row, "bucket": hour // 24}
-                continue
-            for name in USAGE_COUNTERS:
-                day[name] += row[name]
-            day["first_at"], day["last_at"] = min(day["first_at"], first), max(day["last_at"], last)
-        connection.many(ADD_HOURS, hours)
-        connection.many(ADD_DAYS, list(days.values()))
+                days[key] = _Spent(spent.counts, spent.first, spent.last)
+            else:
+                day.add(spent.counts, spent.first, spent.last)
+        for statement, found in ((ADD_HOURS, hours), (ADD_DAYS, list(days.items()))):
+            rows = [(project, *key, *spent.counts, spent.first, spent.last) for key, spent in found]
+            connection.many_rows(statement, rows)
 
     def _apply_days(self, connection: Connection) -> None:
         project = self._project
-        connection.many(
-            ADD_ACTIVITY,
-            [
-                {**added, "project_id": project, "day": day, "user_uuid": user, "agent_uuid": agent}
-                for (day, user, agent), added in sorted(self._activity.items())
-            ],
+        connection.many_rows(
+            ADD_ACTIVITY, [(project, *key, *added.values()) for key, added in sorted(self._activity.items())]
         )
-        connection.many(
-            ADD_TOOLS,
-            [
-                {
-                    "project_id": project,
-                    "day": day,
-                    "user_uuid": user,
-                    "agent_uuid": agent,
-                    "tool_name": tool,
-                    "calls": sums[0],
-                    "errors": sums[1],
-                    "duration_ms_sum": sums[2],
-                    "duration_count": sums[3],
-                }
-                for (day, user, agent, tool), sums in sorted(self._tools.items())
-            ],
-        )
-        connection.many(
-            ADD_LATENCY,
-            [
-                {
-                    "project_id": project,
-                    "day": day,
-                    "agent_uuid": agent,
-                    "model_uuid": model,
-                    "bucket": bucket,
-                    "calls": calls,
-                }
-                for (day, agent, model, bucket), calls in sorted(self._latency.items())
-                if calls
-            ],
+        connection.many_rows(ADD_TOOLS, [(project, *key, *sums) for key, sums in sorted(self._tools.items())])
+        connection.many_rows(
+            ADD_LATENCY, [(project, *key, calls) for key, calls in sorted(self._latency.items()) if calls]
         )

@@ -31,10 +31,10 @@ from agentrecord.store._figures import Figures
 from agentrecord.store._load_trees import Known, Trees
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import TOKEN_COLUMNS, call_row, message_row
+from agentrecord.store._turns import ADD_CALL, ADD_MESSAGE
 from agentrecord.store.errors import add_rows, error_row
 from agentrecord.store.events import ADD_EVENT, event_row
-from agentrecord.store.llm_calls import ADD_CALL, merge
-from agentrecord.store.messages import ADD_MESSAGE
+from agentrecord.store.llm_calls import merge
 from agentrecord.store.tool_calls import ADD_TOOL_CALL, tool_row
 
 _RESULT = ("status", "result", "error_message", "result_message_uuid", "finished_at", "duration_ms")

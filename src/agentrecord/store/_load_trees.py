@@ -12,7 +12,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId, derived_id
 from agentrecord.records.run import NewRun, RunStatus
 from agentrecord.records.scope import Scope
-from agentrecord.records.session import CodingDetails, NewSession
+from agentrecord.records.session import CodingDetails, NewSession, SessionStatus
 from agentrecord.records.transcript import ImportCounts, RunFact, SessionFact
 from agentrecord.schema import coding_sessions, runs, sessions
 from agentrecord.store import agents as agent_store
@@ -142,6 +142,9 @@ class Trees:
             session_id=fact.session_id,
             agent_name=fact.agent_name,
             title=fact.title,
+            # It goes on in its own tool, not here.
+            is_active=False,
+            status=SessionStatus.INACTIVE,
             source=fact.tool_name,
             parent_uuid=None if parent is None else parent["id"],
             metadata=fact.metadata,

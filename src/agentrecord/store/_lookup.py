@@ -40,11 +40,11 @@ def rows_by(
         marks = ",".join([mark] * len(chunk))
         listed = ", ".join(columns)
         sql = f"SELECT {listed} FROM {name} WHERE project_id = {mark}{narrower} AND {key} IN ({marks}){ending}"
-        for row in conn.text(sql, (*bound, *chunk)):
-            found.append(
-                {
-                    column: value if decode is None or value is None else decode(value)
-                    for column, value, decode in zip(columns, row, decoders, strict=True)
-                }
-            )
+        found.extend(
+            {
+                column: value if decode is None or value is None else decode(value)
+                for column, value, decode in zip(columns, row, decoders, strict=True)
+            }
+            for row in conn.text(sql, (*bound, *chunk))
+        )
     return found

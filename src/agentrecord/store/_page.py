@@ -84,7 +84,9 @@ def _ordered(connection: Connection, column: ColumnElement[Any]) -> ColumnElemen
 def _lowest(column: ColumnElement[Any]) -> object:
     kind = column.type.python_type if not hasattr(column.type, "decoder") else None
     from_type = type(column.type).__name__
-    if from_type in ("Micros", "Whole"):
+    if from_type == "Micros":
+        return -1
+    if from_type == "Whole":
         return -(2**62)
     if from_type == "Real":
         return -1e308

@@ -1,5 +1,6 @@
 """Records to rows for the tables that are written most, checked by the one validator on the way."""
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
@@ -27,6 +28,7 @@ TOKEN_COLUMNS = {
     "unclassified_tokens": "unclassified",
 }
 NO_USAGE = UsageTotals()
+_CALL_FIELDS = tuple(f.name for f in fields(LLMCall) if f.name not in ("tokens", "model", "host"))
 
 
 def _optional_text(field: str, value: str | None) -> str | None:
@@ -46,7 +48,9 @@ def parts_text(parts: tuple[Part, ...]) -> str | None:
     if not parts:
         return None
     for part in parts:
-        _optional_text("parts.text", part.text)
+        for name in ("text", "call_ref", "name", "media_type"):
+            _optional_text(f"parts.{name}", getattr(part, name))
+        _optional_count("parts.size_bytes", part.size_bytes)
     return msgspec.json.encode(parts).decode()
 
 
@@ -74,7 +78,7 @@ def message_row(
         "parts": parts_text(new.parts),
         "tool_call_id": _optional_text("tool_call_id", new.tool_call_id),
         "tool_name": _optional_text("tool_name", new.tool_name),
-        "tools_used": new.tools_used,
+        "tools_used": values.texts("tools_used", new.tools_used),
         "extra_data": _optional_json("extra_data", new.extra_data),
         "metadata": _optional_json("metadata", new.metadata),
         "model_used": _optional_text("model_used", new.model_used),
@@ -114,15 +118,28 @@ def message_of(row: dict[str, Any], usage: UsageTotals = NO_USAGE) -> Message:
     )
 
 
+def _token_columns(tokens: TokenCounts) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for column, name in TOKEN_COLUMNS.items():
+        value = getattr(tokens, name)
+        found[column] = None if value is None else values.tokens(f"tokens.{name}", value)
+    return found
+
+
 def call_row(
-    conn: Connection, scope: Scope, new: NewLLMCall, *, call: UUID, user: UserId, agent: UUID | None
+    conn: Connection,
+    scope: Scope,
+    new: NewLLMCall,
+    *,
+    call: UUID,
+    user: UserId,
+    agent: UUID | None,
+    session: UUID | None = None,
+    message: UUID | None = None,
 ) -> dict[str, Any]:
-    """Return a new call as a row, priced."""
+    """Return a new call as a row, priced; a call that names no session or message belongs to those given."""
     at = conn.now if new.timestamp is None else values.moment("timestamp", new.timestamp)
-    tokens = {
-        column: None if (value := getattr(new.tokens, name)) is None else values.tokens(f"tokens.{name}", value)
-        for column, name in TOKEN_COLUMNS.items()
-    }
+    tokens = _token_columns(new.tokens)
     if new.cost_nanos is not None:
         given = values.integer("cost_nanos", new.cost_nanos, minimum=0, maximum=10**15)
         charge = _charging.Charge(given, CostSource.PROVIDER, None)
@@ -134,11 +151,11 @@ def call_row(
         "serial": None,
         "user_uuid": user,
         "agent_uuid": agent,
-        "session_uuid": new.session_uuid,
+        "session_uuid": new.session_uuid or session,
         "session_ref": None,
         "run_uuid": new.run_uuid,
         "run_ref": None,
-        "message_uuid": new.message_uuid,
+        "message_uuid": new.message_uuid or message,
         "model_uuid": _charging.model_uuid(conn, new.model, new.host),
         "is_subagent": new.is_subagent,
         "dedup_key": _optional_text("dedup_key", new.dedup_key),
@@ -170,9 +187,8 @@ def tokens_of(row: dict[str, Any]) -> TokenCounts:
 
 def call_of(row: dict[str, Any], model: str | None, host: str | None) -> LLMCall:
     """Return a call's row as a record."""
-    left_out = {"project_id", "model_uuid", "session_ref", "run_ref", "page_key", "model", "host", *TOKEN_COLUMNS}
     return LLMCall(
-        **{name: value for name, value in row.items() if name not in left_out},
+        **{name: row[name] for name in _CALL_FIELDS},
         tokens=tokens_of(row),
         model=model or None,
         host=host or None,

@@ -11,7 +11,7 @@ from agentrecord.engine import Connection, Engine, Maker
 from agentrecord.engine.opening import open_engine
 from agentrecord.exceptions import Forbidden
 from agentrecord.ids import new_id
-from agentrecord.migrations import migrate
+from agentrecord.migrations import check_readable, migrate
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import groups, people
 from agentrecord.store._faces import Bound
@@ -42,9 +42,12 @@ def opened(
     """
     maker = Maker(clock or SystemClock(), make_id)
     engine = open_engine(url, maker, read_only=read_only)
-    if migrated and not read_only:
+    if migrated:
         try:
-            migrate(engine, at=maker.clock.now())
+            if read_only:
+                check_readable(engine)
+            else:
+                migrate(engine, at=maker.clock.now())
         except BaseException:
             engine.close()
             raise

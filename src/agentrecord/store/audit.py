@@ -56,7 +56,7 @@ def record(
         "object_kind": values.name("object_kind", object_kind),
         "object_id": values.text("object_id", object_id),
         "details": None if details is None else values.json_text("details", details),
-        "origin": origin,
+        "origin": None if origin is None else values.text("origin", origin),
         "created_at": conn.now,
     }
     row["salt"] = hashlib.sha256(conn.new_id().bytes).digest()[:16]
@@ -89,4 +89,8 @@ def verify(conn: Connection, scope: Scope) -> tuple[int, ...]:
         if row["sequence"] != expected or content != row["content_hash"] or chain != row["chain_hash"]:
             wrong.append(row["sequence"])
         last, expected = row["chain_hash"], row["sequence"] + 1
+    head = conn.first(select(audit_heads).where(audit_heads.c.project_id == scope.project))
+    if head is not None and (head[1], head[2]) != (expected - 1, last):
+        # Entries are missing at the end.
+        wrong.append(expected)
     return tuple(wrong)

@@ -61,6 +61,7 @@ def error_row(
     conn: Connection, scope: Scope, new: NewError, *, error: UUID, user: UserId, agent: UUID | None
 ) -> dict[str, Any]:
     """Return a new error as a row, in the group of its fingerprint."""
+    values.name("error_type", new.error_type)
     message = values.text("error_message", new.error_message)
     row: dict[str, Any] = {
         "project_id": scope.project,
@@ -71,7 +72,7 @@ def error_row(
         "agent_uuid": agent,
         "session_uuid": new.session_uuid,
         "run_uuid": new.run_uuid,
-        "error_type": values.name("error_type", new.error_type),
+        "error_type": new.error_type,
         "error_message": message,
         "error_code": new.error_code,
         "stack_trace": new.stack_trace,

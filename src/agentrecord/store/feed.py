@@ -65,11 +65,11 @@ def changes(
     for kind in ChangeKind:
         found.extend(_of_kind(conn, scope, kind, place.of(kind), limit))
     found.sort(key=lambda change: (change.at, change.id))
-    if after is None:
-        found = found[-limit:]
     seen = {kind: (at, row) for kind, at, row in place.seen}
     for change in found:
         seen[change.kind] = (change.at, change.id)
+    if after is None:
+        found = found[-limit:]
     return tuple(found), Place(tuple((kind, at, row) for kind, (at, row) in seen.items()))
 
 
@@ -81,7 +81,7 @@ def _of_kind(
     joined: Any = table.outerjoin(
         sessions, (sessions.c.project_id == table.c.project_id) & (sessions.c.id == table.c.session_uuid)
     )
-    line_column: Any = table.c[line] if line in table.c else models.c.name
+    line_column: Any = table.c.get(line, models.c.name)
     if kind is ChangeKind.LLM_CALL:
         joined = joined.join(models, models.c.id == table.c.model_uuid)
     cost = table.c.cost_nanos if "cost_nanos" in table.c else None

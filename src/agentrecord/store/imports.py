@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, false, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection

@@ -21,9 +21,9 @@ from agentrecord.store._charging import UNKNOWN, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import TOKEN_COLUMNS, call_of, call_row, tokens_of
-from agentrecord.store._sql import insert_into, within
+from agentrecord.store._sql import within
+from agentrecord.store._turns import ADD_CALL
 
-ADD_CALL = insert_into(llm_calls)
 SELECT_CALL = select(llm_calls, models.c.name.label("model"), hosts.c.name.label("host")).select_from(
     llm_calls.join(models, models.c.id == llm_calls.c.model_uuid).join(hosts, hosts.c.id == models.c.host_uuid)
 )
@@ -54,18 +54,27 @@ def record_rows(
     *,
     user: UserId,
     agent: UUID | None,
+    session: UUID | None = None,
+    message: UUID | None = None,
 ) -> list[dict[str, Any]]:
-    """Store calls in the caller's transaction, add them to `figures`, and return their rows."""
+    """Store calls in the caller's transaction, add them to `figures`, and return their rows.
+
+    A call that names no session or message belongs to those given.
+    """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
     for new in new_calls:
         own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
-        row = call_row(conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent)
+        row = call_row(
+            conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
+        )
         stored = _stored(conn, scope, row, by_id=new.id is not None)
         if stored is not None:
             found.append(merge(conn, scope, stored, row, figures))
             continue
-        twin = next((old for old in fresh if row["dedup_key"] is not None and old["dedup_key"] == row["dedup_key"]), None)
+        twin = next(
+            (old for old in fresh if row["dedup_key"] is not None and old["dedup_key"] == row["dedup_key"]), None
+        )
         if twin is not None:
             _take_larger(twin, row, figures)
             continue
@@ -84,6 +93,11 @@ def _take_larger(kept: dict[str, Any], row: dict[str, Any], figures: Figures) ->
         figures.call(kept, -1)
         kept.update({name: row[name] for name in _REPLACED})
         figures.call(kept)
+
+
+def is_plain(new: NewLLMCall) -> bool:
+    """Whether a call is new whatever is stored, and all that is known of it is in its row."""
+    return new.id is None and new.dedup_key is None and new.prompt is None and new.agent_id is None
 
 
 def _stored(conn: Connection, scope: Scope, row: dict[str, Any], *, by_id: bool) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """Messages: append turns, edit with revisions, delete, read pages and conversations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import add
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import ColumnElement, bindparam, select, update
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound, StaleRevision
+from agentrecord.ids import NIL, UserId
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
 from agentrecord.records.page import Page
@@ -19,12 +21,12 @@ from agentrecord.schema import llm_calls, message_revisions, messages
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import search, sessions
-from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_figures
+from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
 from agentrecord.store._page import page
-from agentrecord.store._rows import message_of, message_row, parts_of, parts_text
+from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
 from agentrecord.store._sql import bound_within, insert_into, scope_params, within
+from agentrecord.store._turns import turn_rows
 
-ADD_MESSAGE = insert_into(messages)
 _ADD_REVISION = insert_into(message_revisions)
 _LAST = Prepared(
     select(messages)
@@ -61,15 +63,17 @@ def append(
     given = {new.id for new in new_messages if new.id is not None}
     stored = _stored(conn, scope, session, new_messages) if given else {}
     fresh = [new for new in new_messages if new.id is None or new.id not in stored]
-    figures = Figures(scope.project, conn.now)
-    latest = max((values.moment("created_at", new.created_at or conn.now) for new in fresh), default=conn.now)
-    figures.session(session, active_at=latest, message_count=len(fresh), last_sequence=len(fresh))
     ids = [new.id or conn.new_id() for new in fresh]
-    answer = next((i for new, i in zip(reversed(fresh), reversed(ids), strict=True)
-                   if new.role is MessageRole.ASSISTANT), None)  # fmt: skip
-    placed = [_placed(call, session, answer) for call in calls]
+    roles = zip(reversed(fresh), reversed(ids), strict=True)
+    answer = next((i for new, i in roles if new.role is MessageRole.ASSISTANT), None)
+    told = [values.moment("created_at", new.created_at) for new in fresh if new.created_at is not None]
+    latest = max(told if len(told) == len(fresh) and told else [conn.now, *told])
+    figures = Figures(scope.project, conn.now)
+    figures.session(session, active_at=latest if fresh else None, message_count=len(fresh), last_sequence=len(fresh))
+    plain = all(map(call_store.is_plain, calls))
+    call_rows = _plain_calls(conn, scope, session, answer, calls, figures) if plain else []
     # The session's row comes first: its lock orders the appends, and it says whose session this is.
-    touched = conn.first(TOUCH_SESSION_RETURNING, figures.session_params(session))
+    touched = conn.touch(TOUCH_SESSION_RETURNING, figures.session_params(session))
     if touched is None or (scope.user is not None and touched[2] != scope.user):
         raise NotFound("session", session)
     last, _, user, agent = touched
@@ -77,24 +81,48 @@ def append(
         message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
     ]
-    conn.many(ADD_MESSAGE, rows)
-    if indexed:
-        search.remember(conn, scope, [(row["id"], row["content"]) for row in rows])
-    recorded = call_store.record_rows(conn, scope, placed, figures, user=user, agent=agent)
-    if rows:
-        figures.activity(latest, user, agent, message_count=len(rows))
-    figures.apply(conn)
+    for call in call_rows:
+        call["user_uuid"], call["agent_uuid"] = user, agent
+    recorded = call_rows
+    if not plain:
+        recorded = call_store.record_rows(
+            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer
+        )
+        figures.apply(conn)
+    turn_rows(conn, scope).add(session, rows, call_rows, agent=agent, latest=latest, indexed=indexed)
+    return _turn(conn, stored, rows, recorded)
+
+
+def _plain_calls(
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    answer: UUID | None,
+    calls: Sequence[NewLLMCall],
+    figures: Figures,
+) -> list[dict[str, Any]]:
+    """Return calls as rows that still lack their owner, counted in their session."""
+    rows = [
+        call_row(conn, scope, new, call=conn.new_id(), user=UserId(NIL), agent=None, session=session, message=answer)
+        for new in calls
+    ]
+    for row in rows:
+        if row["session_uuid"] == session:
+            figures.session_call(session, call_counts(row), row["timestamp"])
+    return rows
+
+
+def _turn(
+    conn: Connection,
+    stored: Mapping[UUID, Message],
+    rows: Sequence[dict[str, Any]],
+    recorded: Sequence[dict[str, Any]],
+) -> Turn:
     usage = _usage_by_message(recorded)
-    by_id = {**stored, **{row["id"]: message_of(row, usage.get(row["id"], UsageTotals())) for row in rows}}
-    order = [new.id for new in new_messages if new.id in stored] + ids
-    return Turn(
-        messages=tuple(sorted((by_id[i] for i in order if i is not None), key=lambda m: m.sequence)),
-        calls=tuple(call_store.record_of(conn, row) for row in recorded),
-    )
-
-
-def _placed(call: NewLLMCall, session: UUID, answer: UUID | None) -> NewLLMCall:
-    return replace(call, session_uuid=call.session_uuid or session, message_uuid=call.message_uuid or answer)
+    found = [message_of(row, usage.get(row["id"], NO_USAGE)) for row in rows]
+    if stored:
+        found = sorted([*stored.values(), *found], key=lambda m: m.sequence)
+    return Turn(messages=tuple(found), calls=tuple([call_store.record_of(conn, row) for row in recorded]))
 
 
 def _stored(conn: Connection, scope: Scope, session: UUID, given: Sequence[NewMessage]) -> dict[UUID, Message]:
@@ -110,14 +138,13 @@ def _stored(conn: Connection, scope: Scope, session: UUID, given: Sequence[NewMe
 
 
 def _usage_by_message(calls: Sequence[Mapping[str, Any]]) -> dict[UUID, UsageTotals]:
-    sums: dict[UUID, dict[str, int]] = {}
+    sums: dict[UUID, Sequence[int]] = {}
     for call in calls:
-        if call["message_uuid"] is None:
-            continue
-        counters = sums.setdefault(call["message_uuid"], dict.fromkeys(USAGE_COUNTERS, 0))
-        for name, value in call_figures(call).items():
-            counters[name] += value
-    return {message: UsageTotals(**counters) for message, counters in sums.items()}
+        message = call["message_uuid"]
+        if message is not None:
+            counts, before = call_counts(call), sums.get(message)
+            sums[message] = counts if before is None else list(map(add, before, counts))
+    return {message: UsageTotals(**dict(zip(USAGE_COUNTERS, counts, strict=True))) for message, counts in sums.items()}
 
 
 def with_usage(conn: Connection, scope: Scope, rows: Sequence[dict[str, Any]]) -> list[Message]:

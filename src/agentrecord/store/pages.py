@@ -15,7 +15,7 @@ from agentrecord.records.message import Message
 from agentrecord.records.run import Run, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.tool_call import ToolCall
+from agentrecord.records.tool_call import ToolCall, ToolCallStatus
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, events, llm_calls, messages, models, runs, sessions, tool_calls, users
 from agentrecord.schema.tables import USAGE_COUNTERS
@@ -171,7 +171,9 @@ def _runs_of(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> tup
     if not session_ids:
         return ()
     statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.session_uuid.in_(session_ids))
-    return tuple(run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id).limit(MAX_TURNS)))
+    return tuple(
+        run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id).limit(MAX_TURNS))
+    )
 
 
 def _tools_of(conn: Connection, scope: Scope, session: UUID, shown: Sequence[Message]) -> tuple[ToolCall, ...]:
@@ -208,9 +210,7 @@ def run_work(conn: Connection, scope: Scope, run: UUID) -> RunWork:
         call_store.SELECT_CALL.where(*calls_in).order_by(llm_calls.c.timestamp, llm_calls.c.id).limit(MAX_SPANS)
     )
     tools = conn.maps(
-        tool_store.SELECT_TOOL_CALL.where(*tools_in)
-        .order_by(tool_calls.c.started_at, tool_calls.c.id)
-        .limit(MAX_SPANS)
+        tool_store.SELECT_TOOL_CALL.where(*tools_in).order_by(tool_calls.c.started_at, tool_calls.c.id).limit(MAX_SPANS)
     )
     return RunWork(
         runs=run_store.tree(conn, scope, run),
@@ -236,9 +236,7 @@ def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) ->
     )
     below = sessions.alias("below")
     tree = tree.union(
-        select(tree.c.top, below.c.id).where(
-            below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id
-        )
+        select(tree.c.top, below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id)
     )
     rows = conn.maps(
         select(tree.c.top, *sums(sessions))
@@ -249,9 +247,9 @@ def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) ->
     return {row["top"]: usage_totals(row) for row in rows}
 
 
-def session_sums(conn: Connection, scope: Scope, filter: SessionFilter | None = None) -> SessionSums:
+def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = None) -> SessionSums:
     """Return the sums over all sessions that a filter finds, those below them included."""
-    wanted = filter or SessionFilter()
+    wanted = wanted or SessionFilter()
     found = session_store.filtered_ids(scope, wanted)
     counted = conn.first(
         select(func.count(), total(sessions.c.message_count), total(sessions.c.tool_error_count),
@@ -274,9 +272,7 @@ def session_sums(conn: Connection, scope: Scope, filter: SessionFilter | None = 
     )
 
 
-def counts(
-    conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None
-) -> Counts:
+def counts(conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None) -> Counts:
     """Return how many sessions, runs and tool calls there were from `since` up to `until`."""
     active = _between(sessions.c.last_activity_at, since, until)
     started = _between(runs.c.started_at, since, until)
@@ -287,7 +283,7 @@ def counts(
         )
     )
     tool_row = conn.first(
-        select(func.count(), total(case((tool_calls.c.status == "error", 1), else_=0))).where(
+        select(func.count(), total(case((tool_calls.c.status == ToolCallStatus.ERROR, 1), else_=0))).where(
             *within(scope, tool_calls), *used
         )
     )
@@ -309,9 +305,7 @@ def choices(conn: Connection, scope: Scope) -> Choices:
     by_agent = sessions.join(
         agents, (agents.c.project_id == sessions.c.project_id) & (agents.c.id == sessions.c.agent_uuid)
     )
-    by_user = sessions.join(
-        users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid)
-    )
+    by_user = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
 
     def distinct(column: Any, joined: Any) -> tuple[str, ...]:
         rows = conn.rows(select(column).select_from(joined).where(*live, column.is_not(None)).distinct())
@@ -322,5 +316,3 @@ def choices(conn: Connection, scope: Scope) -> Choices:
         sources=distinct(sessions.c.source, sessions),
         users=distinct(users.c.external_id, by_user),
     )
-
-

@@ -30,7 +30,7 @@ _SET_SETTING = insert_or_replace(settings, ("key",), update=("value", "updated_a
 
 
 def _project(row: Mapping[str, Any]) -> Project:
-    return Project(**row)
+    return Project(**{name: value for name, value in row.items() if name != "page_key"})
 
 
 def _user(row: Mapping[str, Any]) -> User:

@@ -81,12 +81,7 @@ def retire(conn: Connection, scope: Scope, price: UUID) -> None:
     mine = [prices.c.id == price, prices.c.source == "user", prices.c.retired_at.is_(None)]
     if scope.role is not Role.OPERATOR:
         mine.append(prices.c.price_project_id == scope.project)
-    row = conn.first(
-        update(prices)
-        .where(*mine)
-        .values(retired_at=conn.now)
-        .returning(prices.c.id)
-    )
+    row = conn.first(update(prices).where(*mine).values(retired_at=conn.now).returning(prices.c.id))
     if row is None:
         raise NotFound("price", price)
     conn.remember(OWN_PRICES, None)

@@ -5,18 +5,44 @@ from dataclasses import dataclass
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, func, literal_column, select
+from sqlalchemy import ColumnElement, Executable, Table, case, func, literal_column, select
+from sqlalchemy import cast as sql_cast
 
 from agentrecord.engine import Connection
 from agentrecord.ids import NIL
+from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
+from agentrecord.records.session import SessionStatus
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.schema import errors, llm_calls, messages, runs, sessions, tool_calls, usage_days, usage_hours
+from agentrecord.schema import (
+    activity_days,
+    errors,
+    latency_days,
+    llm_calls,
+    messages,
+    runs,
+    sessions,
+    tool_calls,
+    tool_days,
+    usage_days,
+    usage_hours,
+)
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
+
+_ACTIVITY: dict[str, tuple[Table, list[ColumnElement[bool]]]] = {
+    "session_count": (sessions, []),
+    "failed_sessions": (sessions, [sessions.c.status == SessionStatus.FAILED]),
+    "message_count": (messages, []),
+    "run_count": (runs, []),
+    "failed_runs": (runs, [runs.c.status == RunStatus.ERROR]),
+    "tool_calls": (tool_calls, []),
+    "tool_errors": (tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR]),
+    "error_count": (errors, []),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +78,7 @@ def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
         ("tool_error_count", [tool_calls.c.status == ToolCallStatus.ERROR]),
     ):
         found.extend(_count_of(conn, scope, runs, "run_uuid", figure=figure, table=tool_calls, only=conditions))
+    found.extend(_days(conn, scope))
     return tuple(found)
 
 
@@ -137,3 +164,55 @@ def _count_of(
         )
     }
     return _compare(owner.name, kept, counted, (figure,))
+
+
+def _days(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare the sums of the daily figures of activity, tools and latency with the rows they count."""
+    kept_activity = conn.maps(
+        select(activity_days.c.user_uuid, *[total(activity_days.c[name]).label(name) for name in _ACTIVITY])
+        .where(activity_days.c.project_id == scope.project)
+        .group_by(activity_days.c.user_uuid)
+    )
+    counted: dict[Any, dict[str, int]] = {}
+    for name, (table, only) in _ACTIVITY.items():
+        rows = conn.rows(
+            select(table.c.user_uuid, func.count())
+            .where(table.c.project_id == scope.project, *only)
+            .group_by(table.c.user_uuid)
+        )
+        for user, number in rows:
+            counted.setdefault(user, dict.fromkeys(_ACTIVITY, 0))[name] = number
+    found = _compare("ar_activity_days", {row["user_uuid"]: row for row in kept_activity}, counted, tuple(_ACTIVITY))
+    day = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at).op("/", return_type=Whole())(
+        literal_column(str(DAY_MICROS))
+    )
+    errors_of = func.sum(case((tool_calls.c.status == ToolCallStatus.ERROR, 1), else_=0))
+    found += _compare_rows(
+        conn,
+        select(tool_days.c.day, tool_days.c.tool_name, total(tool_days.c.calls), total(tool_days.c.errors))
+        .where(tool_days.c.project_id == scope.project)
+        .group_by(tool_days.c.day, tool_days.c.tool_name),
+        select(day, tool_calls.c.tool_name, func.count(), sql_cast(errors_of, Whole()))
+        .where(tool_calls.c.project_id == scope.project)
+        .group_by(day, tool_calls.c.tool_name),
+        table="ar_tool_days",
+    )
+    found += _compare_rows(
+        conn,
+        select(literal_column("0"), literal_column("'calls'"), total(latency_days.c.calls), literal_column("0")).where(
+            latency_days.c.project_id == scope.project
+        ),
+        select(literal_column("0"), literal_column("'calls'"), func.count(), literal_column("0")).where(
+            llm_calls.c.project_id == scope.project, llm_calls.c.latency_ms.is_not(None)
+        ),
+        table="ar_latency_days",
+    )
+    return found
+
+
+def _compare_rows(conn: Connection, kept: Executable, counted: Executable, *, table: str) -> list[Difference]:
+    sides = [
+        {(day, name): {"calls": calls, "errors": errors} for day, name, calls, errors in conn.rows(statement)}
+        for statement in (kept, counted)
+    ]
+    return _compare(table, sides[0], sides[1], ("calls", "errors"))

@@ -101,6 +101,7 @@ def create(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = No
 
 
 def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status: RunStatus) -> Run:
+    values.name("run_id", new.run_id)
     old = conn.first_map(
         SELECT_RUN.where(runs.c.project_id == scope.project, or_(runs.c.run_id == new.run_id, runs.c.id == new.id))
     )

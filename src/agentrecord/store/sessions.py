@@ -55,11 +55,20 @@ ADD_SESSION = insert_or_skip(sessions)
 ADD_CODING = insert_into(coding_sessions)
 _FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
 
+_BELOW = sessions.alias("below")
+_COST_BELOW = (
+    select(total(_BELOW.c.cost_nanos))
+    .where(_BELOW.c.project_id == sessions.c.project_id, _BELOW.c.root_uuid == sessions.c.id)
+    .correlate(sessions)
+    .scalar_subquery()
+)
+
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "last_activity_at": sessions.c.last_activity_at,
     "created_at": sessions.c.created_at,
     "updated_at": sessions.c.updated_at,
     "cost": sessions.c.cost_nanos,
+    "tree_cost": sessions.c.cost_nanos + _COST_BELOW,
     "messages": sessions.c.message_count,
     "session_id": sessions.c.session_id,
     "title": sessions.c.title,
@@ -96,7 +105,7 @@ def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) ->
         status=new.status,
         purpose=new.purpose,
         business_context=new.business_context,
-        tags=new.tags,
+        tags=values.texts("tags", new.tags),
         learning_outcomes=new.learning_outcomes,
         source=new.source,
         parent_uuid=new.parent_uuid,
@@ -114,6 +123,7 @@ def coding_row(scope: Scope, session: UUID, coding: CodingDetails) -> dict[str, 
     for name in _CODING:
         if isinstance(row[name], str):
             values.text(name, row[name])
+    values.integer("task_count", coding.task_count, minimum=0)
     return {"project_id": scope.project, "session_uuid": session, **row}
 
 
@@ -122,6 +132,7 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
 
     Raises `Conflict` if the user has another session of that `session_id`, `NotFound` if the parent is not there.
     """
+    values.name("session_id", new.session_id)
     owner = people.user_uuid(conn, scope, user)
     session = new.id or conn.new_id()
     taken = conn.first_map(
@@ -195,9 +206,7 @@ def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
     """Return a session that nobody else changes until this transaction ends; raise `NotFound` if it is not there."""
     found = get(conn, scope, session)
     conn.first(
-        select(sessions.c.id)
-        .where(sessions.c.project_id == scope.project, sessions.c.id == found.id)
-        .with_for_update()
+        select(sessions.c.id).where(sessions.c.project_id == scope.project, sessions.c.id == found.id).with_for_update()
     )
     # Read again: it may have changed, or gone, while this waited for the lock.
     return get(conn, scope, found.id)
@@ -210,6 +219,8 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     for name, value in new.items():
         if isinstance(value, str):
             values.json_text(name, value) if name == "metadata" else values.text(name, value)
+    if "tags" in new:
+        values.texts("tags", new["tags"])
     for name in ("quality_score", "user_satisfaction"):
         if new.get(name) is not None:
             new[name] = values.fraction(name, new[name])

@@ -90,9 +90,11 @@ def _range(since: datetime | None, until: datetime | None) -> list[ColumnElement
     """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees."""
     found: list[ColumnElement[bool]] = []
     if since is not None:
-        found.append(llm_calls.c.timestamp >= from_micros(to_micros(values.moment("since", since)) // HOUR_MICROS * HOUR_MICROS))
+        first = to_micros(values.moment("since", since)) // HOUR_MICROS
+        found.append(llm_calls.c.timestamp >= from_micros(first * HOUR_MICROS))
     if until is not None:
-        found.append(llm_calls.c.timestamp < from_micros(-(-to_micros(values.moment("until", until)) // HOUR_MICROS) * HOUR_MICROS))
+        end = -(-to_micros(values.moment("until", until)) // HOUR_MICROS)
+        found.append(llm_calls.c.timestamp < from_micros(end * HOUR_MICROS))
     return found
 
 

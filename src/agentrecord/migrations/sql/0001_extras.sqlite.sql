@@ -26,11 +26,11 @@ FROM ar_hosts;
 
 CREATE VIEW models AS
 SELECT m.serial AS id, m.name AS name, h.serial AS host_id,
-	(SELECT json_extract(p.rates, '$.input') / 1e12 FROM ar_prices AS p
+	(SELECT p.input_rate / 1e12 FROM ar_prices AS p
 		WHERE p.model = m.name AND (p.host IS NULL OR p.host = h.name)
 			AND p.price_project_id IS NULL AND p.retired_at IS NULL
 		ORDER BY p.source = 'user' DESC, coalesce(p.effective_from, 0) DESC LIMIT 1) AS input_cost_per_1k,
-	(SELECT json_extract(p.rates, '$.output') / 1e12 FROM ar_prices AS p
+	(SELECT p.output_rate / 1e12 FROM ar_prices AS p
 		WHERE p.model = m.name AND (p.host IS NULL OR p.host = h.name)
 			AND p.price_project_id IS NULL AND p.retired_at IS NULL
 		ORDER BY p.source = 'user' DESC, coalesce(p.effective_from, 0) DESC LIMIT 1) AS output_cost_per_1k,

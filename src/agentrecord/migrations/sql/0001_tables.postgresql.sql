@@ -212,6 +212,8 @@ CREATE TABLE agentrecord.ar_prices (
 	host TEXT,
 	rates TEXT NOT NULL,
 	tiers TEXT NOT NULL,
+	input_rate BIGINT,
+	output_rate BIGINT,
 	effective_from BIGINT,
 	source TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
@@ -316,7 +318,7 @@ CREATE INDEX ix_ar_runs_started ON agentrecord.ar_runs (project_id, started_at, 
 CREATE INDEX ix_ar_runs_status ON agentrecord.ar_runs (project_id, status);
 
 CREATE TABLE agentrecord.ar_schema (
-	version BIGSERIAL NOT NULL,
+	version BIGINT NOT NULL,
 	name TEXT NOT NULL,
 	applied_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_schema PRIMARY KEY (version)

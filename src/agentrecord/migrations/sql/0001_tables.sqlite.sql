@@ -224,6 +224,8 @@ CREATE TABLE ar_prices (
 	host TEXT,
 	rates TEXT NOT NULL,
 	tiers TEXT NOT NULL,
+	input_rate INTEGER,
+	output_rate INTEGER,
 	effective_from INTEGER,
 	source TEXT NOT NULL,
 	created_at INTEGER NOT NULL,

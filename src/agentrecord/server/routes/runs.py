@@ -52,18 +52,7 @@ async def list_runs(request: Request, query: Annotated[RunQuery, InQuery()]) -> 
 
 
 @router.get(
-    "/{run_id}",
-    response_model=None,
-    responses={**described(model_of(Run), "The run, with the sums over its sub-agents"), **MISSING},
-    dependencies=[Depends(no_query)],
-)
-async def get_run(request: Request, run_id: str) -> Response:
-    """Return a run, by its own id or by its row id."""
-    return answer(await store_of(request).runs.get(run_id, with_subtree=True))
-
-
-@router.get(
-    "/{run_id}/tree",
+    "/{run_id:path}/tree",
     response_model=None,
     responses={**described(ItemsOf[model_of(Run)], "The run and all below it"), **MISSING},  # type: ignore[misc]
     dependencies=[Depends(no_query)],
@@ -72,3 +61,15 @@ async def get_tree(request: Request, run_id: str) -> Response:
     """Return a run and all runs below it, each before those below it."""
     store = store_of(request)
     return answer({"items": await store.runs.tree((await store.runs.get(run_id)).id)})
+
+
+# An id may hold slashes, so this route is the last: it takes whatever the others leave.
+@router.get(
+    "/{run_id:path}",
+    response_model=None,
+    responses={**described(model_of(Run), "The run, with the sums over its sub-agents"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def get_run(request: Request, run_id: str) -> Response:
+    """Return a run, by its own id or by its row id."""
+    return answer(await store_of(request).runs.get(run_id, with_subtree=True))

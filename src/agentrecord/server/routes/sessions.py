@@ -33,7 +33,9 @@ class SessionQuery(ListQuery):
     since: datetime | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
     until: datetime | None = Field(None, description="Last active before")
     children: bool = Field(False, description="Also sessions of sub-agents")
-    sort: str = Field("-last_activity_at", description="`cost`, `messages`, `created_at` …; `-` first: descending")
+    sort: str = Field(
+        "-last_activity_at", description="`cost`, `tree_cost`, `messages`, `created_at` …; `-` first: descending"
+    )
 
 
 class MessageQuery(ListQuery):
@@ -80,19 +82,8 @@ async def list_sessions(request: Request, query: Annotated[SessionQuery, InQuery
     )
 
 
-@router.get(
-    "/{session_id}",
-    response_model=None,
-    responses={**described(model_of(Session), "The session, with the sums over its sub-agents"), **MISSING},
-    dependencies=[Depends(no_query)],
-)
-async def get_session(request: Request, session_id: str) -> Response:
-    """Return a session, by its own id or by its row id."""
-    return answer(await store_of(request).sessions.get(session_id, with_subtree=True))
-
-
 @router.patch(
-    "/{session_id}",
+    "/{session_id:path}",
     response_model=None,
     responses={**described(model_of(Session), "The session as it is now"), **MISSING},
     dependencies=[Depends(no_query)],
@@ -109,14 +100,14 @@ async def change_session(
 
 
 def _known_fields(changes: dict[str, object]) -> None:
-    for name in changes:
+    for name, value in changes.items():
         if name not in SessionChanges.__dataclass_fields__:
             known = ", ".join(SessionChanges.__dataclass_fields__)
-            raise InvalidValue(name, changes[name], f"is not a field that can be changed; those are {known}")
+            raise InvalidValue(name, value, f"is not a field that can be changed; those are {known}")
 
 
 @router.delete(
-    "/{session_id}", status_code=204, response_model=None, responses=MISSING, dependencies=[Depends(no_query)]
+    "/{session_id:path}", status_code=204, response_model=None, responses=MISSING, dependencies=[Depends(no_query)]
 )
 async def delete_session(request: Request, session_id: str) -> Response:
     """Delete a session's content; its calls and their cost stay in the figures."""
@@ -125,7 +116,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
 
 
 @router.get(
-    "/{session_id}/messages",
+    "/{session_id:path}/messages",
     response_model=None,
     responses={**described(PageOf[model_of(Message)], "Messages"), **MISSING},  # type: ignore[misc]
 )
@@ -144,7 +135,7 @@ async def list_messages(request: Request, session_id: str, query: Annotated[Mess
 
 
 @router.get(
-    "/{session_id}/tool-calls",
+    "/{session_id:path}/tool-calls",
     response_model=None,
     responses={**described(PageOf[model_of(ToolCall)], "Tool calls"), **MISSING},  # type: ignore[misc]
 )
@@ -163,7 +154,7 @@ async def list_tool_calls(request: Request, session_id: str, query: Annotated[To
 
 
 @router.get(
-    "/{session_id}/events",
+    "/{session_id:path}/events",
     response_model=None,
     responses={**described(PageOf[model_of(Event)], "Events"), **MISSING},  # type: ignore[misc]
 )
@@ -181,7 +172,7 @@ async def list_events(request: Request, session_id: str, query: Annotated[EventQ
 
 
 @router.get(
-    "/{session_id}/children",
+    "/{session_id:path}/children",
     response_model=None,
     responses={**described(ItemsOf[model_of(Session)], "The sessions right below"), **MISSING},  # type: ignore[misc]
     dependencies=[Depends(no_query)],
@@ -189,6 +180,18 @@ async def list_events(request: Request, session_id: str, query: Annotated[EventQ
 async def list_children(request: Request, session_id: str) -> Response:
     """List the sessions right below one, its sub-agents."""
     return answer({"items": await store_of(request).sessions.children(await _row_id(request, session_id))})
+
+
+# An id may hold slashes, so this route is the last: it takes whatever the others leave.
+@router.get(
+    "/{session_id:path}",
+    response_model=None,
+    responses={**described(model_of(Session), "The session, with the sums over its sub-agents"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def get_session(request: Request, session_id: str) -> Response:
+    """Return a session, by its own id or by its row id."""
+    return answer(await store_of(request).sessions.get(session_id, with_subtree=True))
 
 
 async def _row_id(request: Request, session_id: str) -> UUID:

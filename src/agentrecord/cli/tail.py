@@ -1,0 +1,105 @@
+"""`agentrecord tail`: what happens, one line per event, as it comes."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import click
+
+from agentrecord.cli import words
+from agentrecord.cli.opening import reading
+from agentrecord.cli.output import Form, chosen_form, encode, flush, output_options, plain
+from agentrecord.cli.terminal import Terminal, clip, hint, one_line, out, pad, say
+from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.usage import dollars
+from agentrecord.store import Store
+from agentrecord.store.feed import Change, ChangeKind
+
+POLL_S = 0.5
+_COLORS = {
+    ChangeKind.MESSAGE: "cyan",
+    ChangeKind.LLM_CALL: "blue",
+    ChangeKind.TOOL_CALL: "yellow",
+    ChangeKind.ERROR: "red",
+}
+_BAD = ("error", "failed")
+
+
+class Summary:
+    """What came while a tail ran."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.kinds: Counter[ChangeKind] = Counter()
+        self.cost_nanos = 0
+
+    def add(self, change: Change) -> None:
+        """Count one change."""
+        self.kinds[change.kind] += 1
+        self.cost_nanos += change.cost_nanos or 0
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        counted = [words.plural(self.kinds[kind], kind.replace("_", " ")) for kind in ChangeKind if self.kinds[kind]]
+        cost = f", {words.money(dollars(self.cost_nanos))}" if self.cost_nanos else ""
+        return f"{', '.join(counted) or 'nothing came'}{cost}"
+
+
+def line(change: Change, terminal: Terminal) -> str:
+    """Return a change as a line for people."""
+    bad = change.status in _BAD or change.kind is ChangeKind.ERROR
+    kind = terminal.style(pad(change.kind, 9), fg="red" if bad else _COLORS[change.kind])
+    status = terminal.style(pad(change.status or "", 9), fg="red" if bad else None)
+    cost = f"  {words.money(dollars(change.cost_nanos))}" if change.cost_nanos is not None else ""
+    session = change.session_id or words.NONE
+    head = f"{change.at:%H:%M:%S}  "
+    room = terminal.width - len(head) - 9 - 2 - 9 - 2 - len(session) - 2 - len(cost)
+    return f"{head}{kind}  {status}  {session}  {clip(one_line(change.line), max(10, room))}{cost}"
+
+
+def _shown(change: Change, form: Form, terminal: Terminal) -> str:
+    if form in (Form.JSON, Form.JSONL):
+        return encode(change)
+    if form is Form.TABLE:
+        return line(change, terminal)
+    values = (change.at, change.kind, change.status, change.session_id, change.line, change.cost_nanos)
+    return "\t".join(one_line(plain(value)) for value in values)
+
+
+def follow(store: Store, *, last: int, goes_on: bool) -> Iterator[Change]:
+    """Yield the last changes, and if it `goes_on`, every later one as it comes."""
+    found, place = store.feed.changes(limit=max(1, last))
+    yield from found[len(found) - last :] if last else ()
+    while goes_on:
+        time.sleep(POLL_S)
+        found, place = store.feed.changes(place, limit=MAX_PAGE)
+        yield from found
+
+
+@click.command("tail")
+@click.option("-n", "--lines", type=click.IntRange(0, MAX_PAGE), default=10, show_default=True,
+              help="Begin with the last so many events.")  # fmt: skip
+@click.option("--kind", "kinds", multiple=True, type=click.Choice([str(kind) for kind in ChangeKind]),
+              help="Of this kind only; may be given more than once.")  # fmt: skip
+@click.option("--no-follow", is_flag=True, help="Stop after the last events.")
+@output_options
+def command(lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
+    """Follow what happens, one event per line; Ctrl-C ends it with a summary.
+
+    \b
+    Examples:
+      agentrecord tail
+      agentrecord tail --kind error --kind tool_call
+      agentrecord tail -n 100 --no-follow --jsonl
+    """
+    summary, form, terminal = Summary(), chosen_form(), out()
+    with reading() as store:
+        try:
+            for change in follow(store, last=lines, goes_on=not no_follow):
+                if kinds and change.kind not in kinds:
+                    continue
+                summary.add(change)
+                say(_shown(change, form, terminal))
+                flush()
+        except KeyboardInterrupt:
+            hint(f"\n{summary}")

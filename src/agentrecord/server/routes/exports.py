@@ -1,0 +1,155 @@
+"""Exports: what a page lists, complete, as JSON, JSON lines or CSV; streamed, whatever its size."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import assert_never
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from agentrecord.codec.jsonable import to_json
+from agentrecord.dashboard import figures, filters
+from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.session import Session, SessionFilter
+from agentrecord.records.usage import UsageRow, UsageTotals
+from agentrecord.server.routes.pages import COST_FILTERS, SESSION_FILTERS
+from agentrecord.server.wire import answer, store_of
+from agentrecord.store import AsyncStore
+
+router = APIRouter(include_in_schema=False)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_USAGE_COLUMNS = (
+    "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
+    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
+)  # fmt: skip
+_SESSION_COLUMNS = (
+    "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
+    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *_USAGE_COLUMNS,
+)  # fmt: skip
+
+
+class ExportAs(StrEnum):
+    """In what shape a list leaves."""
+
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def _cell(value: object) -> object:
+    """Return a value as a spreadsheet may open it: text is never taken for a formula."""
+    return "'" + value if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _usage_cells(totals: UsageTotals) -> list[object]:
+    return [getattr(totals, name) for name in _USAGE_COLUMNS]
+
+
+def _session_cells(session: Session) -> list[object]:
+    return [
+        session.session_id, session.id, session.user, session.agent_id, session.source,
+        session.title or (session.coding.initial_task if session.coding else None),
+        session.coding.working_directory if session.coding else None, session.status,
+        session.created_at.isoformat(), session.last_activity_at.isoformat(), session.message_count,
+        session.run_count, session.tool_call_count, session.tool_error_count, session.error_count,
+        *_usage_cells(session.subtree or session.usage),
+    ]  # fmt: skip
+
+
+@router.get("/sessions.{shape}")
+async def export_sessions(request: Request, shape: ExportAs) -> Response:
+    """Send every session that the filter finds, each with the sums over its sub-agents."""
+    store, asked = store_of(request), filters.checked(request.query_params, SESSION_FILTERS)
+    stretch = filters.range_of(asked, store.engine.maker.clock.now())
+    wanted, sort = filters.session_filter(asked, stretch), asked.get("sort", "-last_activity_at")
+    pages = _pages(store, wanted, sort)
+    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
+    first = await anext(pages)
+    return _download(_written(first, pages, shape), f"sessions.{shape}", shape)
+
+
+async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
+    cursor: str | None = None
+    while True:
+        found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
+        sums = await store.pages.subtree_sums([session.id for session in found])
+        yield [replace(session, subtree=sums.get(session.id)) for session in found]
+        cursor = found.next_cursor
+        if cursor is None:
+            return
+
+
+async def _written(first: list[Session], rest: AsyncIterator[list[Session]], shape: ExportAs) -> AsyncIterator[bytes]:
+    write, opening, closing = _writer(shape)
+    yield opening
+    yield write(first, True)
+    async for sessions in rest:
+        yield write(sessions, False)
+    yield closing
+
+
+def _writer(shape: ExportAs) -> tuple[Callable[[list[Session], bool], bytes], bytes, bytes]:
+    match shape:
+        case ExportAs.JSON:
+            return _json_rows, b'{"items":[', b"]}"
+        case ExportAs.JSONL:
+            return lambda sessions, _: b"".join(to_json(session) + b"\n" for session in sessions), b"", b""
+        case ExportAs.CSV:
+            return lambda sessions, _: _csv([_session_cells(one) for one in sessions]), _csv([_SESSION_COLUMNS]), b""
+        case _:
+            assert_never(shape)
+
+
+def _json_rows(sessions: list[Session], is_first: bool) -> bytes:
+    rows = b",".join(to_json(session) for session in sessions)
+    return rows if is_first or not rows else b"," + rows
+
+
+@router.get("/cost.{shape}")
+async def export_cost(request: Request, shape: ExportAs) -> Response:
+    """Send the report that the page of costs shows."""
+    store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
+    now = store.engine.maker.clock.now()
+    default = figures.default_range(await store.prices.uses(), now)
+    stretch, by = filters.range_of(asked, now, default=default), figures.cost_by(asked)
+    report = await store.usage.report(
+        by, since=stretch.since, until=stretch.until, include_subagents=figures.subagents_of(asked)
+    )
+    if shape is ExportAs.JSON:
+        return answer(report)
+    body = b"".join(_cost_rows(report.rows, str(by), shape))
+    return Response(body, headers=_headers(f"cost.{shape}"), media_type=_MEDIA[shape])
+
+
+def _cost_rows(rows: Sequence[UsageRow], by: str, shape: ExportAs) -> list[bytes]:
+    if shape is ExportAs.JSONL:
+        return [to_json(row) + b"\n" for row in rows]
+    return [
+        _csv([(by, "label", *_USAGE_COLUMNS)]),
+        _csv([[row.key, row.label, *_usage_cells(row.totals)] for row in rows]),
+    ]
+
+
+_MEDIA = {
+    ExportAs.JSON: "application/json",
+    ExportAs.JSONL: "application/jsonl",
+    ExportAs.CSV: "text/csv; charset=utf-8",
+}
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _download(body: AsyncIterator[bytes], name: str, shape: ExportAs) -> Response:
+    return StreamingResponse(body, headers=_headers(name), media_type=_MEDIA[shape])

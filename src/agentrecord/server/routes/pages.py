@@ -1,0 +1,115 @@
+"""The dashboard's pages: each a plain GET that works without scripts."""
+
+from typing import Any  # `Any`: a page's context is its own dataclass
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from agentrecord.dashboard import conversation, figures, filters, lists, waterfall
+from agentrecord.dashboard.views import render
+from agentrecord.server.wire import store_of
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+STRETCH = ("since", "from", "to")
+THEME_LIFE_S = 365 * 24 * 3600
+SESSION_FILTERS = ("q", "user", "agent", "source", "directory", "status", *STRETCH, "sort", "after")
+RUN_FILTERS = ("q", "user", "agent", "status", "errors", *STRETCH, "sort", "after")
+COST_FILTERS = ("by", "subagents", *STRETCH)
+
+
+def _page(request: Request, template: str, context: Any, *, active: str, asked: filters.Asked) -> HTMLResponse:
+    theme = filters.theme_of(request.query_params, request.cookies)
+    now = store_of(request).engine.maker.clock.now()
+    page = HTMLResponse(render(template, context, active=active, theme=theme, asked=asked, now=now))
+    if "theme" in request.query_params:
+        page.set_cookie(filters.THEME_COOKIE, theme, max_age=THEME_LIFE_S, samesite="strict", httponly=True)
+    return page
+
+
+@router.get("/")
+async def overview(request: Request) -> HTMLResponse:
+    """Show what was spent, by what, and what happened last."""
+    store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
+    context = await figures.overview(store, asked, store.engine.maker.clock.now())
+    return _page(request, "overview.html", context, active="overview", asked=asked)
+
+
+@router.get("/sessions")
+async def sessions(request: Request) -> HTMLResponse:
+    """List sessions."""
+    store, asked = store_of(request), filters.checked(request.query_params, SESSION_FILTERS)
+    context = await lists.sessions(store, asked, store.engine.maker.clock.now())
+    return _page(request, "sessions.html", context, active="sessions", asked=asked)
+
+
+@router.get("/s/{session_id:path}")
+async def session(request: Request, session_id: str) -> HTMLResponse:
+    """Show a conversation."""
+    asked = filters.checked(request.query_params, ("from",))
+    context = await conversation.session_page(store_of(request), session_id, asked)
+    return _page(request, "session.html", context, active="sessions", asked=asked)
+
+
+@router.get("/m/{message_id}")
+async def message(request: Request, message_id: UUID) -> RedirectResponse:
+    """Lead to a message's place in its conversation."""
+    filters.checked(request.query_params, ())
+    found = await store_of(request).messages.get(message_id)
+    start = conversation.page_start(found.sequence)
+    return RedirectResponse(f"/s/{found.session_uuid}?from={start}#m-{found.id}", 303)
+
+
+@router.get("/runs")
+async def runs(request: Request) -> HTMLResponse:
+    """List runs."""
+    store, asked = store_of(request), filters.checked(request.query_params, RUN_FILTERS)
+    context = await lists.runs(store, asked, store.engine.maker.clock.now())
+    return _page(request, "runs.html", context, active="runs", asked=asked)
+
+
+@router.get("/r/{run_id:path}")
+async def run(request: Request, run_id: str) -> HTMLResponse:
+    """Show a run's tree and one piece of it."""
+    asked = filters.checked(request.query_params, ("span", "row", "idle"))
+    context = await waterfall.run_page(store_of(request), run_id, asked)
+    return _page(request, "run.html", context, active="runs", asked=asked)
+
+
+@router.get("/cost")
+async def cost(request: Request) -> HTMLResponse:
+    """Show what was spent."""
+    store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
+    context = await figures.cost(store, asked, store.engine.maker.clock.now())
+    return _page(request, "cost.html", context, active="cost", asked=asked)
+
+
+@router.get("/errors")
+async def errors(request: Request) -> HTMLResponse:
+    """Show what failed."""
+    asked = filters.checked(request.query_params, ("tool", "after"))
+    context = await lists.errors(store_of(request), asked)
+    return _page(request, "errors.html", context, active="errors", asked=asked)
+
+
+@router.get("/search")
+async def search(request: Request) -> HTMLResponse:
+    """Find messages."""
+    asked = filters.checked(request.query_params, ("q", "page"))
+    context = await lists.search(store_of(request), asked)
+    return _page(request, "search.html", context, active="search", asked=asked)
+
+
+@router.get("/prices")
+async def prices(request: Request) -> HTMLResponse:
+    """Show what models cost."""
+    asked = filters.checked(request.query_params, ())
+    return _page(request, "prices.html", await figures.prices(store_of(request)), active="prices", asked=asked)
+
+
+@router.get("/imports")
+async def imports(request: Request) -> HTMLResponse:
+    """List lines that could not be read."""
+    asked = filters.checked(request.query_params, ("after",))
+    return _page(request, "imports.html", await lists.imports(store_of(request), asked), active="imports", asked=asked)

@@ -1,0 +1,101 @@
+"""Looking after the whole record: rows by table, references that lead nowhere, damage, the search index, recounts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any  # `Any`: drivers' rows hold whatever their columns hold
+
+from agentrecord.engine import Connection, Engine
+from agentrecord.exceptions import AgentRecordError
+from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.project import Project
+from agentrecord.schema import metadata
+from agentrecord.store._store import Store
+
+_POSTGRESQL_PREFIX = "agentrecord."
+
+
+def rows_by_table(engine: Engine) -> dict[str, int]:
+    """Return how many rows each table has, by name."""
+
+    def ask(conn: Connection) -> dict[str, int]:
+        prefix = "" if conn.is_sqlite else _POSTGRESQL_PREFIX
+        names = sorted(table.name for table in metadata.sorted_tables)
+        return {name: int(conn.text(f"SELECT count(*) FROM {prefix}{name}")[0][0]) for name in names}
+
+    return engine.read(ask)
+
+
+def broken_references(engine: Engine) -> list[str]:
+    """Return references that lead nowhere; a PostgreSQL server does not let them come about."""
+
+    def ask(conn: Connection) -> list[str]:
+        rows = conn.text("PRAGMA foreign_key_check") if conn.is_sqlite else []
+        return [f"{table} row {row} refers to a row of {parent} that is not there" for table, row, parent, _ in rows]
+
+    return engine.read(ask)
+
+
+def damage(engine: Engine) -> list[str]:
+    """Return what SQLite finds wrong with the file; a PostgreSQL server checks its own pages as it reads them."""
+
+    def ask(conn: Connection) -> list[str]:
+        return [str(row[0]) for row in conn.text("PRAGMA integrity_check")] if conn.is_sqlite else []
+
+    return [line for line in engine.read(ask) if line != "ok"]
+
+
+def search_faults(engine: Engine) -> list[str]:
+    """Return what is wrong with the search index."""
+    maintain = getattr(engine, "maintain", None)
+    if maintain is None:
+        return []
+    try:
+        maintain("INSERT INTO ar_search_index (ar_search_index) VALUES ('integrity-check')")
+    except AgentRecordError as error:
+        return [f"the search index does not fit its messages: {error}"]
+    return []
+
+
+def projects_of(store: Store) -> Iterator[Project]:
+    """Yield every project of the record."""
+    cursor = None
+    while True:
+        page = store.projects.list(limit=MAX_PAGE, cursor=cursor)
+        yield from page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def in_project(store: Store, project: Project) -> Store:
+    """Return the same record, seen from one project by all of its users."""
+    return Store(engine=store.engine, scope=replace(store.scope, project=project.id, user=None))
+
+
+def wrong_figures(store: Store) -> list[str]:
+    """Return every counter and daily figure, of all projects, that a recount contradicts."""
+    return [
+        f"{project.name}: {found.table} {found.key} {found.figure} is {found.kept}, its rows say {found.counted}"
+        for project in projects_of(store)
+        for found in in_project(store, project).usage.recount()
+    ]
+
+
+def audit_faults(store: Store) -> list[str]:
+    """Return the audit entries, of all projects, whose content or chain does not fit."""
+    return [
+        f"{project.name}: audit entry {sequence} was changed, or one before it was taken out"
+        for project in projects_of(store)
+        for sequence in in_project(store, project).audit.verify()
+    ]
+
+
+def is_empty(engine: Engine) -> bool:
+    """Say whether nothing was ever recorded."""
+
+    def ask(conn: Connection) -> list[Any]:
+        prefix = "" if conn.is_sqlite else _POSTGRESQL_PREFIX
+        tables = ("ar_sessions", "ar_runs", "ar_llm_calls")
+        return [row for table in tables for row in conn.text(f"SELECT 1 FROM {prefix}{table} LIMIT 1")]
+
+    return not engine.read(ask)

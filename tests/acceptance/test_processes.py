@@ -1,0 +1,135 @@
+"""Many processes and threads on one record: nothing lost, nothing twice, every figure exact."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import crowd
+import pytest
+
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.session import NewSession, SessionChanges, SessionStatus
+from agentrecord.records.usage import UsageBy
+from agentrecord.store import Store
+from counts import count
+from databases import Databases
+
+ON_DISK = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=ON_DISK)
+def url(databases: Databases, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of a migrated database on disk."""
+    found = databases.create(request.param)
+    yield found
+    databases.drop(found)
+
+
+def sequences(store: Store, session: Any) -> list[int]:
+    """Return the sequences of a session's messages."""
+    found: list[int] = []
+    cursor = None
+    while True:
+        page = store.messages.list(session, limit=200, cursor=cursor)
+        found += [m.sequence for m in page]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+def test_processes_that_append_at_once_leave_no_gap_and_exact_figures(url: str) -> None:
+    members, turns = count(3, 8), count(8, 60)
+    with Store(url) as store:
+        session = store.sessions.create(NewSession(session_id="s")).id
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results = spawn.Barrier(members), spawn.Queue()
+    crowd_of = [
+        spawn.Process(target=crowd.append, args=(url, session, member, turns, barrier, results))
+        for member in range(members)
+    ]
+    for process in crowd_of:
+        process.start()
+    assert [results.get(timeout=120) for _ in crowd_of] == [""] * members
+    for process in crowd_of:
+        process.join()
+    expected = members * turns * 2 + turns
+    with Store(url) as store:
+        assert sequences(store, session) == list(range(1, expected + 1))
+        assert store.sessions.get("s").message_count == expected
+        assert store.usage.recount() == ()
+        assert sum(day.message_count for day in store.usage.daily()) == expected
+        events = store.events.list(session=session, sort="session_sequence", limit=200)
+        assert [e.session_sequence for e in events] == list(range(1, turns + 1))
+        total = store.usage.report(UsageBy.TOTAL).total
+        assert (total.calls, total.cost_nanos) == (members * turns + turns, members * turns + turns * (9 + members))
+
+
+def test_threads_and_event_loops_share_one_store(url: str) -> None:
+    each = count(15, 200)
+    with Store(url) as store:
+        session = store.sessions.create(NewSession(session_id="s")).id
+    crowd.mix(url, session, each)
+    with Store(url) as store:
+        assert sequences(store, session) == list(range(1, 4 * each + 1))
+        assert store.sessions.get("s").usage.calls == 4 * each
+        assert store.usage.recount() == ()
+
+
+def _race(url: str, what: str, barrier: Any, results: Any) -> None:
+    try:
+        with Store(url) as store:
+            barrier.wait()
+            found = {
+                "delete": lambda: store.sessions.delete("s"),
+                "fail": lambda: store.sessions.update("s", SessionChanges(status=SessionStatus.FAILED)),
+                "remove": lambda: store.messages.delete(store.messages.recent(store.sessions.get("s").id)[0].id),
+            }[what]()
+        results.put(f"ok {type(found).__name__}")
+    except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
+        results.put(type(error).__name__)
+
+
+@pytest.mark.parametrize("what", ["delete", "fail", "remove"])
+def test_a_change_that_many_make_at_once_counts_once(url: str, what: str) -> None:
+    with Store(url) as store:
+        session = store.sessions.create(NewSession(session_id="s")).id
+        store.messages.append(session, [NewMessage(role=MessageRole.USER, content="a")], calls=[NewLLMCall(model="m")])
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results = spawn.Barrier(3), spawn.Queue()
+    processes = [spawn.Process(target=_race, args=(url, what, barrier, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    said = sorted(results.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert {s for s in said if not s.startswith("ok")} <= {"NotFound", "IndexError"}
+    with Store(url) as store:
+        assert store.usage.recount() == ()
+        if what == "fail":
+            assert said == ["ok Session"] * 3
+            assert [d.failed_sessions for d in store.usage.performance() if d.total_sessions] == [1]
+        else:
+            assert sum(s.startswith("ok") for s in said) == 1
+
+
+def test_a_forked_child_writes_through_the_store_it_inherited(url: str) -> None:
+    with Store(url) as store:
+        session = store.sessions.create(NewSession(session_id="s")).id
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for _ in range(5):
+                    store.messages.append(session, [NewMessage(role=MessageRole.USER, content="child")])
+                store.close()
+                code = 0
+            finally:
+                os._exit(code)
+        for _ in range(5):
+            store.messages.append(session, [NewMessage(role=MessageRole.USER, content="parent")])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        store.messages.append(session, [NewMessage(role=MessageRole.USER, content="after")])
+        assert sequences(store, session) == list(range(1, 12))
+        assert store.usage.recount() == ()

@@ -1,0 +1,335 @@
+"""Isolation: what one project or one user has, no other can read, change or learn of, by any operation."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
+from agentrecord.ids import derived_id, new_id
+from agentrecord.records.error import NewError
+from agentrecord.records.event import NewEvent
+from agentrecord.records.llm_call import NewLLMCall, PromptPart
+from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.price import NewPrice, Rates
+from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.scope import Role
+from agentrecord.records.session import CodingDetails, NewSession, SessionChanges, SessionFilter
+from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.transcript import CallFact, Identified, ImportBatch, MessageFact, SessionFact, Unreadable
+from agentrecord.records.usage import UsageBy
+from agentrecord.schema import metadata
+from databases import ENGINES
+from faces import OPERATIONS, Facing
+
+SECRET = "s3cr3t"
+AT = datetime(2026, 3, 4, tzinfo=UTC)
+Ids = dict[str, Any]
+USER = MessageRole.USER
+
+
+def fill(store: Facing) -> Ids:
+    """Store one row of everything, its texts all holding SECRET, and return the ids."""
+    ids: Ids = {"project": store.scope.project}
+    coding = CodingDetails(tool_name="t", working_directory=f"/{SECRET}", initial_task=SECRET)
+    top = store.sessions.create(NewSession(session_id="s", title=SECRET, agent_id=f"a-{SECRET}", coding=coding)).id
+    ids["session"] = top
+    ids["child"] = store.sessions.create(NewSession(session_id="c", title=SECRET, parent_uuid=top)).id
+    ids["run"] = store.runs.start(NewRun(run_id="r", objective=SECRET, session_uuid=top)).id
+    ids["pending"] = store.runs.create(NewRun(run_id="p", objective=SECRET)).id
+    turn = store.messages.append(
+        top, [NewMessage(role=USER, content=SECRET, id=new_id())],
+        calls=[NewLLMCall(model="m", id=new_id(), dedup_key="k", prompt=SECRET, response_content=SECRET,
+                          tokens=TokenCounts(input=3, output=4), cost_nanos=5, run_uuid=ids["run"])],
+    )  # fmt: skip
+    ids["message"], ids["call"] = turn.messages[0].id, turn.calls[0].id
+    ids["event"] = store.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', session_uuid=top, id=new_id())).id
+    ids["tool"] = store.tool_calls.record(
+        NewToolCall(tool_name="t", arguments=SECRET, session_uuid=top, run_uuid=ids["run"], id=new_id(), call_ref="c1")
+    ).id
+    ids["error"] = store.errors.record(NewError(error_type=SECRET, error_message=SECRET, session_uuid=top)).id
+    ids["group"] = store.errors.groups().items[0].id
+    store.relations.relate("used", "session", top, to_kind="run", to_uuid=ids["run"], metadata=f'"{SECRET}"')
+    store.imports.load(
+        ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
+    )
+    store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
+    ids["key"] = store.keys.create(SECRET).key.id
+    ids["user"] = store.sessions.get("s").user_uuid
+    ids["price"] = store.prices.set(
+        NewPrice(model=f"m-{SECRET}", rates=Rates(input=1, output=1), project_id=store.scope.project)
+    ).id
+    store.audit.record("a", "session", SECRET)
+    return ids
+
+
+def batch(ids: Ids) -> ImportBatch:
+    """Return facts that carry the identities of somebody else's rows."""
+    call = CallFact(session_id="s", run_id=None, dedup_key="k", timestamp=AT, model="m", host=None,
+                    tokens=TokenCounts(input=999, output=999))  # fmt: skip
+    message = MessageFact(session_id="s", key="1", role=USER, content="mine", created_at=AT)
+    return ImportBatch(
+        source="x", path="/mine", sessions=(SessionFact(session_id="s", created_at=AT, tool_name="t"),),
+        calls=((Identified(row_id=new_id()), call),), messages=((Identified(row_id=ids["message"]), message),),
+    )  # fmt: skip
+
+
+Attack = Callable[[Facing, Ids], Any]
+MATRIX: dict[str, tuple[Attack, ...]] = {
+    "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
+    "projects.get": (lambda s, i: s.projects.get(),),
+    "projects.list": (lambda s, i: s.projects.list(),),
+    "users.ensure": (lambda s, i: s.users.ensure("anna"),),
+    "users.get": (lambda s, i: s.users.get(i["user"]),),
+    "users.list": (lambda s, i: s.users.list(),),
+    "settings.get": (lambda s, i: s.settings.get("k"),),
+    "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
+    "settings.set": (lambda s, i: s.settings.set("k", b""),),
+    "keys.create": (lambda s, i: s.keys.create("mine"),),
+    "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
+    "keys.list": (lambda s, i: s.keys.list(),),
+    "keys.revoke": (lambda s, i: s.keys.revoke(i["key"]),),
+    "agents.ensure": (lambda s, i: s.agents.ensure("mine"),),
+    "agents.get": (lambda s, i: s.agents.get(f"a-{SECRET}"),),
+    "agents.list": (lambda s, i: s.agents.list(),),
+    "agents.create_version": (lambda s, i: s.agents.create_version("mine", "1"),),
+    "sessions.create": (
+        lambda s, i: s.sessions.create(NewSession(session_id="x", parent_uuid=i["session"])),
+        lambda s, i: s.sessions.create(NewSession(session_id="s", id=i["session"])),
+    ),
+    "sessions.find": (lambda s, i: s.sessions.find(i["session"]), lambda s, i: s.sessions.find("s")),
+    "sessions.get": (lambda s, i: s.sessions.get(i["session"]), lambda s, i: s.sessions.get("s", with_subtree=True)),
+    "sessions.update": (lambda s, i: s.sessions.update(i["session"], SessionChanges(title="mine")),),
+    "sessions.delete": (lambda s, i: s.sessions.delete(i["session"]), lambda s, i: s.sessions.delete("s")),
+    "sessions.list": (lambda s, i: s.sessions.list(SessionFilter(include_children=True)),
+                      lambda s, i: s.sessions.list(SessionFilter(parent_uuid=i["session"]))),
+    "sessions.children": (lambda s, i: s.sessions.children(i["session"]),),
+    "sessions.ancestors": (lambda s, i: s.sessions.ancestors(i["child"]),),
+    "sessions.subtree_usage": (lambda s, i: s.sessions.subtree_usage(i["session"]).calls,),
+    "sessions.count_messages": (lambda s, i: s.sessions.count_messages(i["session"]),),
+    "messages.append": (
+        lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content="x")]),
+        lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content=SECRET, id=i["message"])]),
+    ),
+    "messages.get": (lambda s, i: s.messages.get(i["message"]),),
+    "messages.list": (lambda s, i: s.messages.list(i["session"]),),
+    "messages.recent": (lambda s, i: s.messages.recent(i["session"]),),
+    "messages.edit": (lambda s, i: s.messages.edit(i["message"], "mine"),),
+    "messages.revisions": (lambda s, i: s.messages.revisions(i["message"]),),
+    "messages.delete": (lambda s, i: s.messages.delete(i["message"]),),
+    "messages.search": (lambda s, i: s.messages.search(SECRET),
+                        lambda s, i: s.messages.search(SECRET, session=i["session"])),
+    "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
+                    lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
+    "runs.start": (lambda s, i: s.runs.start(NewRun(run_id="x", parent_uuid=i["run"])),
+                   lambda s, i: s.runs.start(NewRun(run_id="z", id=i["run"]))),
+    "runs.finish": (lambda s, i: s.runs.finish(i["run"], output="mine"),),
+    "runs.fail": (lambda s, i: s.runs.fail(i["run"], "mine"),),
+    "runs.cancel": (lambda s, i: s.runs.cancel(i["run"]),),
+    "runs.heartbeat": (lambda s, i: s.runs.heartbeat(i["run"]),),
+    "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
+    "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
+    "runs.list": (lambda s, i: s.runs.list(), lambda s, i: s.runs.list(RunFilter(session_uuid=i["session"]))),
+    "runs.tree": (lambda s, i: s.runs.tree(i["run"]),),
+    "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
+                      lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
+                      lambda s, i: s.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', id=i["event"]))),
+    "events.get": (lambda s, i: s.events.get(i["event"]),),
+    "events.list": (lambda s, i: s.events.list(session=i["session"]), lambda s, i: s.events.list()),
+    "llm_calls.record": (
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", session_uuid=i["session"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", run_uuid=i["run"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["call"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
+    ),
+    "llm_calls.get": (lambda s, i: s.llm_calls.get(i["call"]),),
+    "llm_calls.list": (lambda s, i: s.llm_calls.list(session=i["session"]),
+                       lambda s, i: s.llm_calls.list(run=i["run"])),
+    "llm_calls.price": (lambda s, i: s.llm_calls.price(i["call"]),),
+    "llm_calls.prompt": (lambda s, i: s.llm_calls.prompt(i["call"]),),
+    "tool_calls.record": (
+        lambda s, i: s.tool_calls.record(NewToolCall(tool_name="t", session_uuid=i["session"])),
+        lambda s, i: s.tool_calls.record(NewToolCall(tool_name="t", arguments=SECRET, id=i["tool"])),
+    ),
+    "tool_calls.finish": (lambda s, i: s.tool_calls.finish(i["tool"], result="mine"),),
+    "tool_calls.get": (lambda s, i: s.tool_calls.get(i["tool"]),),
+    "tool_calls.list": (lambda s, i: s.tool_calls.list(run=i["run"]),),
+    "tool_calls.figures": (lambda s, i: s.tool_calls.figures(),),
+    "errors.record": (lambda s, i: s.errors.record(NewError(error_type="E", error_message="x", run_uuid=i["run"])),
+                      lambda s, i: s.errors.record(NewError(error_type=SECRET, error_message=SECRET, id=i["error"]))),
+    "errors.get": (lambda s, i: s.errors.get(i["error"]),),
+    "errors.list": (lambda s, i: s.errors.list(group=i["group"]),),
+    "errors.groups": (lambda s, i: s.errors.groups(include_resolved=True),),
+    "errors.resolve": (lambda s, i: s.errors.resolve(i["group"]),),
+    "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
+    "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
+    "usage.blocks": (lambda s, i: s.usage.blocks(),),
+    "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),
+    "usage.performance": (lambda s, i: [d for d in s.usage.performance() if d.totals.calls],),
+    "usage.recount": (lambda s, i: s.usage.recount(),),
+    "prices.set": (lambda s, i: s.prices.set(NewPrice(model="m", rates=Rates(input=1, output=1), project_id=new_id())),
+                   lambda s, i: s.prices.set(NewPrice(model="m", rates=Rates(input=1, output=1)))),
+    "prices.retire": (lambda s, i: s.prices.retire(i["price"]),),
+    "prices.list": (lambda s, i: s.prices.list(),),
+    "prices.find": (lambda s, i: s.prices.find(f"m-{SECRET}"),),
+    "prices.uses": (lambda s, i: s.prices.uses(),),
+    "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
+    "prices.list_models": (lambda s, i: s.prices.list_models(),),
+    "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "relations.relate": (
+        lambda s, i: s.relations.relate("used", "run", i["run"], to_kind="session", to_uuid=i["session"]),
+    ),
+    "relations.of": (lambda s, i: s.relations.of("session", i["session"]),),
+    "audit.record": (lambda s, i: s.audit.record("a", "session", "mine"),),
+    "audit.list": (lambda s, i: s.audit.list(),),
+    "audit.verify": (lambda s, i: s.audit.verify(),),
+    "imports.load": (lambda s, i: s.imports.load(batch(i)),),
+    "imports.preview": (lambda s, i: s.imports.preview(batch(i), set()),),
+    "imports.finish_file": (lambda s, i: s.imports.finish_file(
+        "mine", "/m", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=0),),
+    "imports.files": (lambda s, i: s.imports.files("x"),),
+    "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
+    "feed.changes": (lambda s, i: s.feed.changes()[0],),
+    "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
+    "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
+    "pages.subtree_sums": (lambda s, i: s.pages.subtree_sums([i["session"]]),),
+    "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
+    "pages.counts": (lambda s, i: s.pages.counts(),),
+    "pages.choices": (lambda s, i: s.pages.choices(),),
+}  # fmt: skip
+
+OPEN_ANSWERS = {
+    "projects.get": "one's own project", "users.ensure": "one's own user", "users.list": "one's own users",
+    "keys.create": "one's own key", "keys.find": "looks a secret up before the project is known",
+    "agents.ensure": "one's own agent", "agents.list": "one's own agents", "agents.create_version": "one's own agent",
+    "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",
+    "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
+    "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
+    "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
+    "imports.finish_file": "one's own file", "usage.recount": "differences only",
+    "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
+    "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
+}  # fmt: skip
+"""Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
+
+PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.list", "prices.find", "agents.ensure"})
+"""What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
+
+
+def contents(store: Facing, project: UUID, user: UUID | None) -> dict[str, list[Any]]:
+    """Return every row that is the project's (and the user's, where a table knows users)."""
+
+    def read(conn: Any, scope: Any) -> dict[str, list[Any]]:
+        found = {}
+        for table in metadata.sorted_tables:
+            if "project_id" not in table.c or table.name in ("ar_serials", "ar_projects"):
+                continue
+            statement = table.select().where(table.c.project_id == project)
+            if user is not None and "user_uuid" in table.c:
+                statement = statement.where(table.c.user_uuid == user)
+            elif user is not None:
+                continue
+            found[table.name] = sorted(map(repr, conn.rows(statement)))
+        return found
+
+    observer, store.engine.observer = store.engine.observer, None
+    try:
+        found: dict[str, list[Any]] = store.run(read)
+    finally:
+        store.engine.observer = observer
+    return found
+
+
+def attacked(stranger: Facing, ids: Ids, operation: str, attack: Attack, *, shared: frozenset[str]) -> Any:
+    """Return what a stranger is answered; None for a refusal."""
+    try:
+        found = attack(stranger, ids)
+    except (NotFound, Forbidden, Conflict):
+        return None
+    if operation in OPEN_ANSWERS or operation in shared:
+        return found
+    if OPERATIONS[operation].writes and stranger.scope.project != ids["project"]:
+        # An identity is free in another project: the stranger made a row of their own.
+        return found
+    size = len(found) if hasattr(found, "__len__") else int(bool(found))
+    assert size == 0, f"{operation} answered a stranger with {found!r}"
+    return found
+
+
+def test_every_operation_has_its_row_in_the_matrix() -> None:
+    assert set(MATRIX) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("engine", "face"), [*((engine, "sync") for engine in ENGINES), ("sqlite", "async")])
+@pytest.mark.parametrize("stranger", ["another project", "another user"])
+def test_no_operation_shows_or_changes_what_is_anothers(
+    open_store: Callable[[str, str], Facing], engine: str, stranger: str, face: str
+) -> None:
+    store = open_store(engine, face)
+    owner = store.scoped(project="a", user="anna")
+    ids = fill(owner)
+    user = ids["user"] if stranger == "another user" else None
+    shared = PROJECT_WIDE if stranger == "another user" else frozenset()
+    before = contents(store, owner.scope.project, user)
+    for operation, attacks in MATRIX.items():
+        for number, attack in enumerate(attacks):
+            if stranger == "another project":
+                other = store.scoped(project=f"{operation} {number}", role=Role.ADMIN)
+            else:
+                other = store.scoped(project="a").scoped(user="ben", role=Role.ADMIN)
+            found = attacked(other, ids, operation, attack, shared=shared)
+            assert str(ids["user"]) not in repr(found), operation
+            if operation not in shared and not OPERATIONS[operation].writes:
+                assert SECRET not in repr(found), operation
+            after = contents(store, owner.scope.project, user)
+            assert {t: r for t, r in after.items() if r != before[t]} == {}, operation
+    assert owner.usage.recount() == ()
+
+
+def test_a_reader_writes_nothing_and_only_administrators_administer(store: Facing) -> None:
+    roles = list(Role)
+    for role in roles:
+        seen = store.scoped(role=role)
+        for name, operation in OPERATIONS.items():
+            if operation.writes:
+                assert operation.role is not Role.READ, name
+            if roles.index(role) < roles.index(operation.role):
+                with pytest.raises(Forbidden):
+                    seen.call(name)
+    assert store.rows_in("ar_sessions") == 0
+
+
+def test_a_user_sees_their_own_and_only_their_own(store: Facing) -> None:
+    for user in ("anna", "ben"):
+        seen = store.scoped(user=user)
+        session = seen.sessions.create(NewSession(session_id=f"s-{user}")).id
+        seen.messages.append(session, [NewMessage(role=USER, content=f"hello from {user}")],
+                             calls=[NewLLMCall(model="m", cost_nanos=1)])  # fmt: skip
+    for user in ("anna", "ben"):
+        seen = store.scoped(user=user)
+        assert [s.session_id for s in seen.sessions.list()] == [f"s-{user}"]
+        assert [h.session_id for h in seen.messages.search("hello")] == [f"s-{user}"]
+        assert seen.usage.report(UsageBy.TOTAL).total.calls == 1
+        assert seen.prices.uses()[0].totals.calls == 1
+    assert store.usage.report(UsageBy.TOTAL).total.calls == 2
+
+
+def test_one_identity_in_two_projects_is_two_rows(store: Facing) -> None:
+    row = derived_id(AT, "same")
+    for project in ("a", "b"):
+        seen = store.scoped(project=project)
+        session = seen.sessions.create(NewSession(session_id="s", id=row)).id
+        seen.messages.append(session, [NewMessage(role=USER, content=project, id=row)])
+        seen.llm_calls.record(NewLLMCall(model="m", id=row, dedup_key="k", cost_nanos=1))
+        run = seen.runs.start(NewRun(run_id="r", id=row))
+        seen.runs.finish(run.id)
+        with pytest.raises(InvalidTransition):
+            seen.runs.cancel(run.id)
+    for project in ("a", "b"):
+        seen = store.scoped(project=project)
+        assert seen.messages.get(row).content == project
+        assert seen.usage.report(UsageBy.TOTAL).total.calls == 1

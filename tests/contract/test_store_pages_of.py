@@ -1,0 +1,59 @@
+"""What the pages of the dashboard read: conversations, the work of a run, sums over a filter, choices."""
+
+from agentrecord.ids import new_id
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.run import NewRun
+from agentrecord.records.session import NewSession, SessionFilter
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.usage import UsageTotals
+from faces import Facing, covers
+
+
+def work(store: Facing) -> tuple[object, object]:
+    """Make a session with a child, a run with a child, and what they did."""
+    top = store.sessions.create(NewSession(session_id="top", source="pi", agent_id="bot"), user="anna").id
+    low = store.sessions.create(NewSession(session_id="low", parent_uuid=top)).id
+    run = store.runs.start(NewRun(run_id="r", session_uuid=top)).id
+    child = store.runs.start(NewRun(run_id="c", session_uuid=top, parent_uuid=run)).id
+    messages = [NewMessage(role=MessageRole.USER, content=str(n)) for n in range(6)]
+    store.messages.append(top, messages, calls=[NewLLMCall(model="m", run_uuid=run, cost_nanos=1)])
+    store.llm_calls.record(NewLLMCall(model="n", session_uuid=low, run_uuid=child, cost_nanos=10))
+    tool = store.tool_calls.record(NewToolCall(tool_name="bash", session_uuid=top, run_uuid=child))
+    store.tool_calls.finish(tool.id, error_message="x")
+    store.runs.fail(child, "x")
+    return top, run
+
+
+@covers("pages.conversation")
+def test_a_conversation_is_read_in_pieces(store: Facing) -> None:
+    top, _ = work(store)
+    first = store.pages.conversation(top, limit=4)
+    rest = store.pages.conversation(top, from_sequence=first.next_sequence, limit=4)
+    assert [m.content for m in (*first.messages, *rest.messages)] == list("012345")
+    assert rest.next_sequence is None
+    assert {model: sums.cost_nanos for model, sums in first.models.items()} == {"m": 1, "n": 10}
+
+
+@covers("pages.run_work")
+def test_a_runs_work_is_that_of_all_runs_below_it(store: Facing) -> None:
+    _, run = work(store)
+    found = store.pages.run_work(run)
+    assert [r.run_id for r in found.runs] == ["r", "c"]
+    assert (found.call_count, found.tool_call_count) == (2, 1)
+    assert sorted(c.cost_nanos for c in found.calls) == [1, 10]
+    assert store.pages.run_work(new_id()).runs == ()
+
+
+@covers("pages.subtree_sums", "pages.session_sums", "pages.counts", "pages.choices")
+def test_sums_counts_and_choices_are_those_of_the_rows(store: Facing) -> None:
+    top, _ = work(store)
+    assert store.pages.subtree_sums([top])[top].cost_nanos == 11
+    assert store.pages.subtree_sums([]) == {}
+    sums = store.pages.session_sums()
+    assert (sums.sessions, sums.messages, sums.tool_errors, sums.totals.cost_nanos) == (1, 6, 1, 11)
+    assert store.pages.session_sums(SessionFilter(source="no")).totals == UsageTotals()
+    counts = store.pages.counts()
+    assert (counts.runs, counts.failed_runs, counts.tool_calls, counts.failed_tool_calls) == (2, 1, 1, 1)
+    choices = store.pages.choices()
+    assert (choices.agents, choices.sources, choices.users) == (("bot",), ("pi",), ("anna", "unassigned"))

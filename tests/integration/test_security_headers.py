@@ -1,0 +1,135 @@
+"""What holds for every answer: headers, hosts, sizes; and pages that hold nothing foreign."""
+
+import re
+
+import pytest
+from page_fixtures import NASTY, Filled, served, signed_in
+
+from agentrecord.dashboard import views
+from agentrecord.server.middleware import MAX_BODY_BYTES, is_local
+
+EXPECTED = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+def pages(filled: Filled) -> list[str]:
+    return [
+        "/", "/sessions", "/runs", "/cost?since=all", "/cost?by=session", "/errors", "/search?q=fix", "/prices",
+        "/imports",
+        f"/s/{filled.session}", f"/s/{filled.child}", f"/r/{filled.run}", f"/r/{filled.run}?span={filled.failed_tool}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions", "/api/sessions", "/healthz", "/nope", "/api/nope", "/sign-in"])
+def test_every_answer_has_the_security_headers(path: str) -> None:
+    with served() as (client, _):
+        for answer in (client.get(path), signed_in(client).get(path)):
+            assert {name: answer.headers[name] for name in EXPECTED} == EXPECTED
+            assert re.fullmatch(r"total;dur=\d+\.\d", answer.headers["server-timing"])
+            assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("localhost:8321", 200), ("127.0.0.1:8321", 200), ("[::1]:8321", 200), ("LOCALHOST", 200),
+        ("evil.example", 400), ("127.0.0.1.evil.example", 400), ("localhost:x", 400), ("localhost@evil", 400),
+        ("", 400),
+    ],
+)  # fmt: skip
+def test_only_this_computers_names_are_answered(host: str, status: int) -> None:
+    with served(filled=False) as (client, _):
+        assert client.get("/healthz", headers={"host": host}).status_code == status
+
+
+def test_two_hosts_or_none_are_refused() -> None:
+    assert not is_local([])
+    assert not is_local(["localhost", "evil.example"])
+
+
+def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:
+    with served() as (client, _):
+        signed_in(client)
+        headers = {"sec-fetch-site": "same-origin", "content-type": "application/json"}
+        frame = len(b'{"title":""}')
+        fits = b'{"title":"' + b"a" * (MAX_BODY_BYTES - frame) + b'"}'
+        assert client.patch("/api/sessions/s-1", content=fits, headers=headers).status_code != 413
+        answer = client.patch("/api/sessions/s-1", content=fits + b" ", headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+        unknown_length = iter([b'{"title":"', *[b"a" * 1024 * 1024] * 11, b'"}'])
+        assert client.patch("/api/sessions/s-1", content=unknown_length, headers=headers).status_code == 413
+
+
+def test_what_people_wrote_is_text_on_every_page_and_never_markup() -> None:
+    with served() as (client, filled):
+        assert filled is not None
+        signed_in(client)
+        for path in pages(filled):
+            page = client.get(path).text
+            assert "<script>alert" not in page, path
+            assert "<img" not in page, path
+        assert "&lt;script&gt;alert(1)" in client.get(f"/s/{filled.session}").text
+        assert NASTY in client.get("/api/sessions/s-1/messages").json()["items"][0]["content"]
+
+
+def test_pages_have_no_inline_style_or_script_and_ask_nobody_else() -> None:
+    with served() as (client, filled):
+        assert filled is not None
+        signed_in(client)
+        for path in pages(filled):
+            page = client.get(path).text
+            assert not re.search(r"<[^>]+\s(style|on\w+)=", page), path
+            assert re.findall(r"<script[^>]*>", page) == ['<script src="/static/page.js" type="module">'], path
+            for address in re.findall(r'<(?:link|script|img|iframe|form)[^>]+(?:href|src|action)="([^"]*)"', page):
+                assert address.startswith("/"), (path, address)
+
+
+def test_scripts_and_styles_stay_small() -> None:
+    folder = views.TEMPLATES.parent / "static"
+    assert sum(file.stat().st_size for file in folder.glob("*.js")) < 30_000
+    for file in folder.glob("*.css"):
+        assert "http" not in file.read_text(encoding="utf-8")
+
+
+def _contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_read_in_both_themes() -> None:
+    style = (views.TEMPLATES.parent / "static" / "style.css").read_text(encoding="utf-8")
+    blocks = [dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r"\{[^{}]*\}", style)]
+    light, dark_by_system, dark_by_choice = [block for block in blocks if "bg" in block]
+    assert dark_by_system == dark_by_choice
+    assert light.keys() == dark_by_choice.keys()
+    for colours in (light, dark_by_choice):
+        for text in ("text", "muted", "link", "bad", "ok", "warn"):
+            for ground in ("bg", "surface"):
+                assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        assert _contrast(colours["bad"], colours["bad-bg"]) >= 4.5
+        assert _contrast(colours["warn"], colours["warn-bg"]) >= 4.5
+        assert _contrast(colours["muted"], colours["chosen"]) >= 4.5
+        assert _contrast(colours["text"], colours["mark"]) >= 4.5
+        for drawn in ("control", "grey", "s0", "s1", "s2", "s3", "s4", "s5"):
+            assert _contrast(colours[drawn], colours["bg"]) >= 3, drawn
+
+
+def test_the_static_folder_gives_away_nothing_outside_it() -> None:
+    with served() as (client, _):
+        assert client.get("/static/style.css").status_code == 200
+        for path in ("/static/../views.py", "/static/%2e%2e/views.py", "/static/..%2fviews.py", "/static/"):
+            assert client.get(path).status_code in (401, 404), path
