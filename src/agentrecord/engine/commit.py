@@ -92,7 +92,8 @@ class Writer:
         job.loop = asyncio.get_running_loop()
         job.future = job.loop.create_future()
         self._submit(job)
-        return await asyncio.shield(job.future)
+        # Cancelling this future cancels the waiting only: the job is in the queue, and `_answer` finds it done with.
+        return await job.future
 
     def exclusively(self, work: Callable[[Channel], Any]) -> Any:
         """Run `work` alone on the channel, outside any transaction, under the lock between processes."""

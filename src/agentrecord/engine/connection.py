@@ -65,7 +65,7 @@ class Compiled:
         )
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(cast(Any, compiled).positiontup or ())
-        self.defaults: Mapping[str, object] = dict(compiled.params)
+        self.defaults: Mapping[str, object] = dict(cast(Any, compiled).params)
         self.take = _taker(self.names)
         binds = cast(Any, compiled).binds
         kinds = [binds[name].type if name in binds else None for name in self.names]

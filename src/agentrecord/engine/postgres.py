@@ -198,7 +198,7 @@ class PostgresEngine(Engine):
             with driver:
                 yield driver
         finally:
-            self._pool.putconn(driver)
+            self._pool.putconn(cast(Any, driver))
 
     def _lent(self) -> Driver:
         deadline = time.monotonic() + self._timeout_s

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from agentrecord.ingest.facts import Fact, MessageFact, RunFact, SessionFact, Unreadable
 from agentrecord.ingest.fields import Row, digest, excerpt, stem, time_of
@@ -274,7 +274,7 @@ class LineReader(RowReader):
         """Prepare to read `path`, in which nothing later than `latest` is believed."""
         super().__init__(path, latest=latest)
         # Rows of one tool differ from version to version: their fields are read one by one.
-        self._lines: JsonLines[Any] = JsonLines(path, Any)
+        self._lines: JsonLines[Any] = JsonLines(path, cast(Any, Any))
 
     @property
     def position(self) -> int:

@@ -21,7 +21,7 @@ Decoder = Callable[[Any], object]
 class ColumnType(types.TypeDecorator[Any]):
     """A type of ours: one SQL type per dialect, and a decoder where the driver's value is not ours."""
 
-    impl: type[types.TypeEngine[Any]] = TEXT
+    impl: type[types.TypeEngine[Any]] = TEXT  # pyright: ignore[reportIncompatibleVariableOverride]
     cache_ok = True
     on_sqlite: types.TypeEngine[Any] = TEXT()
     on_postgresql: types.TypeEngine[Any] = TEXT()

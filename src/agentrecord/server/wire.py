@@ -111,9 +111,11 @@ def _shape(hint: Any) -> Any:
         return getattr(hint, "__supertype__", hint)
     shaped = [_shape(argument) for argument in arguments]
     if origin is tuple:
-        return list[shaped[0]]  # type: ignore[valid-type]
+        listed: Any = list
+        return listed[shaped[0]]
     if origin in (dict, list):
-        return origin[tuple(shaped)]
+        container: Any = origin
+        return container[tuple(shaped)]
     union: Any = shaped[0]
     for other in shaped[1:]:
         union = union | other

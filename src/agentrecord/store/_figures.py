@@ -72,9 +72,9 @@ ADD_ACTIVITY = insert_or_add(
 ADD_TOOLS = insert_or_add(tool_days, TOOL_KEY, add=("calls", "errors", "duration_ms_sum", "duration_count"))
 ADD_LATENCY = insert_or_add(latency_days, LATENCY_KEY, add=("calls",))
 
-_ZERO_SESSION = dict.fromkeys(SESSION_COUNTERS, 0)
-_ZERO_RUN = dict.fromkeys(RUN_COUNTERS, 0)
-_ZERO_USAGE = dict.fromkeys(USAGE_COUNTERS, 0)
+_ZERO_SESSION: dict[str, int] = dict.fromkeys(SESSION_COUNTERS, 0)
+_ZERO_RUN: dict[str, int] = dict.fromkeys(RUN_COUNTERS, 0)
+_ZERO_USAGE: dict[str, int] = dict.fromkeys(USAGE_COUNTERS, 0)
 _ZERO_ACTIVITY: dict[str, float] = dict.fromkeys((*ACTIVITY_COUNTERS, "satisfaction_sum", "satisfaction_count"), 0)
 
 
