@@ -52,7 +52,9 @@ def commands() -> str:
     parts = [COMMANDS_HEAD]
 
     def describe(command: click.Command, words: tuple[str, ...]) -> None:
-        parent = click.Context(cli, info_name="agentrecord", terminal_width=100, max_content_width=100)
+        parent = click.Context(
+            cli, info_name="agentrecord", terminal_width=100, max_content_width=100, help_option_names=["-h", "--help"]
+        )
         for word in words[1:-1]:
             parent = click.Context(command, info_name=word, parent=parent, terminal_width=100, max_content_width=100)
         context = (

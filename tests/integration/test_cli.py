@@ -352,7 +352,7 @@ def test_colour_can_be_forced_and_forbidden(record: Path) -> None:
 
 
 def test_signs_are_ascii_where_the_locale_is(record: Path) -> None:
-    told = process("--db", record, "runs", "--table", LC_ALL="C").stdout
+    told = process("--db", record, "runs", "--table", LC_ALL="C", COLUMNS="200").stdout
     assert "+ completed" in told
     assert "✓" not in told
 

@@ -15,6 +15,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.store import Store
 
+UUID_CHARS = 36
 SIGNS = {
     RunStatus.PENDING: "waiting",
     RunStatus.RUNNING: "running",
@@ -50,7 +51,9 @@ def status_look(run: Run) -> dict[str, Any]:
 def _columns(now: datetime) -> list[Column[Run]]:
     terminal = out()
     return [
-        Column(name="run_id", title="run", value=lambda r: r.run_id),
+        # Either names the run; imported ids may be longer than the terminal is wide.
+        Column(name="run_id", title="run", value=lambda r: r.run_id,
+               text=lambda r: r.run_id if len(r.run_id) <= UUID_CHARS else str(r.id)),
         Column(name="status", value=lambda r: r.status, look=status_look, priority=1,
                text=lambda r: f"{terminal.glyph(SIGNS[r.status])} {r.status}"),
         Column(name="started_at", title="started", value=lambda r: r.started_at, priority=5,
