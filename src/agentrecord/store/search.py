@@ -38,10 +38,10 @@ def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]
         )
         return
     first = conn.text("SELECT coalesce(max(id), 0) + 1 FROM ar_search")[0][0]
-    project = scope.project.bytes
+    project = bytearray(scope.project.bytes)
     conn.many_tuples(
         "INSERT INTO ar_search (id, project_id, message_uuid) VALUES (?, ?, ?)",
-        [(first + place, project, message.bytes) for place, (message, _) in enumerate(wanted)],
+        [(first + place, project, bytearray(message.bytes)) for place, (message, _) in enumerate(wanted)],
     )
     conn.many_tuples(
         "INSERT INTO ar_search_index (rowid, content) VALUES (?, ?)",
