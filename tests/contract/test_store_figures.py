@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentrecord.exceptions import Forbidden, InvalidValue
+from agentrecord.exceptions import Forbidden, InvalidFilter, InvalidValue
 from agentrecord.ids import NIL
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges
@@ -193,3 +193,18 @@ def test_a_range_needs_a_time_zone(store: Facing) -> None:
             store.usage.report(by, since=naive)
     with pytest.raises(InvalidValue):
         store.messages.search("x", since=naive)
+
+
+def test_coding_plan_windows_are_the_same_from_wherever_they_are_asked(store: Facing) -> None:
+    for hour in (10, 14, 15):
+        at = datetime(2026, 1, 5, hour, 30, tzinfo=UTC)
+        store.llm_calls.record(NewLLMCall(model="m", tokens=TokenCounts(input=1, output=1), timestamp=at))
+    whole = store.usage.blocks()
+    assert [(b.start_at.hour, b.totals.calls) for b in whole] == [(10, 2), (15, 1)]
+    assert store.usage.blocks(since=datetime(2026, 1, 5, 14, tzinfo=UTC)) == whole
+    assert store.usage.blocks(since=datetime(2026, 1, 5, 15, tzinfo=UTC)) == whole[1:]
+
+
+def test_days_of_half_hour_time_zones_are_refused(store: Facing) -> None:
+    with pytest.raises(InvalidFilter, match="whole hours"):
+        store.usage.report(UsageBy.DAY, utc_offset_minutes=330)

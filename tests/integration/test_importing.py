@@ -345,3 +345,63 @@ def test_compressed_transcripts_are_read_as_they_are(store: Store, tmp_path: Pat
     with gzip.open(path, "wt") as file:
         file.write(json.dumps(prompt("s", "u1", "hello", now)) + "\n")
     assert import_paths(store, SOURCES["claude-code"], [path]).counts.messages == 1
+
+
+def test_what_was_deleted_here_does_not_come_back_but_its_later_calls_count(store: Store, tmp_path: Path) -> None:
+    now = datetime.now(UTC) - timedelta(days=3)
+    path = write(tmp_path / "a.jsonl", prompt("s", "u1", "a secret", now), answer("s", "a1", "hi", now))
+    import_paths(store, SOURCES["claude-code"], [path])
+    assert store.sessions.delete("s") == 2
+    with path.open("a") as file:
+        file.write(json.dumps(answer("s", "a2", "more of the secret", now + timedelta(minutes=1))) + "\n")
+    summary = import_paths(store, SOURCES["claude-code"], [path])
+    assert (summary.counts.calls, summary.counts.messages, summary.counts.unreadable) == (1, 0, 0)
+    assert summary.skipped["facts of sessions that were deleted here"] == 3
+    assert store.sessions.find("s") is None
+    assert store.messages.search("secret").items == []
+    assert store.usage.report(UsageBy.TOTAL).total.calls == 2
+    assert store.usage.recount() == ()
+
+
+def test_deleting_a_session_deletes_what_its_sub_agents_said(store: Store) -> None:
+    import_paths(store, SOURCES["claude-code"], [CLAUDE])
+    child = next(s for s in _all_sessions(store) if s.parent_uuid is not None and s.message_count)
+    before = store.usage.report(UsageBy.TOTAL).total
+    store.sessions.delete(child.parent_uuid)
+    assert store.sessions.find(child.id) is None
+    assert store.messages.search("the", session=child.id).items == []
+    assert store.usage.report(UsageBy.TOTAL).total == before
+    assert store.usage.recount() == ()
+
+
+def test_two_users_may_import_the_same_transcript(store: Store, tmp_path: Path) -> None:
+    now = datetime.now(UTC) - timedelta(days=3)
+    path = write(tmp_path / "a.jsonl", prompt("s", "u1", "hello", now), answer("s", "a1", "hi", now))
+    for user in ("alice", "bob"):
+        summary = import_paths(store, SOURCES["claude-code"], [path], user=user)
+        assert (summary.counts.sessions, summary.counts.messages, summary.counts.runs) == (1, 2, 1), user
+        assert summary.counts.unreadable == 0
+        assert import_paths(store, SOURCES["claude-code"], [path], user=user).files == 0
+    assert store.usage.report(UsageBy.TOTAL).total.calls == 1
+    seen = store.scoped(user="bob")
+    assert [run.session_id for run in seen.runs.list()] == ["s"]
+    copy = shutil.copy(path, tmp_path / "b.jsonl")
+    assert import_paths(seen, SOURCES["claude-code"], [Path(copy)]).counts.added == 0
+
+
+def test_an_empty_file_is_told(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.touch()
+    import_paths(store, SOURCES["claude-code"], [path])
+    (line,) = store.imports.unreadable().items
+    assert line.path == str(path)
+    assert "empty" in line.reason
+
+
+def test_a_line_cut_short_is_told_sooner_or_later(store: Store, tmp_path: Path) -> None:
+    now = datetime.now(UTC) - timedelta(seconds=30)
+    path = write(tmp_path / "a.jsonl", prompt("s", "u1", "hello", now), answer("s", "a1", "hi", now))
+    with path.open("a") as file:
+        file.write('{"type": "user", "uu')
+    import_paths(store, SOURCES["claude-code"], [path])
+    assert import_paths(store, SOURCES["claude-code"], [path]).files_unchanged == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 
 from agentrecord.exceptions import Conflict, InvalidValue, NotFound
+from agentrecord.ids import UserId
 from agentrecord.ingest.batches import Batcher
 from agentrecord.ingest.source import Reader, Source
 from agentrecord.records.imports import ImportedFile
@@ -23,6 +24,7 @@ CLOCK_SLACK = timedelta(minutes=10)
 """How far ahead of this computer's clock a transcript may be dated, before it cannot be right."""
 
 SHOWN_LINES = 5
+EMPTY = Unreadable(line=1, reason="the file is empty; see whether it was copied whole, and import it again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class ImportSummary:
         self.files += 1
         for reason, count in batcher.skipped.items():
             self.skipped[reason] = self.skipped.get(reason, 0) + count
+        if self.counts.deleted:
+            self.skipped["facts of sessions that were deleted here"] = self.counts.deleted
 
 
 Report = Callable[[Progress], None]
@@ -135,7 +139,7 @@ class Importer:
         """Take the store and the source; `keeps_readers` reads on in grown files where it last stopped."""
         self._store = store
         self._source = source
-        self._user = user
+        self._user = user if user is not None or store.scope.user is None else _name_of(store, store.scope.user)
         self._dry_run = dry_run
         self._indexed = indexed
         self._keeps_readers = keeps_readers
@@ -145,7 +149,7 @@ class Importer:
     def run(self, paths: Sequence[Path], *, progress: Report | None = None) -> ImportSummary:
         """Import whatever is new at or below `paths`."""
         summary = ImportSummary(source=self._source.name, dry_run=self._dry_run)
-        known = {file.path: file for file in self._store.imports.files(self._source.name)}
+        known = {file.path: file for file in self._store.imports.files(self._source.name, user=self._user)}
         work: list[tuple[Path, os.stat_result]] = []
         for path in transcripts(self._source, paths):
             status = path.stat()
@@ -186,6 +190,9 @@ class Importer:
                         summary.unreadable.append((path, fact))
             summary.counts.add(self._load(opened.batcher, facts))
             tell(opened.reader.position)
+        if not status.st_size:
+            summary.unreadable.append((path, EMPTY))
+            summary.counts.add(self._load(opened.batcher, [EMPTY]))
         summary.note(path, opened.batcher)
         if self._dry_run:
             return
@@ -193,11 +200,12 @@ class Importer:
             self._source.name,
             str(path),
             size_bytes=status.st_size,
-            # What is still running is read again, until it is known how it ended.
-            modified_ns=-1 if opened.running else status.st_mtime_ns,
+            # What is still running, or ends in mid-line, is read again, until it is known how it ended.
+            modified_ns=-1 if opened.running or _is_cut(path, status, opened) else status.st_mtime_ns,
             fingerprint=opened.head,
             facts=opened.batcher.facts,
             unreadable=unreadable,
+            user=self._user,
         )
 
     def _reader(self, path: Path, status: os.stat_result) -> _Open:
@@ -231,7 +239,7 @@ class Importer:
         if len(facts) == 1:
             (fact,) = facts
             line = getattr(fact, "line", 0)
-            told = Unreadable(line=line, reason=f"{error}: mend it and import again", excerpt=repr(fact)[:200])
+            told = Unreadable(line=line, reason=f"{error}: mend it and import again", excerpt=_named(fact))
             return self._store.imports.load(batcher.batch([told]))
         counts = ImportCounts()
         middle = len(facts) // 2
@@ -240,8 +248,22 @@ class Importer:
         return counts
 
 
+def _name_of(store: Store, user: UserId) -> str:
+    return store.users.get(user).external_id
+
+
+def _named(fact: Fact) -> str:
+    """Return what a fact is and which one, without its content."""
+    told = (getattr(fact, name, None) for name in ("session_id", "run_id", "key", "call_ref", "dedup_key"))
+    return " ".join([type(fact).__name__, *(str(value)[:80] for value in told if value)])
+
+
 def _unchanged(known: ImportedFile | None, status: os.stat_result) -> bool:
     return known is not None and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def _is_cut(path: Path, status: os.stat_result, opened: _Open) -> bool:
+    return path.suffix == ".jsonl" and opened.reader.position < status.st_size
 
 
 def _head(path: Path) -> str:

@@ -217,7 +217,7 @@ class ImportBatch:
 
 @dataclass(slots=True, kw_only=True)
 class ImportCounts:
-    """What an import added; `unchanged` facts were there already."""
+    """What an import added; `unchanged` facts were there already, `deleted` ones belong to sessions deleted here."""
 
     sessions: int = 0
     runs: int = 0
@@ -230,6 +230,7 @@ class ImportCounts:
     unchanged: int = 0
     conflicts: int = 0
     orphan_results: int = 0
+    deleted: int = 0
     unreadable: int = 0
 
     def add(self, other: "ImportCounts") -> None:

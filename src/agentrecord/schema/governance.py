@@ -50,12 +50,13 @@ imported_files = define(
     project_id(),
     row_id(),
     column("source", Words()),
+    column("owner", Words()),
     column("path", Words()),
     *counters("size_bytes", "modified_ns"),
     column("fingerprint", Words()),
     *counters("facts", "unreadable"),
     at("imported_at"),
-    unique("project_id", "source", "path"),
+    unique("project_id", "source", "owner", "path"),
 )
 
 unreadable_lines = define(

@@ -105,6 +105,7 @@ class Trees:
         self._counts = counts
         self.sessions: dict[str, Known] = {}
         self.runs: dict[str, UUID] = {}
+        self.deleted: set[str] = set()
 
     # -- sessions ------------------------------------------------------------------------------------------------
 
@@ -113,6 +114,7 @@ class Trees:
         told = latest_told(facts, "session_id")
         parents = {f.parent_session_id for f in told.values() if f.parent_session_id}
         stored = self._stored_sessions({*told, *named, *parents})
+        told = self._without_deleted(told, stored)
         # A parent may be told of only later, by a file that is read after its child's.
         missing = {f.parent_session_id: f for f in told.values() if f.parent_session_id in parents - {*told, *stored}}
         for name, child in missing.items():
@@ -123,16 +125,33 @@ class Trees:
             row = stored.get(name)
             if row is None:
                 stored[name] = self._add_session(fact, stored)
-            else:
+            elif name not in self.deleted:
                 self._complete_session(row, fact)
         self.sessions = {name: Known(row["id"], row["agent_uuid"]) for name, row in stored.items()}
+
+    def _without_deleted(
+        self, told: dict[str, SessionFact], stored: dict[str, dict[str, Any]]
+    ) -> dict[str, SessionFact]:
+        """Leave out sessions that were deleted here, and those below them: what they still tell counts for the
+        tombstone, whose money goes on."""
+        self.deleted = {name for name, row in stored.items() if row["deleted_at"] is not None}
+        kept: dict[str, SessionFact] = {}
+        for name, fact in _parents_first(told):
+            above = fact.parent_session_id
+            if name not in stored and above in self.deleted:
+                self.deleted.add(name)
+                stored[name] = stored[str(above)]
+            kept[name] = fact
+        return {name: fact for name, fact in kept.items() if name not in self.deleted}
 
     def _stored_sessions(self, names: set[str]) -> dict[str, dict[str, Any]]:
         columns = ("id", "session_id", "user_uuid", "root_uuid", "created_at", "deleted_at", *_SESSION_TOLD)
         rows = rows_by(
             self._conn, self._scope.project, sessions, "session_id", sorted(names), columns=columns, lock=True
         )
-        return {row["session_id"]: row for row in rows if row["user_uuid"] == self._user and row["deleted_at"] is None}
+        mine = [row for row in rows if row["user_uuid"] == self._user]
+        # A tombstone stands for its name only while no live session has it.
+        return {row["session_id"]: row for row in sorted(mine, key=lambda row: row["deleted_at"] is None)}
 
     def _add_session(self, fact: SessionFact, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
         conn, scope = self._conn, self._scope
@@ -194,13 +213,23 @@ class Trees:
             self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}), columns=columns
         )
         stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user}
-        for name, fact in told.items():
+        taken = {row["run_id"] for row in rows} - {*stored}
+        others = rows_by(
+            self._conn, self._scope.project, runs, "run_id", sorted(map(self._own, taken)), columns=columns
+        )
+        stored.update({name: row for name in taken for row in others if row["run_id"] == self._own(name)})
+        for name, given in told.items():
+            fact = replace(given, run_id=self._own(name)) if name in taken else given
             row = stored.get(name)
             if row is None:
                 stored[name] = self._add_run(fact, stored)
             else:
                 self._complete_run(row, fact)
         self.runs = {name: row["id"] for name, row in stored.items()}
+
+    def _own(self, run_id: str) -> str:
+        """Return what a run is called here when another user has a run of its name: names are unique in a project."""
+        return f"{run_id}@{self._owner}"
 
     def _add_run(self, fact: RunFact, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
         conn, scope = self._conn, self._scope

@@ -196,12 +196,14 @@ def _groups_of_user(scope: Scope) -> Any:
             func.count().label("count"),
             func.min(errors.c.created_at).label("first_seen_at"),
             func.max(errors.c.created_at).label("last_seen_at"),
+            # Their own words: the group keeps those of whoever met it first.
+            func.max(errors.c.error_message).label("error_message"),
         )
         .where(*within(scope, errors))
         .group_by(errors.c.group_uuid)
         .subquery()
     )
-    replaced = {"count", "first_seen_at", "last_seen_at"}
+    replaced = {"count", "error_message", "first_seen_at", "last_seen_at"}
     return (
         select(*[c for c in error_groups.c if c.name not in replaced], *[own.c[name] for name in sorted(replaced)])
         .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))
@@ -210,11 +212,12 @@ def _groups_of_user(scope: Scope) -> Any:
 
 
 def resolve(conn: Connection, scope: Scope, group: UUID) -> ErrorGroup:
-    """Mark a group of errors as resolved, and every error in it; a new one of its kind opens the group again."""
-    mine = [error_groups.c.project_id == scope.project, error_groups.c.id == group]
-    if scope.user is not None:
-        mine.append(error_groups.c.id.in_(select(errors.c.group_uuid).where(*within(scope, errors))))
-    row = conn.first_map(update(error_groups).where(*mine).values(resolved_at=conn.now).returning(error_groups))
+    """Mark the errors of a group as resolved; a new one of its kind opens the group again.
+
+    A scope of one user resolves its own; the group is resolved once none is left open.
+    """
+    mine = select(error_groups).where(error_groups.c.project_id == scope.project)
+    row = conn.first_map((mine if scope.user is None else _groups_of_user(scope)).where(error_groups.c.id == group))
     if row is None:
         raise NotFound("error group", group)
     conn.run(
@@ -222,4 +225,13 @@ def resolve(conn: Connection, scope: Scope, group: UUID) -> ErrorGroup:
         .where(*within(scope, errors), errors.c.group_uuid == group, ~errors.c.is_resolved)
         .values(is_resolved=True, resolved_at=conn.now)
     )
-    return _group(row)
+    still_open = select(errors.c.id).where(
+        errors.c.project_id == scope.project, errors.c.group_uuid == group, ~errors.c.is_resolved
+    )
+    if conn.first(still_open.limit(1)) is None:
+        conn.run(
+            update(error_groups)
+            .where(error_groups.c.project_id == scope.project, error_groups.c.id == group)
+            .values(resolved_at=conn.now)
+        )
+    return _group({**row, "resolved_at": conn.now})

@@ -1,5 +1,6 @@
 """Imports: store a batch of a transcript's facts, and keep which files were read and which lines could not be."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
@@ -35,7 +36,7 @@ from agentrecord.store._sql import insert_or_replace, insert_or_skip
 _ADD_LINE = insert_or_skip(unreadable_lines)
 _SET_FILE = insert_or_replace(
     imported_files,
-    ("project_id", "source", "path"),
+    ("project_id", "source", "owner", "path"),
     update=("size_bytes", "modified_ns", "fingerprint", "facts", "unreadable", "imported_at"),
 )
 
@@ -47,6 +48,7 @@ def load(conn: Connection, scope: Scope, batch: ImportBatch) -> ImportCounts:
     owner = batch.user or UNASSIGNED
     trees = Trees(conn, scope, user, owner=owner, figures=figures, counts=counts)
     trees.load_sessions(batch.sessions, _named(batch, "session_id"))
+    batch, counts.deleted = _of_live_sessions(batch, trees.deleted)
     trees.load_runs(batch.runs, _named(batch, "run_id"))
     rows = Rows(conn, scope, user, trees, figures=figures, counts=counts)
     rows.messages(batch.messages, indexed=batch.indexed)
@@ -59,6 +61,19 @@ def load(conn: Connection, scope: Scope, batch: ImportBatch) -> ImportCounts:
     _keep_unreadable(conn, scope, batch, [*batch.unreadable, *told])
     counts.unreadable = sum(not line.was_kept for line in batch.unreadable)
     return counts
+
+
+def _of_live_sessions(batch: ImportBatch, deleted: set[str]) -> tuple[ImportBatch, int]:
+    """Leave out what belongs to sessions that were deleted here, but for the calls: the ledger goes on."""
+    if not deleted:
+        return batch, 0
+    kinds = ("messages", "tool_calls", "tool_results", "events", "errors")
+    kept: dict[str, Any] = {
+        name: tuple(pair for pair in getattr(batch, name) if pair[1].session_id not in deleted) for name in kinds
+    }
+    gone = sum(len(getattr(batch, name)) - len(kept[name]) for name in kinds)
+    runs_kept = tuple(run for run in batch.runs if run.session_id not in deleted)
+    return replace(batch, **kept, runs=runs_kept), gone
 
 
 def preview(conn: Connection, scope: Scope, batch: ImportBatch, seen: set[object]) -> ImportCounts:
@@ -126,15 +141,17 @@ def finish_file(
     fingerprint: str,
     facts: int,
     unreadable: int,
+    user: str | None = None,
 ) -> None:
-    """Note that a file was read to its end, so that it need not be read again while it stays as it is."""
+    """Note that a file was read to its end for a user, so that it need not be read again while it stays as it is."""
     people.ensure_scope_project(conn, scope)
     conn.run(
         _SET_FILE,
         {
             "project_id": scope.project,
-            "id": derived_id(0, "file", scope.project, source, path),
+            "id": derived_id(0, "file", scope.project, source, user or UNASSIGNED, path),
             "source": source,
+            "owner": user or UNASSIGNED,
             "path": path,
             "size_bytes": size_bytes,
             "modified_ns": modified_ns,
@@ -147,16 +164,25 @@ def finish_file(
 
 
 def _file(row: Any) -> ImportedFile:
-    return ImportedFile(**{name: value for name, value in row.items() if name not in ("project_id", "page_key")})
+    return ImportedFile(
+        **{name: value for name, value in row.items() if name not in ("project_id", "owner", "page_key")}
+    )
 
 
-def files(conn: Connection, scope: Scope, source: str) -> tuple[ImportedFile, ...]:
-    """Return every file of a source that was read to its end, by path; a scope of one user sees none of them."""
+def files(conn: Connection, scope: Scope, source: str, *, user: str | None = None) -> tuple[ImportedFile, ...]:
+    """Return every file of a source that was read to its end for a user, by path.
+
+    A scope of one user sees none of them.
+    """
     if scope.user is not None:
         return ()
     rows = conn.maps(
         select(imported_files)
-        .where(imported_files.c.project_id == scope.project, imported_files.c.source == source)
+        .where(
+            imported_files.c.project_id == scope.project,
+            imported_files.c.source == source,
+            imported_files.c.owner == (user or UNASSIGNED),
+        )
         .order_by(imported_files.c.path)
     )
     return tuple(_file(row) for row in rows)

@@ -1,8 +1,9 @@
 """Taking content out: tombstones for messages, nothing left in search, figures moved to `archived_*`."""
 
+from typing import Any  # `Any`: what a column is emptied to
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Table, delete, select, update
 
 from agentrecord.engine import Connection
 from agentrecord.records.scope import Scope
@@ -43,11 +44,12 @@ def purge_messages(conn: Connection, scope: Scope, session: UUID) -> int:
 
 def _purge_traces(conn: Connection, scope: Scope, session: UUID) -> None:
     """Empty what repeats a session's words elsewhere; ids, times, tokens, cost and status stay."""
-    emptied = {
+    emptied: dict[Table, dict[str, Any]] = {
         tool_calls: {"arguments": None, "result": None, "error_message": None},
         events: {"data": None},
-        errors: {"context": None, "stack_trace": None},
+        errors: {"error_message": "", "context": None, "stack_trace": None},
         runs: {
+            "error_message": None,
             "objective": None,
             "additional_context": None,
             "final_synthesis_output": None,

@@ -249,15 +249,20 @@ def _count_change(conn: Connection, scope: Scope, old: Session, new: Mapping[str
 
 
 def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
-    """Delete a session's content and return how many messages went; its calls and figures stay.
+    """Delete the content of a session and of all below it; return how many messages went. Calls and figures stay.
 
-    The `session_id` is free again, and the row becomes a tombstone that nothing shows.
+    The `session_id` is free again, and the rows become tombstones that nothing shows.
     """
     found = _locked(conn, scope, session)
-    gone = purging.purge_messages(conn, scope, found.id)
+    tree = conn.rows(subtree_of(scope, found.id))
+    return sum(_delete_one(conn, scope, row_id) for (row_id,) in tree)
+
+
+def _delete_one(conn: Connection, scope: Scope, session: UUID) -> int:
+    gone = purging.purge_messages(conn, scope, session)
     conn.run(
         update(sessions)
-        .where(*within(scope, sessions), sessions.c.id == found.id)
+        .where(*within(scope, sessions), sessions.c.id == session, _LIVE)
         .values(
             deleted_at=conn.now, title=None, description=None, agent_instructions=None, business_context=None,
             learning_outcomes=None, metadata=None, purpose=None, is_active=False, updated_at=conn.now,
@@ -265,7 +270,7 @@ def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
     )  # fmt: skip
     conn.run(
         update(coding_sessions)
-        .where(coding_sessions.c.project_id == scope.project, coding_sessions.c.session_uuid == found.id)
+        .where(coding_sessions.c.project_id == scope.project, coding_sessions.c.session_uuid == session)
         .values(initial_task=None, session_metadata=None)
     )
     return gone

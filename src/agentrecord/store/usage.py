@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, Table, func, select
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
@@ -67,6 +68,8 @@ def report(
     The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
     `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first.
     """
+    if utc_offset_minutes % 60:
+        raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
     if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
         rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
     else:
@@ -220,8 +223,11 @@ def blocks(
     A window starts on the hour of its first call; the first call after its end opens the next one. Because windows
     start and end on the hour, the hourly figures give them exactly.
     """
-    table, conditions = _rollup(since, None, hourly=True)
-    conditions.extend(within(scope, table))
+    if since is not None:
+        values.moment("since", since)
+    # Where a window starts depends on all before it: the chain is built whole, then cut.
+    table = usage_hours
+    conditions = within(scope, table)
     if not include_subagents:
         conditions.append(~table.c.is_subagent)
     found = conn.maps(
@@ -237,7 +243,8 @@ def blocks(
         if not windows or row["bucket"] >= windows[-1][0]["bucket"] + BLOCK_HOURS:
             windows.append([])
         windows[-1].append(row)
-    return tuple(_block(window, conn.now) for window in windows)
+    told = (_block(window, conn.now) for window in windows)
+    return tuple(block for block in told if since is None or block.end_at > since)
 
 
 def _block(window: list[dict[str, Any]], now: datetime) -> UsageBlock:

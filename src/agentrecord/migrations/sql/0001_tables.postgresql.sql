@@ -135,6 +135,7 @@ CREATE TABLE agentrecord.ar_imported_files (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
 	source TEXT NOT NULL,
+	owner TEXT NOT NULL,
 	path TEXT NOT NULL,
 	size_bytes BIGINT DEFAULT 0 NOT NULL,
 	modified_ns BIGINT DEFAULT 0 NOT NULL,
@@ -143,7 +144,7 @@ CREATE TABLE agentrecord.ar_imported_files (
 	unreadable BIGINT DEFAULT 0 NOT NULL,
 	imported_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_imported_files PRIMARY KEY (project_id, id),
-	CONSTRAINT uq_ar_imported_files_project_id_source_path UNIQUE (project_id, source, path)
+	CONSTRAINT uq_ar_imported_files_project_id_source_owner_path UNIQUE (project_id, source, owner, path)
 );
 
 CREATE TABLE agentrecord.ar_latency_days (

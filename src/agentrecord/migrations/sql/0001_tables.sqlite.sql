@@ -144,6 +144,7 @@ CREATE TABLE ar_imported_files (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
 	source TEXT NOT NULL,
+	owner TEXT NOT NULL,
 	path TEXT NOT NULL,
 	size_bytes INTEGER DEFAULT 0 NOT NULL,
 	modified_ns INTEGER DEFAULT 0 NOT NULL,
@@ -152,7 +153,7 @@ CREATE TABLE ar_imported_files (
 	unreadable INTEGER DEFAULT 0 NOT NULL,
 	imported_at INTEGER NOT NULL,
 	CONSTRAINT pk_ar_imported_files PRIMARY KEY (project_id, id),
-	CONSTRAINT uq_ar_imported_files_project_id_source_path UNIQUE (project_id, source, path)
+	CONSTRAINT uq_ar_imported_files_project_id_source_owner_path UNIQUE (project_id, source, owner, path)
 )
  STRICT;
 
