@@ -385,3 +385,12 @@ def test_an_unexpected_error_is_one_line_unless_the_traceback_is_asked_for(recor
 def test_completion_prints_a_script_for_each_shell() -> None:
     for shell in ("bash", "zsh", "fish"):
         assert "_AGENTRECORD_COMPLETE" in run("completion", shell).stdout
+
+
+def test_plan_windows_have_a_total_that_a_budget_can_be_held_against(record: Path) -> None:
+    told = json.loads(run("--db", record, "usage", "--blocks", "--json").stdout)
+    whole = json.loads(run("--db", record, "usage", "--by", "total", "--json").stdout)["total"]
+    assert told["total"] == whole
+    assert sum(row["calls"] for row in told["rows"]) == whole["calls"]
+    assert run("--db", record, "usage", "--blocks", "--budget", "0.0001").exit_code == 4
+    assert "unpriced_calls" in run("--db", record, "usage", "--blocks", "--csv").stdout.splitlines()[0]

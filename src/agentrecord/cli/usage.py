@@ -1,6 +1,7 @@
 """`agentrecord usage`: tokens and costs, by whatever people ask for."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TypedDict, Unpack
 
@@ -179,7 +180,7 @@ def _totals_of(store: Store, models: Sequence[str]) -> dict[str, UsageTotals]:
     return found
 
 
-def _block_listing(blocks: Sequence[UsageBlock]) -> Listing[UsageBlock]:
+def _block_listing(blocks: Sequence[UsageBlock], total: UsageTotals) -> Listing[UsageBlock]:
     columns: list[Column[UsageBlock]] = [
         Column(name="start_at", value=lambda b: b.start_at, text=lambda b: words.moment(b.start_at)[:16]),
         Column(name="end_at", value=lambda b: b.end_at, text=lambda b: words.moment(b.end_at)[:16], priority=3),
@@ -191,12 +192,14 @@ def _block_listing(blocks: Sequence[UsageBlock]) -> Listing[UsageBlock]:
                text=lambda b: words.count(b.totals.total_tokens), right=True),
         Column(name="cost_usd", value=lambda b: b.totals.cost_usd, text=lambda b: words.money(b.totals.cost_usd),
                right=True),
+        Column(name="unpriced_calls", value=lambda b: b.totals.unpriced_calls, right=True, priority=6,
+               text=lambda b: words.count(b.totals.unpriced_calls)),
         Column(name="models", value=lambda b: " ".join(b.models), flexible=True, priority=4),
     ]  # fmt: skip
     return Listing(
         columns=columns,
         rows=blocks,
-        document={"by": "block", "rows": [_block_record(block) for block in blocks]},
+        document={"by": "block", "rows": [_block_record(block) for block in blocks], "total": figures(total)},
         record=_block_record,
         empty="No calls in this range.",
     )
@@ -245,14 +248,26 @@ def command(**wanted: Unpack[Wanted]) -> None:
     run(wanted)
 
 
+def _blocks(store: Store, wanted: Wanted, since: datetime | None, until: datetime | None) -> UsageTotals:
+    """Print the windows of a range, and return their sum."""
+    found = store.usage.blocks(since=since, include_subagents=not wanted["no_subagents"])
+    blocks = [block for block in found if until is None or block.start_at < until]
+    total = UsageTotals()
+    for block in blocks:
+        total = total + block.totals
+    show(_block_listing(blocks, total))
+    if total.unpriced_calls:
+        warn_of_unpriced(store, store.usage.report(UsageBy.TOTAL).unpriced_models, total)
+    return total
+
+
 def run(wanted: Wanted) -> None:
     """Print the report that was asked for."""
     with reading() as store:
         now = store.engine.maker.clock.now()
         since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"])
         if wanted["blocks"]:
-            blocks = store.usage.blocks(since=since, include_subagents=not wanted["no_subagents"])
-            show(_block_listing([block for block in blocks if until is None or block.start_at < until]))
+            _check_budget(_blocks(store, wanted, since, until).cost_usd, wanted["budget"])
             return
         report = store.usage.report(
             UsageBy(wanted["by"]), since=since, until=until,

@@ -16,7 +16,6 @@ from agentrecord.records.tool_call import ToolCall, ToolCallStatus
 from agentrecord.records.usage import UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.pages import Conversation
-from agentrecord.store.usage import add
 
 STRETCH = 200
 _MARKS = {
@@ -131,7 +130,7 @@ def _response_sums(messages: Sequence[Message]) -> dict[str, UsageTotals]:
     for message in messages:
         if message.usage.calls:
             key = message.message_id or str(message.id)
-            sums[key] = add(sums.get(key, UsageTotals()), message.usage)
+            sums[key] = sums.get(key, UsageTotals()) + message.usage
     return sums
 
 

@@ -1,6 +1,6 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -50,6 +50,10 @@ class UsageTotals:
     latency_ms_sum: int = 0
     latency_count: int = 0
 
+    def __add__(self, other: "UsageTotals") -> "UsageTotals":
+        """Return two sums as one."""
+        return UsageTotals(**{name: getattr(self, name) + getattr(other, name) for name in _SUMMED})
+
     @property
     def cost_usd(self) -> Decimal | None:
         """The cost in dollars; None when there are calls and none of them has a price."""
@@ -79,6 +83,9 @@ class UsageTotals:
     def avg_latency_ms(self) -> float | None:
         """Mean latency of the calls that reported one, in milliseconds."""
         return self.latency_ms_sum / self.latency_count if self.latency_count else None
+
+
+_SUMMED = tuple(field.name for field in fields(UsageTotals))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

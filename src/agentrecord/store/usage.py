@@ -32,11 +32,6 @@ def sums(table: Table) -> list[ColumnElement[Any]]:
     return [total(table.c[name]).label(name) for name in USAGE_COUNTERS]
 
 
-def add(one: UsageTotals, other: UsageTotals) -> UsageTotals:
-    """Return two sums as one."""
-    return UsageTotals(**{name: getattr(one, name) + getattr(other, name) for name in USAGE_COUNTERS})
-
-
 def _rollup(since: datetime | None, until: datetime | None, *, hourly: bool) -> tuple[Table, list[Any]]:
     """Choose days where whole UTC days are asked for, else hours; the edges are whole hours."""
     given = {"since": since, "until": until}
@@ -84,7 +79,7 @@ def report(
             rows = _by_name(conn, table, conditions, by)
     whole = UsageTotals()
     for row in rows:
-        whole = add(whole, row.totals)
+        whole = whole + row.totals
     return UsageReport(
         by=by,
         rows=tuple(rows),
@@ -114,7 +109,7 @@ def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy,
             key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
         )
         old = merged.get(label)
-        merged[label] = new if old is None else replace(old, totals=add(old.totals, new.totals), last_at=new.last_at)
+        merged[label] = new if old is None else replace(old, totals=old.totals + new.totals, last_at=new.last_at)
     return list(merged.values())
 
 
@@ -252,7 +247,7 @@ def _block(window: list[dict[str, Any]], now: datetime) -> UsageBlock:
     end = start + timedelta(hours=BLOCK_HOURS)
     whole = UsageTotals()
     for row in window:
-        whole = add(whole, usage_totals(row))
+        whole = whole + usage_totals(row)
     return UsageBlock(
         start_at=start,
         end_at=end,
