@@ -394,3 +394,16 @@ def test_plan_windows_have_a_total_that_a_budget_can_be_held_against(record: Pat
     assert sum(row["calls"] for row in told["rows"]) == whole["calls"]
     assert run("--db", record, "usage", "--blocks", "--budget", "0.0001").exit_code == 4
     assert "unpriced_calls" in run("--db", record, "usage", "--blocks", "--csv").stdout.splitlines()[0]
+
+
+def test_a_session_and_a_run_come_as_csv_too(record: Path) -> None:
+    session = json.loads(run("sessions", "--json", "--limit", "1", db=record).stdout)
+    key = (session.get("rows") or session.get("items"))[0]["session_id"]
+    rows = list(csv.reader(io.StringIO(run("session", key, "--csv", db=record).stdout)))
+    assert rows[0][:3] == ["sequence", "role", "created_at"]
+    assert len(rows) > 2
+    found = json.loads(run("runs", "--json", "--limit", "1", db=record).stdout)
+    name = (found.get("rows") or found.get("items"))[0]["run_id"]
+    spans = list(csv.reader(io.StringIO(run("run", name, "--csv", db=record).stdout)))
+    assert spans[0][:3] == ["depth", "kind", "name"]
+    assert spans[1][1] == "run"

@@ -76,6 +76,15 @@ class Listing(Generic[T]):
     empty: str = "Nothing to show."
 
 
+def fields_of(rows: Sequence[T], *names: str) -> Listing[T]:
+    """Return rows as a listing of their own fields, for commands that otherwise print text."""
+
+    def column(name: str) -> Column[T]:
+        return Column(name=name, value=lambda row: getattr(row, name))
+
+    return Listing(columns=[column(name) for name in names], rows=rows)
+
+
 def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value:

@@ -12,7 +12,7 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Form, chosen_form, encode, output_options, write_json
+from agentrecord.cli.output import Form, chosen_form, encode, fields_of, output_options, show, write_json
 from agentrecord.cli.runs import SIGNS
 from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, pad, say
 from agentrecord.records.llm_call import CallStatus, LLMCall
@@ -224,6 +224,8 @@ def command(run_id: str, errors: bool) -> None:
     elif form is Form.JSONL:
         for span in found:
             write_json(span)
+    elif form is Form.CSV:
+        show(fields_of(found, "depth", "kind", "name", "start", "duration_ms", "cost_usd", "failed", "error"))
     else:
         terminal = out()
         for line in (*_header(trace, run, terminal), "", *waterfall(found, terminal)):

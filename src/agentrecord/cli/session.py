@@ -6,7 +6,7 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Form, chosen_form, encode, output_options, write_json
+from agentrecord.cli.output import Form, chosen_form, encode, fields_of, output_options, show, write_json
 from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, say
 from agentrecord.records.message import Message, MessageRole, Part, PartKind
 from agentrecord.records.page import MAX_PAGE
@@ -172,6 +172,9 @@ def command(session_id: str, full: bool, no_tools: bool, pager: bool) -> None:
         elif form is Form.JSON:
             tools = list(tool_calls_of(store, session).values())
             say(encode({"session": session, "messages": list(messages_of(store, session)), "tool_calls": tools}))
+        elif form is Form.CSV:
+            messages = list(messages_of(store, session))
+            show(fields_of(messages, "sequence", "role", "created_at", "model_used", "tool_name", "content"))
         elif pager:
             terminal = out()
             conversation = Conversation(terminal, tool_calls_of(store, session), full=full, quiet=no_tools)
