@@ -67,3 +67,16 @@ def test_a_user_sees_the_groups_that_are_theirs_with_their_own_counts(store: Fac
     (bens,) = [g for g in store.errors.groups() if g.error_type == "B"]
     with pytest.raises(NotFound):
         store.scoped(user="anna").errors.resolve(bens.id)
+
+
+def test_a_user_sees_a_group_in_their_own_words_and_resolves_only_their_own_errors(store: Facing) -> None:
+    for user, number in (("alice", 41), ("ben", 7)):
+        store.errors.record(NewError(error_type="X", error_message=f"account {number} is locked"), user=user)
+    ben = store.scoped(user="ben")
+    (group,) = ben.errors.groups().items
+    assert (group.error_message, group.count) == ("account 7 is locked", 1)
+    assert ben.errors.resolve(group.id).count == 1
+    (still_open,) = store.errors.groups().items
+    assert (still_open.count, still_open.is_resolved) == (2, False)
+    assert store.errors.resolve(group.id).is_resolved
+    assert store.errors.groups().items == []

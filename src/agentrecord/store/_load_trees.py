@@ -125,24 +125,21 @@ class Trees:
             row = stored.get(name)
             if row is None:
                 stored[name] = self._add_session(fact, stored)
-            elif name not in self.deleted:
+            else:
                 self._complete_session(row, fact)
         self.sessions = {name: Known(row["id"], row["agent_uuid"]) for name, row in stored.items()}
 
     def _without_deleted(
         self, told: dict[str, SessionFact], stored: dict[str, dict[str, Any]]
     ) -> dict[str, SessionFact]:
-        """Leave out sessions that were deleted here, and those below them: what they still tell counts for the
-        tombstone, whose money goes on."""
+        """Leave out sessions that were deleted here, and those below them; their calls go to the tombstone."""
         self.deleted = {name for name, row in stored.items() if row["deleted_at"] is not None}
-        kept: dict[str, SessionFact] = {}
         for name, fact in _parents_first(told):
             above = fact.parent_session_id
             if name not in stored and above in self.deleted:
                 self.deleted.add(name)
                 stored[name] = stored[str(above)]
-            kept[name] = fact
-        return {name: fact for name, fact in kept.items() if name not in self.deleted}
+        return {name: fact for name, fact in told.items() if name not in self.deleted}
 
     def _stored_sessions(self, names: set[str]) -> dict[str, dict[str, Any]]:
         columns = ("id", "session_id", "user_uuid", "root_uuid", "created_at", "deleted_at", *_SESSION_TOLD)
