@@ -135,10 +135,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "messages.delete": (lambda s, i: s.messages.delete(i["message"]),),
     "messages.search": (lambda s, i: s.messages.search(SECRET),
                         lambda s, i: s.messages.search(SECRET, session=i["session"])),
-    "turns.begin": (
-        lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
-        lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
-    ),
     "turns.find": (lambda s, i: s.turns.find("k"),),
     "turns.get": (lambda s, i: s.turns.get(i["turn"]),),
     "turns.running": (lambda s, i: s.turns.running(),),
@@ -230,6 +226,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "turns.begin": (
+        lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
+        lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
+    ),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
