@@ -7,9 +7,9 @@ from typing import Any, TypeVar  # `Any`: a coroutine's unused type parameters
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from agentrecord.server.wire import CLIENT_CLOSED_REQUEST
+
 T = TypeVar("T")
-CLIENT_CLOSED_REQUEST = 499
-"""nginx's word for it; nobody is there to read it, but logs are."""
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints  
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.requests import ClientDisconnect
 
 from agentrecord.codec.jsonable import to_json
 from agentrecord.codec.values import json_text
@@ -17,6 +18,8 @@ from agentrecord.store import AsyncStore
 
 T = TypeVar("T")
 JSON = "application/json"
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's word for a client that left: it reads no answer, but logs show the status."""
 
 EXAMPLES: dict[str, object] = {
     "session_id": "03a1382e-ecd5-42c4-b3d4-5c659e165904",
@@ -89,6 +92,9 @@ class StrictRoute(APIRoute):
         async def checked(request: Request) -> Response:
             try:
                 json_text("body", (await request.body()).decode())
+            except ClientDisconnect:
+                # Cut off in the middle, or refused by a limit, which answers in place of this.
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
             except UnicodeDecodeError as error:
                 raise InvalidValue("body", error.object[:80], "is not UTF-8; send JSON in UTF-8") from error
             return await handle(request)
