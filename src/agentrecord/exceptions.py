@@ -11,7 +11,8 @@ AgentRecordError
 ├── OverBudget              a limit would be crossed
 ├── TurnFailed              the agent did not answer
 │   ├── TurnTimedOut        it took too long
-│   └── TurnCancelled       it was told to stop
+│   ├── TurnCancelled       it was told to stop
+│   └── TurnInterrupted     the server stopped in the middle
 ├── InvalidFilter           a filter, cursor or range cannot be understood
 └── StoreUnavailable        the database cannot be reached or used now
     ├── StorageFull         no space is left for a write
@@ -105,6 +106,10 @@ class TurnTimedOut(TurnFailed):
 
 class TurnCancelled(TurnFailed):
     """The agent was told to stop."""
+
+
+class TurnInterrupted(TurnFailed):
+    """The server stopped before the agent had answered."""
 
 
 class InvalidFilter(AgentRecordError):

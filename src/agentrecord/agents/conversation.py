@@ -27,6 +27,7 @@ from agentrecord.exceptions import (
     StoreUnavailable,
     TurnCancelled,
     TurnFailed,
+    TurnInterrupted,
     TurnTimedOut,
 )
 from agentrecord.ids import ProjectId
@@ -38,13 +39,17 @@ from agentrecord.store import AsyncStore
 logger = logging.getLogger("agentrecord.agents")
 
 POLL_S = 0.1
+INTERRUPTED = TurnInterrupted.__name__
+SHUTTING_DOWN = "the server is shutting down"
 LAST_TRIES_S = (0.1, 0.5, 2.0)
 FINAL_EVENTS = {
     TurnStatus.COMPLETED: "turn.completed",
     TurnStatus.ERROR: "turn.failed",
     TurnStatus.CANCELLED: "turn.cancelled",
 }
-_ERRORS: dict[str, type[AgentRecordError]] = {kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, OverBudget)}
+_ERRORS: dict[str, type[AgentRecordError]] = {
+    kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, TurnInterrupted, OverBudget)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ class Conversations:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         for live in list(self._live.values()):
-            live.stop("the server is shutting down")
+            live.stop(SHUTTING_DOWN, error_type=INTERRUPTED)
         tasks: list[asyncio.Future[Any]] = [
             *self._dismissing,
             *(live.task for live in self._live.values() if live.task is not None),
@@ -279,8 +284,7 @@ class Conversations:
             return _completed(reply)
         except asyncio.CancelledError:
             await self._flush(recorder)
-            reason = live.stop_reason or "the server is shutting down"
-            return _ended(TurnStatus.CANCELLED, "TurnCancelled", reason)
+            return _ended(TurnStatus.CANCELLED, *(live.stopped_by or (INTERRUPTED, SHUTTING_DOWN)))
         except TimeoutError as error:
             await self._flush(recorder)
             if limit.expired():

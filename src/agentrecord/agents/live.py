@@ -32,7 +32,7 @@ class LiveTurn:
     error: AgentRecordError | None = None
     task: asyncio.Task[None] | None = None
     watching: asyncio.Task[None] | None = None
-    stop_reason: str | None = None
+    stopped_by: tuple[str, str] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -46,10 +46,10 @@ class LiveTurn:
         woken, self.changed = self.changed, asyncio.Event()
         woken.set()
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, error_type: str = "TurnCancelled") -> None:
         """Ask the runner to stop, and say why."""
-        if self.task is not None and not self.task.done() and self.stop_reason is None:
-            self.stop_reason = reason
+        if self.task is not None and not self.task.done() and self.stopped_by is None:
+            self.stopped_by = error_type, reason
             # Not at once: a task that is cancelled before its first step never runs, and so would end nothing.
             asyncio.get_running_loop().call_soon(self.task.cancel)
 
@@ -179,6 +179,6 @@ def _shown(call: LLMCall) -> dict[str, object]:
         "status": call.status,
         "error_message": call.error_message,
         "tokens": call.tokens,
-        "cost_usd": call.cost_usd,
+        "cost_usd": None if call.cost_usd is None else float(call.cost_usd),
         "latency_ms": call.latency_ms,
     }

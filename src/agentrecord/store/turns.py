@@ -46,8 +46,8 @@ _RUNNING = turns.c.finished_at.is_(None)
 EVENTS_KEPT = timedelta(minutes=15)
 """How long the events of a finished turn can still be read by a client that comes back."""
 
-STOPPED = "ServerStopped"
-"""The error type of a turn whose server died before the agent had answered."""
+INTERRUPTED = "TurnInterrupted"
+"""The error type of a turn whose server stopped before the agent had answered."""
 
 
 def _turn(row: Mapping[str, Any]) -> ConversationTurn:
@@ -389,6 +389,8 @@ def close_abandoned(conn: Connection, scope: Scope, *, owners: Sequence[str] = (
 
 def _close_abandoned(conn: Connection, scope: Scope, turn: ConversationTurn) -> ConversationTurn:
     end = TurnEnd(
-        status=TurnStatus.ERROR, error_type=STOPPED, error_message="the server stopped before the agent had answered"
+        status=TurnStatus.ERROR,
+        error_type=INTERRUPTED,
+        error_message="the server stopped before the agent had answered",
     )
     return finish(conn, scope, turn.id, end, lease_owner=turn.lease_owner)
