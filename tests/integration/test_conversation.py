@@ -339,8 +339,8 @@ def test_a_server_that_ends_in_the_middle_leaves_nothing_running(serve: Serve) -
     with ThreadPoolExecutor(1) as pool:
         with serve(runner) as served:
             headers = {"Authorization": served.client.headers["Authorization"]}
-                # A client of its own, which goes on while the server ends.
-                asked = pool.submit(httpx.post, served.base + PATH, json=served.body(), headers=headers, timeout=20)
+            # A client of its own, which goes on while the server ends.
+            asked = pool.submit(httpx.post, served.base + PATH, json=served.body(), headers=headers, timeout=20)
             assert runner.said_one.wait(PATIENCE_S)
         answer = asked.result()
         assert (answer.status_code, answer.json()["detail"]) == (503, "the server is shutting down")
