@@ -16,7 +16,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.price import Price
 from agentrecord.records.scope import Scope
 from agentrecord.schema import hosts, llm_calls, models, prices
-from agentrecord.store import agents, owners, prompts
+from agentrecord.store import agents, owners, prompts, reserving
 from agentrecord.store._charging import UNKNOWN, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
@@ -59,7 +59,7 @@ def record_rows(
 ) -> list[dict[str, Any]]:
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
-    A call that names no session or message belongs to those given.
+    A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
@@ -84,6 +84,9 @@ def record_rows(
         fresh.append(row)
         found.append(row)
     conn.many(ADD_CALL, fresh)
+    given = [new.id for new in new_calls if new.id is not None]
+    if given:
+        reserving.settle(conn, scope, given)
     return found
 
 
