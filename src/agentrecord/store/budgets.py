@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, case, delete, false, func, or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -220,10 +220,9 @@ def status(conn: Connection, scope: Scope, budget: UUID) -> BudgetStatus:
 def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[BudgetStatus]:
     """Return the budgets by name, each with what is spent and reserved in its present period."""
     found = list_(conn, scope, limit=limit, cursor=cursor)
-    rows = conn.maps(
-        STANDING.where(budgets.c.project_id == scope.project, budgets.c.id.in_([budget.id for budget in found.items])),
-        period_params(conn.now),
-    )
+    # One by one: a statement whose periods are bound when it runs cannot have a list that is bound before.
+    shown_here = or_(false(), *[budgets.c.id == budget.id for budget in found.items])
+    rows = conn.maps(STANDING.where(budgets.c.project_id == scope.project, shown_here), period_params(conn.now))
     standing = {row["id"]: status_of(row, conn.now) for row in rows}
     shown = [standing[budget.id] for budget in found.items]
     return Page(shown, found.limit, found.next_cursor, found.total, found.total_is_exact)
