@@ -14,11 +14,11 @@ from agentrecord import dashboard
 from agentrecord.server.auth import Authentication
 from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
-from agentrecord.server.routes import calls, exports, figures, pages, prices, projects, runs, sessions
+from agentrecord.server.routes import budgets, calls, exports, figures, pages, prices, projects, runs, sessions
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (sessions, runs, calls, figures, prices, projects)
+API_ROUTES = (sessions, runs, calls, figures, prices, budgets, projects)
 PAGE_ROUTES = (exports, pages)
 
 

@@ -4,7 +4,7 @@ A call's reservation is deleted in the transaction that records the call, so tha
 together are always all that a budget may still have to pay.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn, cast  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -145,16 +145,24 @@ def _over(standing: BudgetStatus, asked: int | None, field: str, reason: str) ->
     )
 
 
-def settle(conn: Connection, scope: Scope, calls: Iterable[UUID]) -> None:
-    """Delete the reservations of calls that are recorded in this transaction; those that have none are no matter."""
-    conn.run(
-        delete(call_reservations).where(*within(scope, call_reservations), call_reservations.c.id.in_(list(calls)))
+def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> None:
+    """Delete the reservations of calls that this transaction records; those that have none are no matter.
+
+    Raises `Conflict` if another user has reserved one of the ids.
+    """
+    deleted = conn.rows(
+        delete(call_reservations)
+        .where(call_reservations.c.project_id == scope.project, call_reservations.c.id.in_(calls))
+        .returning(call_reservations.c.id, call_reservations.c.user_uuid)
     )
+    for call, user in deleted:
+        if scope.user not in (None, user):
+            raise Conflict("LLM call", call)
 
 
 def release(conn: Connection, scope: Scope, call: UUID) -> None:
     """Give a reservation back: the call was not made. What is released or recorded already is left as it is."""
-    settle(conn, scope, [call])
+    conn.run(delete(call_reservations).where(*within(scope, call_reservations), call_reservations.c.id == call))
 
 
 def open_reservations(conn: Connection, scope: Scope, *, run: UUID | None = None) -> tuple[Reservation, ...]:
