@@ -377,6 +377,20 @@ def test_how_all_budgets_stand_is_told_by_name_and_is_what_the_report_says(store
     assert store.scoped(user="u1").budgets.statuses().items == [shown[0]]
 
 
+@covers("budgets.near")
+def test_the_budgets_that_are_nearly_used_up_are_told_least_left_first(store: Facing) -> None:
+    priced(store)
+    spent = {"far": 799, "near": 800, "full": 1000, "over": 1001, "off": 2000}
+    for name, tokens in spent.items():
+        limited(store, 1000, name, user=name, is_active=name != "off")
+        store.llm_calls.record(NewLLMCall(model="m", tokens=TokenCounts(input=tokens, output=0)), user=name)
+    assert [s.budget.name for s in store.budgets.near()] == ["over", "full", "near"]
+    assert [s.budget.name for s in store.budgets.near(limit=1)] == ["over"]
+    assert {s.budget.name: s.is_near for s in store.budgets.statuses()} == {
+        name: tokens >= 800 for name, tokens in spent.items()}  # fmt: skip
+    assert store.scoped(user="far").budgets.near() == ()
+
+
 def test_calls_that_never_asked_may_overshoot_and_the_budget_says_so(store: Facing) -> None:
     priced(store)
     budget = limited(store, 100)

@@ -65,6 +65,7 @@ def fill(store: Facing) -> Ids:
     ).id
     budget = NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=10**12, agent_id=f"a-{SECRET}")
     ids["budget"] = store.budgets.create(budget).id
+    store.budgets.create(NewBudget(name=f"c-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=0, agent_id=f"b-{SECRET}"))
     ids["reservation"] = store.budgets.reserve(
         model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
     )
@@ -198,6 +199,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "budgets.delete": (lambda s, i: s.budgets.delete(i["budget"]),),
     "budgets.status": (lambda s, i: s.budgets.status(i["budget"]),),
     "budgets.statuses": (lambda s, i: s.budgets.statuses(),),
+    "budgets.near": (lambda s, i: s.budgets.near(),),
     "budgets.reserve": (
         lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, session=i["session"]),
         lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, run=i["run"]),

@@ -10,8 +10,8 @@ from agentrecord.ids import ProjectId, UserId
 from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import dollars
 
-NEAR = 0.8
-"""The share of a limit from which a budget counts as nearly used up."""
+NEAR = (4, 5)
+"""The share of a limit from which a budget counts as nearly used up: four fifths, exactly."""
 
 
 class BudgetPeriod(StrEnum):
@@ -136,7 +136,8 @@ class BudgetStatus:
     @property
     def is_near(self) -> bool:
         """Say whether the limit is nearly reached, or is."""
-        return self.share >= NEAR
+        part, whole = NEAR
+        return self.spent_nanos * whole >= self.budget.limit_nanos * part
 
     @property
     def is_used_up(self) -> bool:

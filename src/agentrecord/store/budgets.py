@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, case, delete, fals
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, InvalidValue, NotFound
-from agentrecord.records.budget import Budget, BudgetChanges, BudgetPeriod, BudgetStatus, NewBudget
+from agentrecord.records.budget import NEAR, Budget, BudgetChanges, BudgetPeriod, BudgetStatus, NewBudget
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.unset import UNSET
@@ -19,7 +19,7 @@ from agentrecord.schema.types import Whole
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people
 from agentrecord.store._figures import day_of
-from agentrecord.store._page import page
+from agentrecord.store._page import checked_limit, page
 from agentrecord.store._sql import insert_into, total, within
 
 MAX_LIMIT = 10**18
@@ -226,3 +226,15 @@ def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | N
     standing = {row["id"]: status_of(row, conn.now) for row in rows}
     shown = [standing[budget.id] for budget in found.items]
     return Page(shown, found.limit, found.next_cursor, found.total, found.total_is_exact)
+
+
+def near(conn: Connection, scope: Scope, *, limit: int = 10) -> tuple[BudgetStatus, ...]:
+    """Return the active budgets of whose limit four fifths or more are spent, those first that have least left."""
+    part, whole = NEAR
+    rows = conn.maps(
+        STANDING.where(*_visible(scope), budgets.c.is_active, _SPENT * whole >= budgets.c.limit_nanos * part)
+        .order_by(budgets.c.limit_nanos - _SPENT, budgets.c.id)
+        .limit(checked_limit(limit)),
+        period_params(conn.now),
+    )
+    return tuple(status_of(row, conn.now) for row in rows)

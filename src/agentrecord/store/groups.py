@@ -157,6 +157,7 @@ class _Budgets:
     delete = writes(budgets.delete_, role=Role.ADMIN)
     status = reads(budgets.status)
     statuses = reads(budgets.statuses)
+    near = reads(budgets.near)
     reserve = writes(reserving.reserve, before=load_table)
     release = writes(reserving.release)
     open_reservations = reads(reserving.open_reservations)
