@@ -259,6 +259,22 @@ def test_a_budget_limits_those_whom_it_names(store: Facing, user: str | None, ag
         store.budgets.release(call)
 
 
+def test_a_call_that_names_nobody_is_charged_to_whom_it_was_reserved_for(store: Facing) -> None:
+    priced(store)
+    budget = limited(store, 100, user="ana", agent_id="coder")
+    recorded(store, reserved(store, 30, user="ana", agent_id="coder"), 30)
+    session = store.sessions.create(NewSession(session_id="s"), user="ana").id
+    run = store.runs.start(NewRun(run_id="r", session_uuid=session, agent_id="coder")).id
+    call = NewLLMCall(
+        model="m", id=reserved(store, 40, run=run, session=session), tokens=TokenCounts(input=40, output=0)
+    )
+    store.messages.append(session, [NewMessage(role=MessageRole.ASSISTANT, content="x")], calls=[call])
+    assert figures(store, budget) == (70, 0)
+    mine = reserved(store, 10, user="ana", agent_id="coder")
+    store.llm_calls.record(NewLLMCall(model="m", id=mine, tokens=TokenCounts(input=10, output=0)), user="ben")
+    assert figures(store, budget) == (70, 0)
+
+
 def test_every_budget_that_applies_must_hold_the_call(store: Facing) -> None:
     priced(store)
     limited(store, 100, "all")

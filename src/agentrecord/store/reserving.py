@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, or_, select
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, OverBudget
+from agentrecord.ids import UserId
 from agentrecord.pricing.choose import choose
 from agentrecord.pricing.cost import most_nanos
 from agentrecord.records.budget import BudgetStatus, Reservation
@@ -23,6 +24,9 @@ from agentrecord.store import agents, owners
 from agentrecord.store._charging import own_prices
 from agentrecord.store._sql import insert_into, within
 from agentrecord.store.budgets import STANDING, period_params, status_of
+
+Owner = tuple[UserId, UUID | None]
+"""The user and the agent that a call is charged to."""
 
 _ADD = insert_into(call_reservations)
 
@@ -145,19 +149,30 @@ def _over(standing: BudgetStatus, asked: int | None, field: str, reason: str) ->
     )
 
 
-def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> None:
-    """Delete the reservations of calls that this transaction records; those that have none are no matter.
+def owner_of(conn: Connection, scope: Scope, call: UUID) -> Owner | None:
+    """Return whom a call was reserved for; None if it is not reserved, or by another user."""
+    found = conn.first(
+        select(call_reservations.c.user_uuid, call_reservations.c.agent_uuid).where(
+            *within(scope, call_reservations), call_reservations.c.id == call
+        )
+    )
+    return cast("Owner | None", found)
 
-    Raises `Conflict` if another user has reserved one of the ids.
+
+def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> dict[UUID, Owner]:
+    """Delete the reservations of calls that this transaction records, and return whom they were for.
+
+    Calls that were not reserved are no matter. Raises `Conflict` if another user has reserved one of the ids.
     """
     deleted = conn.rows(
         delete(call_reservations)
         .where(call_reservations.c.project_id == scope.project, call_reservations.c.id.in_(calls))
-        .returning(call_reservations.c.id, call_reservations.c.user_uuid)
+        .returning(call_reservations.c.id, call_reservations.c.user_uuid, call_reservations.c.agent_uuid)
     )
-    for call, user in deleted:
+    for call, user, _ in deleted:
         if scope.user not in (None, user):
             raise Conflict("LLM call", call)
+    return {call: (user, agent) for call, user, agent in deleted}
 
 
 def release(conn: Connection, scope: Scope, call: UUID) -> None:
