@@ -14,6 +14,7 @@ import pytest
 
 from agentrecord.agents.conversation import Limits
 from agentrecord.agents.runner import AgentRunner, AgentTurn, Reply, TurnRecorder
+from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import RunStatus
@@ -369,3 +370,69 @@ def test_an_inactive_session_takes_no_turn(serve: Serve) -> None:
         answer = served.say("anybody?")
         assert (answer.status_code, "activate it first" in answer.json()["detail"]) == (409, True)
         assert served.store.sessions.get("s").message_count == 2
+
+
+@dataclass
+class Asking:
+    """Asks for leave to make a dear call, makes it, or stops in the middle of it."""
+
+    name: str = "asking"
+    hangs: bool = False
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    async def run(self, turn: AgentTurn, recorder: TurnRecorder) -> Reply:
+        call = await recorder.reserve(
+            model="claude-sonnet-4-5", host="Anthropic", input_tokens=1000, max_output_tokens=1000
+        )
+        self.asked.set()
+        while self.hangs:
+            await asyncio.sleep(0.005)
+        tokens = TokenCounts(input=1000, output=1000)
+        done = NewLLMCall(id=call, model="claude-sonnet-4-5", host="Anthropic", tokens=tokens)
+        reply = NewMessage(role=MessageRole.ASSISTANT, content="done")
+        stored = await recorder.append([reply], calls=[done])
+        return Reply(content="done", message=stored.messages[0].id)
+
+
+def test_a_budget_stops_a_turn_before_its_call_is_made(serve: Serve) -> None:
+    with serve(Asking()) as served:
+        served.store.budgets.create(NewBudget(name="tight", period=BudgetPeriod.DAY, limit_nanos=30_000_000))
+        assert served.say().status_code == 201
+        refused = served.say("more", **{"Idempotency-Key": "k"})
+        problem = refused.json()
+        assert (refused.status_code, problem["type"]) == (402, "urn:agentrecord:problem:OverBudget")
+        assert (problem["budget"], problem["limit_usd"], problem["spent_usd"], problem["asked_usd"]) == (
+            "tight", 0.03, 0.018, 0.021,
+        )  # fmt: skip
+        again = served.say("more", **{"Idempotency-Key": "k"})
+        assert (again.status_code, again.json()["type"]) == (402, "urn:agentrecord:problem:TurnOverBudget")
+        assert served.store.llm_calls.list().total == 1
+        assert served.store.runs.list().items[0].status is RunStatus.ERROR
+
+
+def test_fifty_conversations_at_once_do_not_overshoot_a_budget(serve: Serve) -> None:
+    with serve(Asking()) as served, ThreadPoolExecutor(50) as pool:
+        new = NewBudget(name="tight", period=BudgetPeriod.TOTAL, limit_nanos=200_000_000)
+        budget = served.store.budgets.create(new).id
+        answers = list(pool.map(lambda n: served.say(session=f"s{n}").status_code, range(50)))
+        made = answers.count(201)
+        # Each costs $0.018 and reserves $0.021 while it is under way.
+        assert (made in (9, 10), answers.count(402)) == (True, 50 - made)
+        status = served.store.budgets.status(budget)
+        assert (status.spent_nanos, status.reserved_nanos) == (made * 18_000_000, 0)
+        assert status.spent_nanos <= status.budget.limit_nanos
+
+
+def test_a_call_that_was_cut_off_is_recorded_as_one_whose_cost_is_not_known(serve: Serve) -> None:
+    runner = Asking(hangs=True)
+    with serve(runner, turn_s=0.3) as served:
+        assert served.say().status_code == 504
+        (call,) = served.store.llm_calls.list()
+        assert (call.status, call.model, call.cost_nanos, call.tokens) == (
+            "error",
+            "claude-sonnet-4-5",
+            None,
+            TokenCounts(),
+        )
+        assert call.run_uuid == served.store.runs.list().items[0].id
+        assert served.store.budgets.open_reservations() == ()

@@ -28,6 +28,7 @@ from agentrecord.exceptions import (
     TurnCancelled,
     TurnFailed,
     TurnInterrupted,
+    TurnOverBudget,
     TurnTimedOut,
 )
 from agentrecord.ids import ProjectId
@@ -48,7 +49,7 @@ FINAL_EVENTS = {
     TurnStatus.CANCELLED: "turn.cancelled",
 }
 _ERRORS: dict[str, type[AgentRecordError]] = {
-    kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, TurnInterrupted, OverBudget)
+    kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, TurnInterrupted, TurnOverBudget)
 }
 
 
@@ -227,9 +228,14 @@ class Conversations:
 
     async def result(self, store: AsyncStore, turn: UUID) -> str:
         """Wait for a turn's end and return its answer as JSON text; raise what ended it otherwise."""
+        live = self._live.get(turn)
         async for _ in self.follow(store, turn, after=0):
             pass
-        return answer_of(await store.turns.get(turn))
+        ended = await store.turns.get(turn)
+        if live is not None and live.refused is not None:
+            # With all that it tells of the budget, which the turn's row does not keep.
+            raise live.refused
+        return answer_of(ended)
 
     async def cancel(self, store: AsyncStore, turn: UUID) -> ConversationTurn:
         """Ask for a turn to be stopped, whichever process answers it, and return it as it is."""
@@ -292,6 +298,10 @@ class Conversations:
             return _ended(TurnStatus.ERROR, type(error).__name__, str(error) or "timed out")
         except InvalidTransition:
             raise
+        except OverBudget as error:
+            await self._flush(recorder)
+            live.refused = error
+            return _ended(TurnStatus.ERROR, TurnOverBudget.__name__, str(error))
         except Exception as error:
             logger.warning("turn %s failed", live.id, exc_info=error)
             await self._flush(recorder)
