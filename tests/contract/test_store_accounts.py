@@ -125,6 +125,23 @@ def test_an_account_of_two_projects_is_changed_by_an_operator_only(store: Facing
     assert store.accounts.find_password(made.id) == HASH
 
 
+@covers("accounts.change")
+def test_a_change_of_several_things_is_made_whole_or_not_at_all(store: Facing) -> None:
+    made = store.accounts.create(ANA, role=Role.WRITE, password_hash=HASH)
+    changed = store.accounts.change(made.id, role=Role.READ, is_disabled=True, password_hash=OTHER)
+    assert (changed.role, changed.disabled_at is None) == (Role.READ, False)
+    assert store.accounts.change(made.id, is_disabled=False).disabled_at is None
+    assert store.accounts.find_password(made.id) == OTHER
+    with pytest.raises(InvalidValue):
+        store.accounts.change(made.id, role=Role.ADMIN, password_hash="plain")
+    with pytest.raises(Forbidden):
+        store.accounts.change(made.id, password_hash=HASH, role=Role.OPERATOR)
+    assert store.accounts.get(made.id).role is Role.READ
+    assert store.accounts.find_password(made.id) == OTHER
+    with pytest.raises(NotFound):
+        store.accounts.change(new_id())
+
+
 @covers("accounts.find_password", "accounts.rehash")
 def test_a_rehash_never_brings_an_old_password_back(store: Facing) -> None:
     made = store.accounts.create(ANA, password_hash=HASH)

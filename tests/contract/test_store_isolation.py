@@ -104,6 +104,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "accounts.disable": (lambda s, i: s.accounts.disable(i["account"]),),
     "accounts.enable": (lambda s, i: s.accounts.enable(i["account"]),),
     "accounts.set_password": (lambda s, i: s.accounts.set_password(i["account"], HASH),),
+    "accounts.change": (lambda s, i: s.accounts.change(i["account"], role=Role.READ, is_disabled=True),),
     "accounts.find_password": (lambda s, i: s.accounts.find_password(i["account"]),),
     "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
     "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),

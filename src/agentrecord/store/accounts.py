@@ -174,6 +174,27 @@ def set_password(
     return get(conn, scope, account)
 
 
+def change(
+    conn: Connection,
+    scope: Scope,
+    account: UUID,
+    *,
+    role: Role | None = None,
+    is_disabled: bool | None = None,
+    password_hash: str | None = None,
+    keep: UUID | None = None,
+    by: Actor = SYSTEM,
+) -> Account:
+    """Change what is given of an account, all of it or nothing; as `set_role`, `set_password`, `disable`, `enable`."""
+    if role is not None:
+        set_role(conn, scope, account, role, by=by)
+    if password_hash is not None:
+        set_password(conn, scope, account, password_hash, keep=keep, by=by)
+    if is_disabled is not None:
+        (disable if is_disabled else enable)(conn, scope, account, by=by)
+    return get(conn, scope, account)
+
+
 def find_password(conn: Connection, scope: Scope, account: UUID) -> str | None:
     """Return the argon2 hash of an account's password, None if it has none."""
     row = conn.first(select(accounts.c.password_hash).where(accounts.c.id == account))

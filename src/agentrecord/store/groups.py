@@ -58,6 +58,7 @@ class _Accounts:
     disable = writes(accounts.disable, role=Role.ADMIN)
     enable = writes(accounts.enable, role=Role.ADMIN)
     set_password = writes(accounts.set_password, role=Role.ADMIN)
+    change = writes(accounts.change, role=Role.ADMIN)
     find_password = reads(accounts.find_password, role=Role.OPERATOR)
     rehash = writes(accounts.rehash, role=Role.OPERATOR)
 
