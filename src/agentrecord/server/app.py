@@ -1,6 +1,7 @@
 """The application: every route over one record, behind the checks that hold for all of them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # `Any`: OpenAPI is JSON
@@ -12,6 +13,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from agentrecord import dashboard
+from agentrecord.agents.conversation import Conversations, Limits
+from agentrecord.agents.echo import EchoRunner
+from agentrecord.agents.runner import AgentRunner
 from agentrecord.server.auth import PER_MINUTE, Authentication
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
@@ -20,8 +24,10 @@ from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
+    agent_sessions,
     auth,
     calls,
+    conversation,
     exports,
     figures,
     keys,
@@ -36,7 +42,7 @@ from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (auth, accounts, keys, sessions, runs, calls, figures, prices, projects)
+API_ROUTES = (auth, accounts, keys, conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
 PAGE_ROUTES = (people, exports, pages)
 
 
@@ -56,16 +62,29 @@ def build_app(
     secret: bytes,
     sign_in_token: str | None = None,
     identity: IdentitySettings | None = None,
+    runner: AgentRunner | None = None,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
 
     `secret`, at least 32 bytes, signs cookies and access tokens; `/sign-in?token=<sign_in_token>` lets a browser in
     with the store's own role. Without that token accounts, API keys and the identity provider open the record.
+    `runner` answers conversations, the echo if there is none, within `limits`.
     """
     settings = identity or IdentitySettings()
     provider = None if settings.provider is None else Provider(settings.provider)
     gate = Gate(store, secret=secret, sign_in_token=sign_in_token, provider=provider)
     trail = Trail(gate.whole)
+    desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
+    conversations = Conversations(store, runner or EchoRunner(), limits)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await conversations.start()
+        yield
+        await conversations.close()
+        desk.close()
+
     app = FastAPI(
         title="agentrecord",
         description="The system of record for AI agents: sessions, runs, calls, costs.",
@@ -73,6 +92,7 @@ def build_app(
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
@@ -82,8 +102,8 @@ def build_app(
             Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
         ],
     )
-    app.state.gate, app.state.trail = gate, trail
-    app.state.desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
+    app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
+    app.state.conversations = conversations
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

@@ -52,6 +52,10 @@ class Desk:
         """Say whether anybody may sign up."""
         return self._is_open
 
+    def close(self) -> None:
+        """End what hashes passwords."""
+        self.passwords.close()
+
     async def sign_in(self, email: str, password: str, *, address: str | None) -> SignIn:
         """Sign a browser in.
 

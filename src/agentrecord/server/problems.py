@@ -31,6 +31,9 @@ _STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
     (exceptions.WrongCredentials, 401),
     (exceptions.TooManyRequests, 429),
     (exceptions.OverBudget, 402),
+    (exceptions.TurnTimedOut, 504),
+    (exceptions.TurnCancelled, 409),
+    (exceptions.TurnFailed, 502),
     (exceptions.StorageFull, 507),
     (exceptions.StoreUnavailable, 503),
 )

@@ -14,9 +14,9 @@ from agentrecord.server.identity import Identity, administrator_of
 from agentrecord.server.routes.auth import EMAIL, PASSWORD, desk_of
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.routes.keys import GivenRole
-from agentrecord.server.wire import PageOf, answer, described, model_of, no_query
+from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query
 
-router = APIRouter(prefix="/api/accounts", tags=["accounts"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/accounts", tags=["accounts"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 class AccountQuery(ListQuery):

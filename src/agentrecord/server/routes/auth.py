@@ -12,9 +12,11 @@ from agentrecord.records.scope import Role
 from agentrecord.server.desk import Desk, Tokens
 from agentrecord.server.identity import IdentityKind, address_of, identity_of
 from agentrecord.server.routes.common import PROBLEMS
-from agentrecord.server.wire import answer, described, model_of, no_query
+from agentrecord.server.wire import StrictRoute, answer, described, model_of, no_query
 
-router = APIRouter(prefix="/api/auth", tags=["sign-in"], responses=PROBLEMS, dependencies=[Depends(no_query)])
+router = APIRouter(
+    prefix="/api/auth", tags=["sign-in"], responses=PROBLEMS, dependencies=[Depends(no_query)], route_class=StrictRoute
+)
 
 EMAIL = Field(max_length=320, examples=["ana@example.org"])
 PASSWORD = Field(max_length=1024, examples=["correct horse battery staple"])

@@ -14,9 +14,9 @@ from agentrecord.records.project import ApiKey, NewApiKey
 from agentrecord.records.scope import Role
 from agentrecord.server.identity import Identity, administrator_of
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import PageOf, answer, described, model_of, no_query
+from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query
 
-router = APIRouter(prefix="/api/keys", tags=["keys"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/keys", tags=["keys"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 class GivenRole(StrEnum):
