@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "usage": ("usage", "Show tokens and costs."),
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
+    "accounts": ("accounts", "List, make and change accounts."),
+    "keys": ("keys", "List, make and revoke API keys."),
     "serve": ("serve", "Serve the dashboard and the API."),
     "db": ("db", "Look after the database."),
     "check-samples": ("check_samples", "Check the importer against expected figures."),
@@ -40,7 +42,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
     "Money": ("usage", "prices", "reprice"),
-    "Serve and look after": ("serve", "db", "check-samples", "completion"),
+    "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }
 EPILOG = """\b
 Examples:

@@ -27,16 +27,19 @@ _ADD_MEMBERSHIP = insert_into(memberships)
 HASH_MARK = "$argon2id$"
 
 
+_COLUMNS: list[Any] = [
+    accounts.c.id, accounts.c.email, accounts.c.name, memberships.c.project_id, memberships.c.role,
+    memberships.c.user_uuid, users.c.external_id.label("user"), accounts.c.created_at, accounts.c.disabled_at,
+]  # fmt: skip
+
+
 def selected() -> Select[Any]:
     """Return the statement that selects accounts as members of projects."""
     return (
-        select(
-            accounts.c.id, accounts.c.email, accounts.c.name, memberships.c.project_id, memberships.c.role,
-            memberships.c.user_uuid, users.c.external_id.label("user"), accounts.c.created_at, accounts.c.disabled_at,
-        )
+        select(*_COLUMNS)
         .join(memberships, memberships.c.account_uuid == accounts.c.id)
         .join(users, (users.c.project_id == memberships.c.project_id) & (users.c.id == memberships.c.user_uuid))
-    )  # fmt: skip
+    )
 
 
 def built(row: Mapping[str, Any]) -> Account:
