@@ -35,16 +35,18 @@ def rows_by(
     bound = (project,) if within is None else (project, within[1])
     ending = "" if conn.is_sqlite or not lock else f" ORDER BY {key} FOR UPDATE"
     found: list[dict[str, Any]] = []
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
-        marks = ",".join([mark] * len(chunk))
-        listed = ", ".join(columns)
-        sql = f"SELECT {listed} FROM {name} WHERE project_id = {mark}{narrower} AND {key} IN ({marks}){ending}"
-        found.extend(
-            {
-                column: value if decode is None or value is None else decode(value)
-                for column, value, decode in zip(columns, row, decoders, strict=True)
-            }
-            for row in conn.text(sql, (*bound, *chunk))
-        )
+    # What another user has under one of these keys is taken, too.
+    with conn.across_users():
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            marks = ",".join([mark] * len(chunk))
+            listed = ", ".join(columns)
+            sql = f"SELECT {listed} FROM {name} WHERE project_id = {mark}{narrower} AND {key} IN ({marks}){ending}"
+            found.extend(
+                {
+                    column: value if decode is None or value is None else decode(value)
+                    for column, value, decode in zip(columns, row, decoders, strict=True)
+                }
+                for row in conn.text(sql, (*bound, *chunk))
+            )
     return found

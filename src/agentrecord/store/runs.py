@@ -102,9 +102,9 @@ def create(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = No
 
 def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status: RunStatus) -> Run:
     values.name("run_id", new.run_id)
-    old = conn.first_map(
-        SELECT_RUN.where(runs.c.project_id == scope.project, or_(runs.c.run_id == new.run_id, runs.c.id == new.id))
-    )
+    same = or_(runs.c.run_id == new.run_id, runs.c.id == new.id)
+    with conn.across_users():
+        old = conn.first_map(SELECT_RUN.where(runs.c.project_id == scope.project, same))
     if old is not None:
         return _again(conn, scope, old, new, status)
     owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)

@@ -135,15 +135,11 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
     values.name("session_id", new.session_id)
     owner = people.user_uuid(conn, scope, user)
     session = new.id or conn.new_id()
-    taken = conn.first_map(
-        _SELECT.where(
-            sessions.c.project_id == scope.project,
-            or_(
-                sessions.c.id == session,
-                (sessions.c.user_uuid == owner) & (sessions.c.session_id == new.session_id) & _LIVE,
-            ),
+    same_name = (sessions.c.user_uuid == owner) & (sessions.c.session_id == new.session_id) & _LIVE
+    with conn.across_users():
+        taken = conn.first_map(
+            _SELECT.where(sessions.c.project_id == scope.project, or_(sessions.c.id == session, same_name))
         )
-    )
     if taken is not None:
         if taken["id"] == session and taken["session_id"] == new.session_id and taken["user_uuid"] == owner:
             return _session(taken)
