@@ -220,15 +220,15 @@ PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.lis
 """What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
 
 
-def contents(store: Facing, project: UUID, user: UUID | None) -> dict[str, list[Any]]:
-    """Return every row that is the project's (and the user's, where a table knows users)."""
+def contents(store: Facing, user: UUID | None) -> dict[str, list[Any]]:
+    """Return every row of the store's project (and the user's, where a table knows users)."""
 
     def read(conn: Any, scope: Any) -> dict[str, list[Any]]:
         found = {}
         for table in metadata.sorted_tables:
             if "project_id" not in table.c or table.name in ("ar_serials", "ar_projects"):
                 continue
-            statement = table.select().where(table.c.project_id == project)
+            statement = table.select().where(table.c.project_id == scope.project)
             if user is not None and "user_uuid" in table.c:
                 statement = statement.where(table.c.user_uuid == user)
             elif user is not None:
@@ -274,7 +274,9 @@ def test_no_operation_shows_or_changes_what_is_anothers(
     ids = fill(owner)
     user = ids["user"] if stranger == "another user" else None
     shared = PROJECT_WIDE if stranger == "another user" else frozenset()
-    before = contents(store, owner.scope.project, user)
+    whole = store.scoped(project="a")
+    before = contents(whole, user)
+    assert SECRET in repr(before)
     for operation, attacks in MATRIX.items():
         for number, attack in enumerate(attacks):
             if stranger == "another project":
@@ -285,7 +287,7 @@ def test_no_operation_shows_or_changes_what_is_anothers(
             assert str(ids["user"]) not in repr(found), operation
             if operation not in shared and not OPERATIONS[operation].writes:
                 assert SECRET not in repr(found), operation
-            after = contents(store, owner.scope.project, user)
+            after = contents(whole, user)
             assert {t: r for t, r in after.items() if r != before[t]} == {}, operation
     assert owner.usage.recount() == ()
 

@@ -20,6 +20,7 @@ W = TypeVar("W", bound=Waiting)
 Seen = tuple[UUID | None, UUID | None]
 """The project and the user whose rows are seen; no project sees nothing, no user sees the project's whole."""
 
+_SETTINGS = ("app.project", 'app."user"')
 NOTHING: Seen = (None, None)
 
 
@@ -104,9 +105,9 @@ class PostgresConnection(Connection):
         if self._waiting:
             self.settle()
         if self._wanted != self._set:
-            for name, wanted, is_set in zip(("project", "user"), self._wanted, self._set, strict=True):
+            for name, wanted, is_set in zip(_SETTINGS, self._wanted, self._set, strict=True):
                 if wanted != is_set:
                     # Not prepared: each text is one scope's, and would drive a statement that all use out of the cache.
                     value = "" if wanted is None else wanted.hex
-                    self.driver.execute(f"SET LOCAL app.{name} = '{value}'", prepare=False)
+                    self.driver.execute(f"SET LOCAL {name} = '{value}'", prepare=False)
             self._set = self._wanted

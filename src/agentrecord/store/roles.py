@@ -1,12 +1,15 @@
 """PostgreSQL roles: which ones row-level security binds, and what a role needs to run the store and no more."""
 
 from agentrecord.engine import Connection, Engine
-from agentrecord.exceptions import InvalidValue, NotFound, SchemaMismatch, StoreUnavailable
+from agentrecord.exceptions import InvalidValue, NotFound, StoreUnavailable
 from agentrecord.migrations import check_readable
 from agentrecord.schema import metadata
 
 SCHEMAS = ("agentrecord", "system", "agent_sdk")
 SEARCH_TABLE = "ar_search"
+MEND = "CREATE ROLE agentrecord_app LOGIN PASSWORD '…'; then `agentrecord db grant agentrecord_app`, and connect as it"
+"""What to do about a role that row-level security does not bind."""
+
 READ_ONLY = frozenset({"ar_schema"})
 """Tables that only migrations write."""
 
@@ -39,14 +42,6 @@ def _bypass(conn: Connection) -> str | None:
     bound = [table.name for table in metadata.sorted_tables if "project_id" in table.c]
     unbound = [str(row[0]) for row in conn.text(_UNBOUND, (bound,))]
     return f"it is off for {', '.join(unbound)}" if unbound else None
-
-
-def mend(database: str) -> str:
-    """Return what to do about a role that row-level security does not bind."""
-    return (
-        "make a role that it binds (CREATE ROLE agentrecord_app LOGIN PASSWORD '…'; agentrecord db grant"
-        f" agentrecord_app) and open {database} as that role"
-    )
 
 
 def grant(engine: Engine, role: str) -> str:
