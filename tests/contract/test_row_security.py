@@ -155,6 +155,21 @@ def test_within_a_scope_of_one_user_only_their_rows_are_seen(store: Facing, admi
     assert seen(plain, SEARCH, "message_uuid") == seen(plain, "ar_messages", "id")
 
 
+def test_searching_may_use_the_index_that_a_policy_would_keep_it_from(store: Facing, admin: Any, plain: Any) -> None:
+    anna, _, _ = two_users(store)
+    # Few rows are found as well by any other index.
+    admin.execute("ALTER TABLE agentrecord.ar_search DROP CONSTRAINT pk_ar_search")
+    enter(plain, anna.scope.project)
+    plain.execute("SET LOCAL enable_seqscan = off")
+
+    def plan(table: str) -> str:
+        ask = f"EXPLAIN SELECT 1 FROM agentrecord.{table} WHERE words @@ to_tsquery('simple', 'hello')"
+        return "\n".join(row[0] for row in plain.execute(ask).fetchall())
+
+    assert "ix_ar_search_words" in plan("ar_search_in_project")
+    assert "ix_ar_search_words" not in plan(SEARCH)
+
+
 def test_a_documented_view_shows_only_the_scope(store: Facing, plain: Any) -> None:
     anna, ben, _ = two_users(store)
     ask = "SELECT user_id FROM system.token_usage"
