@@ -18,8 +18,10 @@ from agentrecord.store import (
     relations,
     runs,
     search,
+    session_trees,
     sessions,
     tool_calls,
+    turns,
     usage,
 )
 from agentrecord.store import daily as daily_figures
@@ -57,6 +59,7 @@ class _Agents:
     get = reads(agents.get)
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
+    find_active = reads(agents.find_active)
 
 
 class _Sessions:
@@ -64,16 +67,20 @@ class _Sessions:
     find = reads(sessions.find)
     get = reads(sessions.get)
     update = writes(sessions.update_)
+    activate = writes(sessions.activate)
+    deactivate = writes(sessions.deactivate)
     delete = writes(sessions.delete, frees_space=True)
     list = reads(sessions.list_)
     children = reads(sessions.children)
     ancestors = reads(sessions.ancestors)
-    subtree_usage = reads(sessions.subtree_usage)
+    subtree_usage = reads(session_trees.subtree_usage)
     count_messages = reads(sessions.count_messages)
 
 
 class _Messages:
     append = writes(messages.append, before=load_table_for)
+    post = writes(messages.post)
+    clear = writes(messages.clear, frees_space=True)
     get = reads(messages.get)
     list = reads(messages.list_)
     recent = reads(messages.recent)
@@ -81,6 +88,20 @@ class _Messages:
     revisions = reads(messages.revisions)
     delete = writes(messages.delete, frees_space=True)
     search = reads(search.messages)
+
+
+class _Turns:
+    begin = writes(turns.begin)
+    find = reads(turns.find)
+    get = reads(turns.get)
+    running = reads(turns.running)
+    events = reads(turns.events)
+    emit = writes(turns.emit)
+    renew = writes(turns.renew)
+    watch = writes(turns.watch)
+    request_cancel = writes(turns.request_cancel)
+    finish = writes(turns.finish)
+    close_abandoned = writes(turns.close_abandoned)
 
 
 class _Runs:
@@ -206,6 +227,10 @@ class Messages(_Messages, Face):
     """Messages and search over them."""
 
 
+class Turns(_Turns, Face):
+    """Turns of the conversation endpoint."""
+
+
 class Runs(_Runs, Face):
     """Runs of agents."""
 
@@ -280,6 +305,10 @@ class AsyncSessions(_Sessions, AsyncFace):
 
 class AsyncMessages(_Messages, AsyncFace):
     """Messages and search over them."""
+
+
+class AsyncTurns(_Turns, AsyncFace):
+    """Turns of the conversation endpoint."""
 
 
 class AsyncRuns(_Runs, AsyncFace):

@@ -248,6 +248,15 @@ CREATE POLICY in_scope ON agentrecord.ar_session_metrics USING (
 		WHERE parent.project_id = ar_session_metrics.project_id AND parent.id = ar_session_metrics.session_uuid))
 );
 
+ALTER TABLE agentrecord.ar_turns ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_turns FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_turns USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_message_revisions ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_message_revisions FORCE ROW LEVEL SECURITY;
@@ -257,4 +266,13 @@ CREATE POLICY in_scope ON agentrecord.ar_message_revisions USING (
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR EXISTS (
 		SELECT FROM agentrecord.ar_messages AS parent
 		WHERE parent.project_id = ar_message_revisions.project_id AND parent.id = ar_message_revisions.message_uuid))
+);
+
+ALTER TABLE agentrecord.ar_turn_events ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_turn_events FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_turn_events USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );
