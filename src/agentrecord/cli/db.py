@@ -15,6 +15,7 @@ from agentrecord.engine.upkeep import copy_of, faults_of_file, put_in_place, set
 from agentrecord.exceptions import AgentRecordError, Conflict, StoreUnavailable
 from agentrecord.migrations import LATEST, current_version, migrate
 from agentrecord.store import Store
+from agentrecord.store.roles import grant
 from agentrecord.store.upkeep import (
     audit_faults,
     broken_references,
@@ -83,6 +84,23 @@ def migrate_() -> None:
     for step in steps:
         say(f"{step.version} {step.name}")
     hint(f"schema {before} → {LATEST}" if steps else f"schema {LATEST}: nothing to do")
+
+
+@command.command("grant", short_help="Let a PostgreSQL role run the store.")
+@click.argument("role", metavar="ROLE")
+def grant_(role: str) -> None:
+    """Give an existing PostgreSQL role what the store needs to run, and no more; again after an upgrade.
+
+    Run it as the role that owns the tables. ROLE must be one that row-level security binds: no superuser, without
+    BYPASSRLS, and not the tables' owner.
+
+    \b
+    Example:
+      agentrecord db grant agentrecord_app
+    """
+    with opened_raw() as engine:
+        say(grant(engine, role))
+    hint("it may read and write the record, each transaction within its scope, and change no table")
 
 
 def _checks(store: Store) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ class Step:
         return found
 
 
-STEPS = (Step(1, "initial", ("tables", "extras")),)
+STEPS = (Step(1, "initial", ("tables", "policies", "extras")),)
 LATEST = STEPS[-1].version
 
 

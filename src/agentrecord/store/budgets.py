@@ -117,9 +117,11 @@ def _check_period(period: object) -> BudgetPeriod:
 
 
 def _refuse_taken(conn: Connection, scope: Scope, name: str, *, but: UUID | None = None) -> None:
-    taken = conn.value(
-        select(budgets.c.id).where(budgets.c.project_id == scope.project, budgets.c.name == values.name("name", name))
+    statement = select(budgets.c.id).where(
+        budgets.c.project_id == scope.project, budgets.c.name == values.name("name", name)
     )
+    with conn.across_users():
+        taken = conn.value(statement)
     if taken is not None and taken != but:
         raise Conflict("budget", name, "exists already; choose another name, or change that one")
 
@@ -211,7 +213,8 @@ def delete_(conn: Connection, scope: Scope, budget: UUID) -> None:
 
 def status(conn: Connection, scope: Scope, budget: UUID) -> BudgetStatus:
     """Return a budget with what is spent and reserved in its present period; raise `NotFound` as `get` does."""
-    row = conn.first_map(STANDING.where(*_visible(scope), budgets.c.id == budget), period_params(conn.now))
+    with conn.across_users():
+        row = conn.first_map(STANDING.where(*_visible(scope), budgets.c.id == budget), period_params(conn.now))
     if row is None:
         raise NotFound("budget", budget)
     return status_of(row, conn.now)
@@ -222,7 +225,8 @@ def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | N
     found = list_(conn, scope, limit=limit, cursor=cursor)
     # One by one: a statement whose periods are bound when it runs cannot have a list that is bound before.
     shown_here = or_(false(), *[budgets.c.id == budget.id for budget in found.items])
-    rows = conn.maps(STANDING.where(budgets.c.project_id == scope.project, shown_here), period_params(conn.now))
+    with conn.across_users():
+        rows = conn.maps(STANDING.where(budgets.c.project_id == scope.project, shown_here), period_params(conn.now))
     standing = {row["id"]: status_of(row, conn.now) for row in rows}
     shown = [standing[budget.id] for budget in found.items]
     return Page(shown, found.limit, found.next_cursor, found.total, found.total_is_exact)

@@ -90,7 +90,10 @@ def _reserve(conn: Connection, scope: Scope, row: dict[str, Any]) -> UUID:
     amount = None
     if price is not None:
         amount = most_nanos(row["input_tokens"], row["max_output_tokens"], price.rates, price.tiers)
-    for standing in _locked(conn, scope, row):
+    with conn.across_users():
+        # A budget of the whole project counts what everybody spends, whoever asks.
+        standings = _locked(conn, scope, row)
+    for standing in standings:
         if amount is None and not standing.budget.allow_unpriced:
             _refuse_unknown(standing, row, has_price=price is not None)
         # What has a price but no bound costs something: it does not pass where nothing is left.
@@ -105,13 +108,15 @@ def _reserve(conn: Connection, scope: Scope, row: dict[str, Any]) -> UUID:
 def _is_reserved(conn: Connection, scope: Scope, row: dict[str, Any]) -> bool:
     """Say whether the very same is reserved already; raise `Conflict` if another call has the id."""
     same_id = (call_reservations.c.project_id == scope.project, call_reservations.c.id == row["id"])
-    found = conn.first_map(select(call_reservations).where(*same_id))
+    recorded = select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, llm_calls.c.id == row["id"])
+    with conn.across_users():
+        found = conn.first_map(select(call_reservations).where(*same_id))
+        is_recorded = conn.first(recorded) is not None
     if found is not None:
         if any(found[name] != value for name, value in row.items() if name != "created_at"):
             raise Conflict("reservation", row["id"])
         return True
-    recorded = select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, llm_calls.c.id == row["id"])
-    if conn.first(recorded) is not None:
+    if is_recorded:
         raise Conflict("LLM call", row["id"], "is recorded already; reserve each call under an id of its own")
     return False
 
@@ -164,11 +169,13 @@ def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> dict[UUID, 
 
     Calls that were not reserved are no matter. Raises `Conflict` if another user has reserved one of the ids.
     """
-    deleted = conn.rows(
+    statement = (
         delete(call_reservations)
         .where(call_reservations.c.project_id == scope.project, call_reservations.c.id.in_(calls))
         .returning(call_reservations.c.id, call_reservations.c.user_uuid, call_reservations.c.agent_uuid)
     )
+    with conn.across_users():
+        deleted = conn.rows(statement)
     for call, user, _ in deleted:
         if scope.user not in (None, user):
             raise Conflict("LLM call", call)
