@@ -15,7 +15,7 @@ from agentrecord.engine.upkeep import copy_of, faults_of_file, put_in_place, set
 from agentrecord.exceptions import AgentRecordError, Conflict, StoreUnavailable
 from agentrecord.migrations import LATEST, current_version, migrate
 from agentrecord.store import Store
-from agentrecord.store.roles import grant
+from agentrecord.store.roles import SCHEMAS, grant
 from agentrecord.store.upkeep import (
     audit_faults,
     broken_references,
@@ -27,6 +27,7 @@ from agentrecord.store.upkeep import (
 )
 
 PARTIAL, ASIDE = ".partial", ".before-restore"
+SEES_ALL = "as a superuser or a role with BYPASSRLS: any other is shown no row, and the tool says so and stops"
 BY_SERVER = "the server's own checks hold here"
 
 
@@ -146,8 +147,9 @@ def doctor() -> None:
 def _dump_command(tool: str, path: Path) -> str:
     url = settings.current().shown_url
     if tool == "pg_dump":
-        return f"pg_dump --format=custom --schema=agentrecord --file={path} '{url}'"
-    return f"pg_restore --clean --if-exists --dbname='{url}' {path}"
+        schemas = " ".join(f"--schema={schema}" for schema in SCHEMAS)
+        return f"pg_dump --format=custom {schemas} --file={path} '{url}' ({SEES_ALL})"
+    return f"pg_restore --clean --if-exists --dbname='{url}' {path} ({SEES_ALL})"
 
 
 def _file_engine(store: Store, tool: str, path: Path) -> SqliteEngine:
