@@ -21,12 +21,14 @@ from agentrecord.records.session import CodingDetails, NewSession, SessionChange
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.transcript import CallFact, Identified, ImportBatch, MessageFact, SessionFact, Unreadable
+from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.schema import metadata
 from databases import ENGINES
 from faces import OPERATIONS, Facing
 
 SECRET = "s3cr3t"
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 Ids = dict[str, Any]
 USER = MessageRole.USER
@@ -58,6 +60,9 @@ def fill(store: Facing) -> Ids:
         ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
     )
     store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
+    said = (NewMessage(role=USER, content=SECRET),)
+    turn_asked = NewTurn(session_id="turns", messages=said, lease_owner=SECRET, lease_s=60, idempotency_key="k")
+    ids["turn"] = store.turns.begin(turn_asked).turn.id
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid
     ids["price"] = store.prices.set(
@@ -70,6 +75,10 @@ def fill(store: Facing) -> Ids:
         model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
     )
     store.audit.record("a", "session", SECRET)
+    everyone = store.wider()
+    ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
+    ids["sign_in"] = everyone.sign_ins.start(ids["account"], expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+                                             refresh_hash=bytes(32)).id  # fmt: skip
     return ids
 
 
@@ -84,6 +93,11 @@ def batch(ids: Ids) -> ImportBatch:
     )  # fmt: skip
 
 
+def _asked(**more: Any) -> NewTurn:
+    fields = {"session_id": "mine", "messages": (NewMessage(role=USER, content="x"),), **more}
+    return NewTurn(lease_owner="o", lease_s=60, **fields)
+
+
 Attack = Callable[[Facing, Ids], Any]
 MATRIX: dict[str, tuple[Attack, ...]] = {
     "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
@@ -95,10 +109,31 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
+    "users.find": (lambda s, i: s.users.find("anna"),),
+    "accounts.create": (lambda s, i: s.accounts.create("mine@example.org"),
+                        lambda s, i: s.accounts.create(f"{SECRET}@example.org", password_hash=HASH)),
+    "accounts.sign_up": (lambda s, i: s.accounts.sign_up("mine@example.org", password_hash=HASH),),
+    "accounts.get": (lambda s, i: s.accounts.get(i["account"]),),
+    "accounts.find": (lambda s, i: s.accounts.find(f"{SECRET}@example.org"),),
+    "accounts.list": (lambda s, i: s.accounts.list(),),
+    "accounts.set_role": (lambda s, i: s.accounts.set_role(i["account"], Role.READ),),
+    "accounts.disable": (lambda s, i: s.accounts.disable(i["account"]),),
+    "accounts.enable": (lambda s, i: s.accounts.enable(i["account"]),),
+    "accounts.set_password": (lambda s, i: s.accounts.set_password(i["account"], HASH),),
+    "accounts.change": (lambda s, i: s.accounts.change(i["account"], role=Role.READ, is_disabled=True),),
+    "accounts.find_password": (lambda s, i: s.accounts.find_password(i["account"]),),
+    "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
+    "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),
+    "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
+    "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
+    "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
+    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(bytes(32), new_hash=b"x" * 32),),
+    "sign_ins.end": (lambda s, i: s.sign_ins.end(i["sign_in"]),),
     "keys.create": (lambda s, i: s.keys.create("mine"),),
     "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
     "keys.list": (lambda s, i: s.keys.list(),),
     "keys.revoke": (lambda s, i: s.keys.revoke(i["key"]),),
+    "keys.note_use": (lambda s, i: s.keys.note_use(i["key"]),),
     "agents.ensure": (lambda s, i: s.agents.ensure("mine"),),
     "agents.get": (lambda s, i: s.agents.get(f"a-{SECRET}"),),
     "agents.list": (lambda s, i: s.agents.list(),),
@@ -110,6 +145,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "sessions.find": (lambda s, i: s.sessions.find(i["session"]), lambda s, i: s.sessions.find("s")),
     "sessions.get": (lambda s, i: s.sessions.get(i["session"]), lambda s, i: s.sessions.get("s", with_subtree=True)),
     "sessions.update": (lambda s, i: s.sessions.update(i["session"], SessionChanges(title="mine")),),
+    "sessions.activate": (lambda s, i: s.sessions.activate(i["session"]),),
+    "sessions.deactivate": (lambda s, i: s.sessions.deactivate(i["session"]),),
     "sessions.delete": (lambda s, i: s.sessions.delete(i["session"]), lambda s, i: s.sessions.delete("s")),
     "sessions.list": (lambda s, i: s.sessions.list(SessionFilter(include_children=True)),
                       lambda s, i: s.sessions.list(SessionFilter(parent_uuid=i["session"]))),
@@ -121,6 +158,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content="x")]),
         lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content=SECRET, id=i["message"])]),
     ),
+    "messages.post": (lambda s, i: s.messages.post(i["session"], NewMessage(role=USER, content="x")),),
+    "messages.clear": (lambda s, i: s.messages.clear(i["session"]), lambda s, i: s.messages.clear("s")),
     "messages.get": (lambda s, i: s.messages.get(i["message"]),),
     "messages.list": (lambda s, i: s.messages.list(i["session"]),),
     "messages.recent": (lambda s, i: s.messages.recent(i["session"]),),
@@ -129,6 +168,19 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "messages.delete": (lambda s, i: s.messages.delete(i["message"]),),
     "messages.search": (lambda s, i: s.messages.search(SECRET),
                         lambda s, i: s.messages.search(SECRET, session=i["session"])),
+    "turns.find": (lambda s, i: s.turns.find("k"),),
+    "turns.get": (lambda s, i: s.turns.get(i["turn"]),),
+    "turns.running": (lambda s, i: s.turns.running(),),
+    "turns.events": (lambda s, i: s.turns.events(i["turn"]),),
+    "turns.emit": (lambda s, i: s.turns.emit(i["turn"], [("e", "{}")], lease_owner=SECRET, lease_s=1),),
+    "turns.renew": (lambda s, i: s.turns.renew(i["turn"], lease_owner=SECRET, lease_s=1),),
+    "turns.watch": (lambda s, i: s.turns.watch(i["turn"]),),
+    "turns.request_cancel": (lambda s, i: s.turns.request_cancel(i["turn"]),),
+    "turns.finish": (
+        lambda s, i: s.turns.finish(i["turn"], TurnEnd(status=TurnStatus.CANCELLED), lease_owner=SECRET),
+    ),
+    "turns.close_abandoned": (lambda s, i: s.turns.close_abandoned(owners=[SECRET]),),
+    "agents.find_active": (lambda s, i: s.agents.find_active(f"a-{SECRET}"),),
     "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
                     lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
     "runs.start": (lambda s, i: s.runs.start(NewRun(run_id="x", parent_uuid=i["run"])),
@@ -230,17 +282,22 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "turns.begin": (
+        lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
+        lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
+    ),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
     "projects.get": "one's own project", "users.ensure": "one's own user", "users.list": "one's own users",
+    "accounts.create": "one's own account", "accounts.list": "one's own accounts",
     "keys.create": "one's own key", "keys.find": "looks a secret up before the project is known",
     "agents.ensure": "one's own agent", "agents.list": "one's own agents", "agents.create_version": "one's own agent",
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",
     "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
-    "imports.finish_file": "one's own file", "usage.recount": "differences only",
+    "imports.finish_file": "one's own file", "usage.recount": "differences only", "turns.begin": "one's own turn",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip

@@ -10,7 +10,18 @@ from agentrecord.schema.governance import (
     schema_ledger,
     unreadable_lines,
 )
-from agentrecord.schema.people import accounts, api_keys, memberships, projects, serials, settings, users
+from agentrecord.schema.people import (
+    accounts,
+    api_keys,
+    memberships,
+    projects,
+    refresh_tokens,
+    serials,
+    settings,
+    sign_in_attempts,
+    sign_ins,
+    users,
+)
 from agentrecord.schema.prices import hosts, models, prices
 from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls
 from agentrecord.schema.sessions import (
@@ -23,6 +34,7 @@ from agentrecord.schema.sessions import (
     sessions,
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
+from agentrecord.schema.turns import turn_events, turns
 from agentrecord.schema.usage import activity_days, latency_days, tool_days, usage_days, usage_hours
 
 __all__ = [
@@ -54,14 +66,19 @@ __all__ = [
     "prices",
     "projects",
     "prompts",
+    "refresh_tokens",
     "relations",
     "runs",
     "schema_ledger",
     "serials",
     "sessions",
     "settings",
+    "sign_in_attempts",
+    "sign_ins",
     "tool_calls",
     "tool_days",
+    "turn_events",
+    "turns",
     "unreadable_lines",
     "usage_days",
     "usage_hours",
