@@ -217,7 +217,7 @@ GLOBAL_ANSWERS = frozenset(
 
 SHARED_BY_USERS = frozenset(
     {"agents.ensure", "agents.get", "agents.list", "agents.create_version", "audit.list", "errors.groups"}
-    | {"imports.files", "imports.unreadable", "relations.of", "budgets.status", "budgets.statuses"}
+    | {"imports.files", "imports.unreadable", "relations.of", "budgets.status", "budgets.statuses", "budgets.near"}
 )
 """Answered from tables that know projects, not users."""
 

@@ -77,7 +77,7 @@ def record_rows(
     reserved = reserving.settle(conn, scope, given) if given else {}
     for new in new_calls:
         own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
-        if own_agent is None and new.id in reserved:
+        if own_agent is None and new.id is not None and new.id in reserved:
             own_agent = reserved[new.id][1]
         row = call_row(
             conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
