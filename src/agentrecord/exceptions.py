@@ -4,10 +4,14 @@ AgentRecordError
 ├── InvalidValue            a field holds something no engine may store
 ├── NotFound                no such row in this scope (also: it is somebody else's)
 ├── Conflict                the identity is taken by other content
-│   └── StaleRevision       the row changed since it was read
+│   ├── StaleRevision       the row changed since it was read
+│   └── SessionBusy         the session is being answered right now
 ├── InvalidTransition       the state machine does not allow this step
 ├── Forbidden               the role may not do this
 ├── OverBudget              a limit would be crossed
+├── TurnFailed              the agent did not answer
+│   ├── TurnTimedOut        it took too long
+│   └── TurnCancelled       it was told to stop
 ├── InvalidFilter           a filter, cursor or range cannot be understood
 └── StoreUnavailable        the database cannot be reached or used now
     ├── StorageFull         no space is left for a write
@@ -62,6 +66,15 @@ class StaleRevision(Conflict):
     """The row changed since it was read."""
 
 
+class SessionBusy(Conflict):
+    """The session is being answered right now."""
+
+    def __init__(self, session_id: str, turn: object) -> None:
+        """Name the session and the `turn` that is being answered."""
+        super().__init__("session", session_id, f"is being answered (turn {turn}); wait for it, or cancel that turn")
+        self.turn = turn
+
+
 class InvalidTransition(AgentRecordError):
     """The state machine does not allow this step."""
 
@@ -80,6 +93,18 @@ class Forbidden(AgentRecordError):
 
 class OverBudget(AgentRecordError):
     """A limit would be crossed."""
+
+
+class TurnFailed(AgentRecordError):
+    """The agent did not answer."""
+
+
+class TurnTimedOut(TurnFailed):
+    """The agent took too long."""
+
+
+class TurnCancelled(TurnFailed):
+    """The agent was told to stop."""
 
 
 class InvalidFilter(AgentRecordError):

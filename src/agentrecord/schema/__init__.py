@@ -22,6 +22,7 @@ from agentrecord.schema.sessions import (
     sessions,
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
+from agentrecord.schema.turns import turn_events, turns
 from agentrecord.schema.usage import activity_days, latency_days, tool_days, usage_days, usage_hours
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "settings",
     "tool_calls",
     "tool_days",
+    "turn_events",
+    "turns",
     "unreadable_lines",
     "usage_days",
     "usage_hours",

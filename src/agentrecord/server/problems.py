@@ -29,6 +29,9 @@ _STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
     (exceptions.InvalidFilter, 422),
     (exceptions.Forbidden, 403),
     (exceptions.OverBudget, 402),
+    (exceptions.TurnTimedOut, 504),
+    (exceptions.TurnCancelled, 409),
+    (exceptions.TurnFailed, 502),
     (exceptions.StorageFull, 507),
     (exceptions.StoreUnavailable, 503),
 )

@@ -64,6 +64,8 @@ class _Sessions:
     find = reads(sessions.find)
     get = reads(sessions.get)
     update = writes(sessions.update_)
+    activate = writes(sessions.activate)
+    deactivate = writes(sessions.deactivate)
     delete = writes(sessions.delete, frees_space=True)
     list = reads(sessions.list_)
     children = reads(sessions.children)
@@ -74,6 +76,8 @@ class _Sessions:
 
 class _Messages:
     append = writes(messages.append, before=load_table_for)
+    post = writes(messages.post)
+    clear = writes(messages.clear, frees_space=True)
     get = reads(messages.get)
     list = reads(messages.list_)
     recent = reads(messages.recent)

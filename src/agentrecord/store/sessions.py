@@ -90,6 +90,7 @@ def _session(row: Mapping[str, Any]) -> Session:
 
 def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) -> dict[str, Any]:
     """Return the row of a session that has no figures yet."""
+    is_active = new.is_active and new.status is not SessionStatus.INACTIVE
     row: dict[str, Any] = dict.fromkeys((c.name for c in sessions.c), None)
     row.update({c.name: 0 for c in sessions.c if c.server_default is not None})
     row.update(
@@ -101,8 +102,8 @@ def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) ->
         agent_instructions=new.agent_instructions,
         title=new.title,
         description=new.description,
-        is_active=new.is_active,
-        status=new.status,
+        is_active=is_active,
+        status=_status_with(new.status, is_active=is_active),
         purpose=new.purpose,
         business_context=new.business_context,
         tags=values.texts("tags", new.tags),
@@ -115,6 +116,13 @@ def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) ->
         if row[name] is not None:
             values.text(name, row[name])
     return row
+
+
+def _status_with(status: SessionStatus, *, is_active: bool) -> SessionStatus:
+    """Return the status that goes with `is_active`; a session that is completed or failed stays so."""
+    if status in (SessionStatus.ACTIVE, SessionStatus.INACTIVE):
+        return SessionStatus.ACTIVE if is_active else SessionStatus.INACTIVE
+    return status
 
 
 def coding_row(scope: Scope, session: UUID, coding: CodingDetails) -> dict[str, Any]:
@@ -202,7 +210,7 @@ def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bo
     return replace(found, subtree=subtree_usage(conn, scope, found.id)) if with_subtree else found
 
 
-def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+def locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
     """Return a session that nobody else changes until this transaction ends; raise `NotFound` if it is not there."""
     found = get(conn, scope, session)
     conn.first(
@@ -213,8 +221,11 @@ def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
 
 
 def update_(conn: Connection, scope: Scope, session: str | UUID, changes: SessionChanges) -> Session:
-    """Change a session's description and state, and return it as it is then."""
-    old = _locked(conn, scope, session)
+    """Change a session's description and state, and return it as it is then.
+
+    Active and inactive are one state in two fields: changing either alone changes the other with it.
+    """
+    old = locked(conn, scope, session)
     new = {f.name: getattr(changes, f.name) for f in fields(changes) if getattr(changes, f.name) is not UNSET}
     for name, value in new.items():
         if isinstance(value, str):
@@ -224,6 +235,10 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     for name in ("quality_score", "user_satisfaction"):
         if new.get(name) is not None:
             new[name] = values.fraction(name, new[name])
+    if "is_active" in new and "status" not in new:
+        new["status"] = _status_with(old.status, is_active=new["is_active"])
+    elif new.get("status") in (SessionStatus.ACTIVE, SessionStatus.INACTIVE) and "is_active" not in new:
+        new["is_active"] = new["status"] is SessionStatus.ACTIVE
     if not new:
         return old
     conn.run(
@@ -231,6 +246,16 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     )
     _count_change(conn, scope, old, new)
     return get(conn, scope, old.id)
+
+
+def activate(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+    """Open a session for further messages."""
+    return update_(conn, scope, session, SessionChanges(is_active=True))
+
+
+def deactivate(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+    """Close a session for further messages; it can still be read, and activated again."""
+    return update_(conn, scope, session, SessionChanges(is_active=False))
 
 
 def _count_change(conn: Connection, scope: Scope, old: Session, new: Mapping[str, Any]) -> None:
@@ -253,7 +278,7 @@ def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
 
     The `session_id` is free again, and the rows become tombstones that nothing shows.
     """
-    found = _locked(conn, scope, session)
+    found = locked(conn, scope, session)
     tree = conn.rows(subtree_of(scope, found.id))
     return sum(_delete_one(conn, scope, row_id) for (row_id,) in tree)
 
@@ -302,7 +327,10 @@ def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:
 def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.words:
-        columns = (sessions.c.session_id, sessions.c.title, coding_sessions.c.initial_task)
+        columns = (
+            sessions.c.session_id, sessions.c.title, sessions.c.description, sessions.c.agent_name,
+            coding_sessions.c.initial_task,
+        )  # fmt: skip
         found.append(or_(*[contains(column, wanted.words) for column in columns]))
     equal = {
         users.c.external_id: wanted.user,
@@ -311,6 +339,10 @@ def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
         sessions.c.status: wanted.status,
         coding_sessions.c.working_directory: wanted.directory,
         sessions.c.parent_uuid: wanted.parent_uuid,
+        sessions.c.session_id: wanted.session_id,
+        sessions.c.agent_name: wanted.agent_name,
+        sessions.c.is_active: wanted.is_active,
+        sessions.c.user_uuid: wanted.user_uuid,
     }
     found.extend(column == value for column, value in equal.items() if value is not None)
     if wanted.since is not None:
