@@ -20,6 +20,7 @@ from agentrecord.records.session import CodingDetails, NewSession, SessionChange
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.transcript import CallFact, Identified, ImportBatch, MessageFact, SessionFact, Unreadable
+from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.schema import metadata
 from databases import ENGINES
@@ -57,6 +58,9 @@ def fill(store: Facing) -> Ids:
         ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
     )
     store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
+    said = (NewMessage(role=USER, content=SECRET),)
+    turn_asked = NewTurn(session_id="turns", messages=said, lease_owner=SECRET, lease_s=60, idempotency_key="k")
+    ids["turn"] = store.turns.begin(turn_asked).turn.id
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid
     ids["price"] = store.prices.set(
@@ -75,6 +79,11 @@ def batch(ids: Ids) -> ImportBatch:
         source="x", path="/mine", sessions=(SessionFact(session_id="s", created_at=AT, tool_name="t"),),
         calls=((Identified(row_id=new_id()), call),), messages=((Identified(row_id=ids["message"]), message),),
     )  # fmt: skip
+
+
+def _asked(**more: Any) -> NewTurn:
+    fields = {"session_id": "mine", "messages": (NewMessage(role=USER, content="x"),), **more}
+    return NewTurn(lease_owner="o", lease_s=60, **fields)
 
 
 Attack = Callable[[Facing, Ids], Any]
@@ -126,6 +135,19 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "messages.delete": (lambda s, i: s.messages.delete(i["message"]),),
     "messages.search": (lambda s, i: s.messages.search(SECRET),
                         lambda s, i: s.messages.search(SECRET, session=i["session"])),
+    "turns.find": (lambda s, i: s.turns.find("k"),),
+    "turns.get": (lambda s, i: s.turns.get(i["turn"]),),
+    "turns.running": (lambda s, i: s.turns.running(),),
+    "turns.events": (lambda s, i: s.turns.events(i["turn"]),),
+    "turns.emit": (lambda s, i: s.turns.emit(i["turn"], [("e", "{}")], lease_owner=SECRET, lease_s=1),),
+    "turns.renew": (lambda s, i: s.turns.renew(i["turn"], lease_owner=SECRET, lease_s=1),),
+    "turns.watch": (lambda s, i: s.turns.watch(i["turn"]),),
+    "turns.request_cancel": (lambda s, i: s.turns.request_cancel(i["turn"]),),
+    "turns.finish": (
+        lambda s, i: s.turns.finish(i["turn"], TurnEnd(status=TurnStatus.CANCELLED), lease_owner=SECRET),
+    ),
+    "turns.close_abandoned": (lambda s, i: s.turns.close_abandoned(owners=[SECRET]),),
+    "agents.find_active": (lambda s, i: s.agents.find_active(f"a-{SECRET}"),),
     "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
                     lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
     "runs.start": (lambda s, i: s.runs.start(NewRun(run_id="x", parent_uuid=i["run"])),
@@ -204,6 +226,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "turns.begin": (
+        lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
+        lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
+    ),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
@@ -214,7 +240,7 @@ OPEN_ANSWERS = {
     "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
-    "imports.finish_file": "one's own file", "usage.recount": "differences only",
+    "imports.finish_file": "one's own file", "usage.recount": "differences only", "turns.begin": "one's own turn",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip

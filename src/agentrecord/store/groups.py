@@ -18,8 +18,10 @@ from agentrecord.store import (
     relations,
     runs,
     search,
+    session_trees,
     sessions,
     tool_calls,
+    turns,
     usage,
 )
 from agentrecord.store import daily as daily_figures
@@ -57,6 +59,7 @@ class _Agents:
     get = reads(agents.get)
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
+    find_active = reads(agents.find_active)
 
 
 class _Sessions:
@@ -70,7 +73,7 @@ class _Sessions:
     list = reads(sessions.list_)
     children = reads(sessions.children)
     ancestors = reads(sessions.ancestors)
-    subtree_usage = reads(sessions.subtree_usage)
+    subtree_usage = reads(session_trees.subtree_usage)
     count_messages = reads(sessions.count_messages)
 
 
@@ -85,6 +88,20 @@ class _Messages:
     revisions = reads(messages.revisions)
     delete = writes(messages.delete, frees_space=True)
     search = reads(search.messages)
+
+
+class _Turns:
+    begin = writes(turns.begin)
+    find = reads(turns.find)
+    get = reads(turns.get)
+    running = reads(turns.running)
+    events = reads(turns.events)
+    emit = writes(turns.emit)
+    renew = writes(turns.renew)
+    watch = writes(turns.watch)
+    request_cancel = writes(turns.request_cancel)
+    finish = writes(turns.finish)
+    close_abandoned = writes(turns.close_abandoned)
 
 
 class _Runs:
@@ -210,6 +227,10 @@ class Messages(_Messages, Face):
     """Messages and search over them."""
 
 
+class Turns(_Turns, Face):
+    """Turns of the conversation endpoint."""
+
+
 class Runs(_Runs, Face):
     """Runs of agents."""
 
@@ -284,6 +305,10 @@ class AsyncSessions(_Sessions, AsyncFace):
 
 class AsyncMessages(_Messages, AsyncFace):
     """Messages and search over them."""
+
+
+class AsyncTurns(_Turns, AsyncFace):
+    """Turns of the conversation endpoint."""
 
 
 class AsyncRuns(_Runs, AsyncFace):

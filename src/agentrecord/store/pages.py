@@ -23,6 +23,7 @@ from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import messages as message_store
 from agentrecord.store import runs as run_store
+from agentrecord.store import session_trees
 from agentrecord.store import sessions as session_store
 from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
@@ -141,7 +142,7 @@ def _by_model(conn: Connection, scope: Scope, session: UUID) -> Mapping[str, Usa
     rows = conn.maps(
         select(models.c.name.label("model"), *[total(measure).label(name) for name, measure in measures().items()])
         .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
-        .where(*within(scope, llm_calls), llm_calls.c.session_uuid.in_(session_store.subtree_of(scope, session)))
+        .where(*within(scope, llm_calls), llm_calls.c.session_uuid.in_(session_trees.subtree_of(scope, session)))
         .group_by(models.c.name)
     )
     return {row["model"] or "unknown": usage_totals(row) for row in rows}

@@ -103,6 +103,15 @@ def user_uuid(conn: Connection, scope: Scope, external_id: str | None) -> UserId
     return cast(UserId, known)
 
 
+def known_user(conn: Connection, scope: Scope, external_id: str | None) -> UserId | None:
+    """As `user_uuid`, making nothing: None if there is no such user yet."""
+    if external_id is None and scope.user is not None:
+        return scope.user
+    wanted = UNASSIGNED if external_id is None else external_id
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": wanted})
+    return None if row is None else cast(UserId, row["id"])
+
+
 def _find_or_add_user(conn: Connection, scope: Scope, external_id: str) -> UUID:
     lookup = {"project": scope.project, "external_id": external_id}
     row = conn.first_map(_USER_BY_NAME, lookup)

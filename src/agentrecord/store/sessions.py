@@ -15,9 +15,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.unset import UNSET
-from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, coding_sessions, messages, sessions, users
-from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
 from agentrecord.store._figures import Figures
@@ -32,6 +30,7 @@ from agentrecord.store._sql import (
     usage_totals,
     within,
 )
+from agentrecord.store.session_trees import subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
 _JOINED = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
@@ -51,6 +50,9 @@ _SELECT = select(
 _LIVE = sessions.c.deleted_at.is_(None)
 _BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.session_id == bindparam("session_id")))
 _BY_ID = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.id == bindparam("id")))
+_IS_THERE = Prepared(
+    select(sessions.c.id).where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
+)
 ADD_SESSION = insert_or_skip(sessions)
 ADD_CODING = insert_into(coding_sessions)
 _FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
@@ -166,6 +168,9 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
         row["root_uuid"] = root_of(conn, scope, parent)
         figures.session(parent.id, child_count=1)
     conn.run(ADD_SESSION, row)
+    if conn.value(_IS_THERE, {"project": scope.project, "id": session}) is None:
+        # Another transaction made a session of that name between our look and our row.
+        raise Conflict("session", new.session_id, "exists already; read it again")
     if new.coding is not None:
         conn.run(ADD_CODING, coding_row(scope, session, new.coding))
     figures.activity(
@@ -371,28 +376,6 @@ def ancestors(conn: Connection, scope: Scope, session: UUID) -> tuple[Session, .
         found.append(parent)
         above = parent.parent_uuid
     return tuple(found)
-
-
-def subtree_usage(conn: Connection, scope: Scope, session: UUID) -> UsageTotals:
-    """Return the sums over a session and every session below it, deleted ones included: the ledger stays."""
-    tree = subtree_of(scope, session)
-    statement = select(*[total(sessions.c[name]).label(name) for name in USAGE_COUNTERS]).where(
-        *within(scope, sessions), sessions.c.id.in_(tree)
-    )
-    row = conn.first_map(statement)
-    return usage_totals(row) if row else UsageTotals()
-
-
-def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
-    """Return a query for the ids of a session and of all below it."""
-    tree = (
-        select(sessions.c.id)
-        .where(sessions.c.project_id == scope.project, sessions.c.id == session)
-        .cte("tree", recursive=True)
-    )
-    below = sessions.alias("below")
-    tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
-    return select(tree.c.id)
 
 
 def count_messages(conn: Connection, scope: Scope, session: UUID) -> int:

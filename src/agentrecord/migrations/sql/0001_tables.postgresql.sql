@@ -673,6 +673,35 @@ CREATE TABLE agentrecord.ar_session_metrics (
 	CONSTRAINT fk_ar_session_metrics_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES agentrecord.ar_sessions (project_id, id)
 );
 
+CREATE TABLE agentrecord.ar_turns (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	session_uuid UUID NOT NULL,
+	user_uuid UUID NOT NULL,
+	run_uuid UUID NOT NULL,
+	status TEXT NOT NULL,
+	idempotency_key TEXT,
+	request_hash TEXT NOT NULL,
+	lease_owner TEXT NOT NULL,
+	lease_expires_at BIGINT NOT NULL,
+	cancel_requested_at BIGINT,
+	watched_at BIGINT,
+	last_event BIGINT DEFAULT 0 NOT NULL,
+	response TEXT,
+	error_type TEXT,
+	error_message TEXT,
+	created_at BIGINT NOT NULL,
+	finished_at BIGINT,
+	CONSTRAINT pk_ar_turns PRIMARY KEY (project_id, id),
+	CONSTRAINT fk_ar_turns_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES agentrecord.ar_sessions (project_id, id)
+);
+
+CREATE INDEX ix_ar_turns_session ON agentrecord.ar_turns (project_id, session_uuid, finished_at);
+
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON agentrecord.ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_ar_turns_running ON agentrecord.ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
+
 CREATE TABLE agentrecord.ar_message_revisions (
 	project_id UUID NOT NULL,
 	message_uuid UUID NOT NULL,
@@ -682,4 +711,16 @@ CREATE TABLE agentrecord.ar_message_revisions (
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_message_revisions PRIMARY KEY (project_id, message_uuid, revision),
 	CONSTRAINT fk_ar_message_revisions_project_id_message_uuid FOREIGN KEY(project_id, message_uuid) REFERENCES agentrecord.ar_messages (project_id, id)
+);
+
+CREATE TABLE agentrecord.ar_turn_events (
+	project_id UUID NOT NULL,
+	turn_uuid UUID NOT NULL,
+	user_uuid UUID NOT NULL,
+	sequence BIGINT NOT NULL,
+	event TEXT NOT NULL,
+	data TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_turn_events PRIMARY KEY (project_id, turn_uuid, sequence),
+	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES agentrecord.ar_turns (project_id, id)
 );

@@ -708,6 +708,36 @@ CREATE TABLE ar_session_metrics (
 )
  STRICT;
 
+CREATE TABLE ar_turns (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	session_uuid BLOB NOT NULL,
+	user_uuid BLOB NOT NULL,
+	run_uuid BLOB NOT NULL,
+	status TEXT NOT NULL,
+	idempotency_key TEXT,
+	request_hash TEXT NOT NULL,
+	lease_owner TEXT NOT NULL,
+	lease_expires_at INTEGER NOT NULL,
+	cancel_requested_at INTEGER,
+	watched_at INTEGER,
+	last_event INTEGER DEFAULT 0 NOT NULL,
+	response TEXT,
+	error_type TEXT,
+	error_message TEXT,
+	created_at INTEGER NOT NULL,
+	finished_at INTEGER,
+	CONSTRAINT pk_ar_turns PRIMARY KEY (project_id, id),
+	CONSTRAINT fk_ar_turns_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES ar_sessions (project_id, id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_turns_session ON ar_turns (project_id, session_uuid, finished_at);
+
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_ar_turns_running ON ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
+
 CREATE TABLE ar_message_revisions (
 	project_id BLOB NOT NULL,
 	message_uuid BLOB NOT NULL,
@@ -717,5 +747,18 @@ CREATE TABLE ar_message_revisions (
 	created_at INTEGER NOT NULL,
 	CONSTRAINT pk_ar_message_revisions PRIMARY KEY (project_id, message_uuid, revision),
 	CONSTRAINT fk_ar_message_revisions_project_id_message_uuid FOREIGN KEY(project_id, message_uuid) REFERENCES ar_messages (project_id, id)
+)
+ STRICT;
+
+CREATE TABLE ar_turn_events (
+	project_id BLOB NOT NULL,
+	turn_uuid BLOB NOT NULL,
+	user_uuid BLOB NOT NULL,
+	sequence INTEGER NOT NULL,
+	event TEXT NOT NULL,
+	data TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_turn_events PRIMARY KEY (project_id, turn_uuid, sequence),
+	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES ar_turns (project_id, id)
 )
  STRICT;
