@@ -119,9 +119,8 @@ class Ledger:
             model_used=self.model, response_time_ms=call.latency_ms,
         )  # fmt: skip
         try:
-            turn = await settled(
-                self._recorder.append([new], calls=[self._new_call(call, usage=usage, said=said.content)])
-            )
+            recorded = self._new_call(call, said=said.content, said_model=model, usage=usage)
+            turn = await settled(self._recorder.append([new], calls=[recorded]))
         except Exception:
             call.is_recorded = False
             raise
@@ -140,13 +139,19 @@ class Ledger:
         await settled(self._recorder.record_call(self._new_call(call, error=error, said="".join(call.partial))))
 
     def _new_call(
-        self, call: Call, *, said: str, usage: str | None = None, error: BaseException | None = None
+        self,
+        call: Call,
+        *,
+        said: str,
+        said_model: str | None = None,
+        usage: str | None = None,
+        error: BaseException | None = None,
     ) -> NewLLMCall:
         metrics = _storable(call.wire.usage or usage)
         text = values.clean_text(said)
         return NewLLMCall(
             id=call.id,
-            model=call.wire.model or self._model,
+            model=call.wire.model or said_model or self._model,
             host=self._host,
             tokens=tokens_of(metrics),
             request_id=call.wire.request_id,

@@ -5,7 +5,7 @@ another. What is recorded is what came over the wire: the model that answered, t
 request. A call is known by a header, which is taken off before the request leaves.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from time import perf_counter
 from typing import Any  # `Any`: httpx types its keyword arguments in private modules
 
@@ -17,15 +17,16 @@ from agentrecord.records.tokens import TokenCounts
 
 HEADER = "x-agentrecord-call"
 _MAX_TOKENS = 1_000_000_000
+_NOTHING = msgspec.Raw(b"null")
 
 
 class _Said(msgspec.Struct):
     """The fields that matter of an answer, of a piece of a stream, or of the response inside such a piece."""
 
-    id: msgspec.Raw | None = None
-    model: msgspec.Raw | None = None
-    usage: msgspec.Raw | None = None
-    response: msgspec.Raw | None = None
+    id: msgspec.Raw = _NOTHING
+    model: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = _NOTHING
+    response: msgspec.Raw = _NOTHING
 
 
 _DECODER = msgspec.json.Decoder(_Said)
@@ -66,9 +67,9 @@ class Wire:
             return
         self.model = _text(said.model) or self.model
         self.response_id = _text(said.id) or self.response_id
-        if said.usage is not None and bytes(said.usage) != b"null":
+        if bytes(said.usage) != _NOTHING:
             self.usage = bytes(said.usage).decode()
-        if said.response is not None:
+        if bytes(said.response) != _NOTHING:
             self.hear(bytes(said.response))
 
     def hear_stream(self, chunk: bytes) -> None:
@@ -120,17 +121,22 @@ class _Heard(httpx2.AsyncByteStream):
         self._wire = wire
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._body:
-            self._wire.hear_stream(chunk)
-            yield chunk
+        """Yield what comes, heard."""
+        body = aiter(self._body)
+        try:
+            async for chunk in body:
+                self._wire.hear_stream(chunk)
+                yield chunk
+        finally:
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()
 
     async def aclose(self) -> None:
+        """Close the body."""
         await self._body.aclose()
 
 
-def _text(raw: msgspec.Raw | None) -> str | None:
-    if raw is None:
-        return None
+def _text(raw: msgspec.Raw) -> str | None:
     value = msgspec.json.decode(raw)
     return value if isinstance(value, str) and value else None
 
