@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -60,6 +61,7 @@ class Answer:
     usage: Usage | None = field(default_factory=Usage)
     model: str = "test-model-2026"
     cut_after: int | None = None
+    end_after: int | None = None
     malformed_after: int | None = None
     hang_after: int | None = None
 
@@ -93,6 +95,7 @@ class Asked:
     api: str
     headers: dict[str, str]
     body: dict[str, Any]
+    at: float = field(default_factory=perf_counter)
 
     @property
     def said(self) -> list[Any]:
@@ -192,20 +195,23 @@ class OpenAIServer:
             await writer.drain()
 
     async def _stream(self, step: Answer, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(_head(200, "text/event-stream", _ID))
+        writer.write(_head(200, "text/event-stream", (*_ID, ("transfer-encoding", "chunked"))))
         pieces = _chat_pieces(step) if asked.api == "chat_completions" else _response_pieces(step)
         for n, (event, data) in enumerate(pieces):
             if n == step.cut_after:
                 writer.transport.abort()
                 return
+            if n == step.end_after:
+                break
             if n == step.hang_after:
                 await self._quiet.wait()
             text = "{no JSON" if n == step.malformed_after else json.dumps(data)
             name = f"event: {event}\n" if event else ""
-            writer.write(f"{name}data: {text}\n\n".encode())
+            writer.write(_chunk(f"{name}data: {text}\n\n"))
             await writer.drain()
-        if asked.api == "chat_completions":
-            writer.write(b"data: [DONE]\n\n")
+        else:
+            writer.write(_chunk("data: [DONE]\n\n") if asked.api == "chat_completions" else b"")
+        writer.write(_chunk(""))
         await writer.drain()
 
 
@@ -218,6 +224,12 @@ def _head(status: int, kind: str, headers: Sequence[tuple[str, str]], length: in
     if length is not None:
         lines.append(f"content-length: {length}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _chunk(text: str) -> bytes:
+    """Return text as a piece of a chunked body; the empty piece is its end."""
+    encoded = text.encode()
+    return f"{len(encoded):x}\r\n".encode() + encoded + b"\r\n"
 
 
 def _whole(step: Answer, api: str) -> dict[str, Any]:

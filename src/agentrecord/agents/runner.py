@@ -105,3 +105,7 @@ class AgentRunner(Protocol):
     async def run(self, turn: AgentTurn, recorder: TurnRecorder) -> Reply:
         """Answer one turn; an exception ends the turn as failed, with its message told to the caller."""
         ...
+
+    async def close(self) -> None:
+        """Close what the runner holds open, when no more turns will come."""
+        ...

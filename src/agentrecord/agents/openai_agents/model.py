@@ -123,6 +123,9 @@ class RecordedModel(Model):
             self._forget(call)
 
     async def _completed(self, call: Call, response: Response) -> None:
+        if self._client is not None and not call.wire.is_finished:
+            # The SDK takes the end of a stream for the end of the answer, whether anybody said so or not.
+            raise UnfinishedStream
         items = [item.model_dump(mode="json", exclude_unset=True) for item in response.output]
         usage = None if response.usage is None else response.usage.model_dump_json(exclude_unset=True)
         await self._ledger.succeed(call, items, model=response.model or self._name, usage=usage)

@@ -16,8 +16,10 @@ from openai import DefaultAsyncHttpxClient
 from agentrecord.records.tokens import TokenCounts
 
 HEADER = "x-agentrecord-call"
+_DONE = b"[DONE]"
 _MAX_TOKENS = 1_000_000_000
-_NOTHING = msgspec.Raw(b"null")
+_NULL = b"null"
+_NOTHING = msgspec.Raw(_NULL)
 
 
 class _Said(msgspec.Struct):
@@ -27,13 +29,18 @@ class _Said(msgspec.Struct):
     model: msgspec.Raw = _NOTHING
     usage: msgspec.Raw = _NOTHING
     response: msgspec.Raw = _NOTHING
+    type: msgspec.Raw = _NOTHING
+    choices: msgspec.Raw = _NOTHING
 
 
 _DECODER = msgspec.json.Decoder(_Said)
 
 
 class Wire:
-    """What has been heard of one call so far; None where the provider did not say."""
+    """What has been heard of one call so far; None where the provider did not say.
+
+    `is_finished` once the provider said that its answer is whole: a stream may just stop.
+    """
 
     def __init__(self) -> None:
         """Start before the request is sent."""
@@ -42,6 +49,7 @@ class Wire:
         self.usage: str | None = None
         self.response_id: str | None = None
         self.header_id: str | None = None
+        self.is_finished = False
         self._rest = b""
 
     @property
@@ -67,17 +75,20 @@ class Wire:
             return
         self.model = _text(said.model) or self.model
         self.response_id = _text(said.id) or self.response_id
-        if bytes(said.usage) != _NOTHING:
+        if bytes(said.usage) != _NULL:
             self.usage = bytes(said.usage).decode()
-        if bytes(said.response) != _NOTHING:
+        if bytes(said.response) != _NULL:
             self.hear(bytes(said.response))
+        self.is_finished = self.is_finished or _text(said.type) == "response.completed" or _ends(said.choices)
 
     def hear_stream(self, chunk: bytes) -> None:
         """Take bytes of a stream of server-sent events, wherever they were cut."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
-                self.hear(line[5:].strip())
+                said = line[5:].strip()
+                self.is_finished = self.is_finished or said == _DONE
+                self.hear(said)
 
 
 class ListeningClient(DefaultAsyncHttpxClient):
@@ -139,6 +150,12 @@ class _Heard(httpx2.AsyncByteStream):
 def _text(raw: msgspec.Raw) -> str | None:
     value = msgspec.json.decode(raw)
     return value if isinstance(value, str) and value else None
+
+
+def _ends(choices: msgspec.Raw) -> bool:
+    """Say whether a piece of a streamed chat completion is the last one of its answer."""
+    said = msgspec.json.decode(choices)
+    return isinstance(said, list) and any(isinstance(each, dict) and each.get("finish_reason") for each in said)
 
 
 def tokens_of(usage: str | None) -> TokenCounts:
