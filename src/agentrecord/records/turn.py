@@ -30,6 +30,8 @@ class TurnStatus(StrEnum):
 class NewTurn:
     """A turn to begin: what was said, in which session (made if it is not there), and who will answer.
 
+    `agent_instructions` hold for this turn, and become the session's if it has none.
+
     `session_name` and what follows describe the session when it is made and fill what it lacks; they do not overwrite
     it. The same `idempotency_key` and `request_hash` again are the same turn. `lease_owner` names the process that
     answers, for `lease_s` seconds unless it renews.
@@ -37,8 +39,8 @@ class NewTurn:
 
     session_id: str
     messages: tuple[NewMessage, ...]
-    lease_owner: str
-    lease_s: float
+    lease_owner: str = ""
+    lease_s: float = 0.0
     session_name: str | None = None
     agent_id: str | None = None
     agent_name: str | None = None
@@ -73,12 +75,16 @@ class ConversationTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunTurn:
-    """What `begin` stored; `is_new` is false where the same request had begun it before."""
+    """What `begin` stored; `is_new` is false where the same request had begun it before.
+
+    `instructions` are those that came with the request, for this turn alone.
+    """
 
     turn: ConversationTurn
     session: Session
     run: Run
     messages: tuple[Message, ...]
+    instructions: str | None = None
     is_new: bool = True
 
 

@@ -1,6 +1,7 @@
 """The application: every route over one record, behind the checks that hold for all of them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any  # `Any`: OpenAPI is JSON
 
@@ -11,23 +12,54 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from agentrecord import dashboard
+from agentrecord.agents.conversation import Conversations, Limits
+from agentrecord.agents.echo import EchoRunner
+from agentrecord.agents.runner import AgentRunner
 from agentrecord.server.auth import Authentication
 from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
-from agentrecord.server.routes import calls, exports, figures, pages, prices, projects, runs, sessions
+from agentrecord.server.routes import (
+    agent_sessions,
+    calls,
+    conversation,
+    exports,
+    figures,
+    pages,
+    prices,
+    projects,
+    runs,
+    sessions,
+)
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (sessions, runs, calls, figures, prices, projects)
+API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
 PAGE_ROUTES = (exports, pages)
 
 
-def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = None) -> FastAPI:
+def build_app(
+    store: AsyncStore,
+    *,
+    secret: bytes,
+    sign_in_token: str | None = None,
+    runner: AgentRunner | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
+
+    `runner` answers conversations, the echo if there is none, within `limits`.
 
     `secret` signs the cookies of browsers that were let in by `/sign-in?token=<sign_in_token>`; without a token only
     API keys open the record.
     """
+    conversations = Conversations(store, runner or EchoRunner(), limits)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await conversations.start()
+        yield
+        await conversations.close()
+
     app = FastAPI(
         title="agentrecord",
         description="The system of record for AI agents: sessions, runs, calls, costs.",
@@ -35,6 +67,7 @@ def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = N
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
@@ -44,6 +77,7 @@ def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = N
             Middleware(Authentication, store=store, secret=secret, sign_in_token=sign_in_token),
         ],
     )
+    app.state.conversations = conversations
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

@@ -1,13 +1,16 @@
 """What holds for every answer: security headers, the hosts we answer to, the size of a request, its time."""
 
+import asyncio
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord.server.problems import answer, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_BODY_S = 30.0
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -79,35 +82,58 @@ def is_local(hosts: list[str]) -> bool:
 
 
 class BodyLimit:
-    """Refuses requests whose body is larger than `MAX_BODY_BYTES`."""
+    """Refuses requests whose body is too large, comes too slowly, or is compressed: nobody's memory or time is free."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, max_s: float = MAX_BODY_S) -> None:
         """Wrap an application."""
         self._app = app
+        self._max_bytes = max_bytes
+        self._max_s = max_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = Headers(scope=scope).get("content-length", "0")
-        refused = answer(scope["path"], problem(413, f"A request may have {MAX_BODY_BYTES:,} bytes.", name="TooLarge"))
-        if not told.isdigit() or int(told) > MAX_BODY_BYTES:
-            await refused(scope, receive, send)
-            return
-        size = 0
+        headers = Headers(scope=scope)
+        told, coding = headers.get("content-length", "0"), headers.get("content-encoding", "identity")
+        if coding.lower() != "identity":
+            detail = f"Content-Encoding {coding[:40]!r} is not taken here; send the body as it is."
+            await answer(scope["path"], problem(415, detail, name="Compressed"))(scope, receive, send)
+        elif not told.isdigit() or int(told) > self._max_bytes:
+            await self._too_large(scope)(scope, receive, send)
+        else:
+            await self._limited(scope, receive, send)
+
+    def _too_large(self, scope: Scope) -> Response:
+        return answer(scope["path"], problem(413, f"A request may have {self._max_bytes:,} bytes.", name="TooLarge"))
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size, refused, complete = 0, None, False
+        deadline = asyncio.get_running_loop().time() + self._max_s
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, refused, complete
+            try:
+                # Once the body is there, whoever waits here waits for the client to leave.
+                async with asyncio.timeout_at(None if complete else deadline):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"The body did not come within {self._max_s:g} s."
+                refused = answer(scope["path"], problem(408, detail, name="TooSlow"), {"Connection": "close"})
+                return {"type": "http.disconnect"}
             size += len(message.get("body", b""))
+            complete = complete or not message.get("more_body", False)
+            if size <= self._max_bytes:
+                return message
+            refused = self._too_large(scope)
             # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.
-            return {"type": "http.disconnect"} if size > MAX_BODY_BYTES else message
+            return {"type": "http.disconnect"}
 
         async def unless_refused(message: Message) -> None:
-            if size <= MAX_BODY_BYTES:
+            if refused is None:
                 await send(message)
 
         await self._app(scope, counted, unless_refused)
-        if size > MAX_BODY_BYTES:
+        if refused is not None:
             await refused(scope, receive, send)

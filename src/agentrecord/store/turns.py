@@ -186,7 +186,13 @@ def _begin(conn: Connection, scope: Scope, session: Session, new: NewTurn) -> Be
             .where(*within(scope, session_table), session_table.c.id == session.id)
             .values(agent_version_uuid=version.id)
         )
-    return BegunTurn(turn=_turn(row), session=sessions.get(conn, scope, session.id), run=run, messages=stored.messages)
+    return BegunTurn(
+        turn=_turn(row),
+        session=sessions.get(conn, scope, session.id),
+        run=run,
+        messages=stored.messages,
+        instructions=new.agent_instructions,
+    )
 
 
 def get(conn: Connection, scope: Scope, turn: UUID) -> ConversationTurn:
