@@ -27,8 +27,8 @@ TOOLS = "AGENTRECORD_TOOLS"
 OPENAI_AGENTS = "openai-agents"
 APIS = ("responses", "chat_completions")
 OPENAI_URL = "https://api.openai.com/v1"
-DEFAULT_TURN_TIMEOUT_S = 600.0
-_NO_RUNNER = "leads to no runner: it needs a `name`, and `run` and `close` to await"
+DEFAULT_TURN_TIMEOUT_S = 300.0
+_NO_RUNNER = "leads to no runner: it needs a `name`, and a `run` to await"
 
 
 def runner_from(environ: Mapping[str, str]) -> AgentRunner:
@@ -60,8 +60,7 @@ def _runner_at(path: str) -> AgentRunner:
             found = found()
         except TypeError as error:
             raise InvalidValue(RUNNER, path, f"cannot be called without arguments: {error}") from error
-    is_runner = callable(getattr(found, "run", None)) and callable(getattr(found, "close", None))
-    if not is_runner or not isinstance(getattr(found, "name", None), str):
+    if not callable(getattr(found, "run", None)) or not isinstance(getattr(found, "name", None), str):
         raise InvalidValue(RUNNER, path, _NO_RUNNER)
     return cast(AgentRunner, found)
 

@@ -21,6 +21,3 @@ class EchoRunner:
         content = ANSWER + (said[-1] if said else "")
         await recorder.delta(content)
         return Reply(content=content, model=NAME)
-
-    async def close(self) -> None:
-        """Hold nothing open."""

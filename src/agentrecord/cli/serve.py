@@ -1,6 +1,7 @@
 """`agentrecord serve`: the dashboard and the API, on this computer only."""
 
 import ipaddress
+import os
 import secrets
 import socket
 import webbrowser
@@ -13,6 +14,9 @@ from types import ModuleType
 import click
 from click.core import ParameterSource
 
+from agentrecord.agents.choose import runner_from, turn_timeout_s
+from agentrecord.agents.conversation import Limits
+from agentrecord.agents.runner import AgentRunner
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush
 from agentrecord.cli.terminal import hint, say
@@ -74,15 +78,16 @@ def add_sample(store: Store) -> bool:
     return True
 
 
-def _serve(store: Store, listener: socket.socket, *, host: str, opens: bool) -> None:
+def _serve(store: Store, listener: socket.socket, runner: AgentRunner, *, host: str, opens: bool) -> None:
     uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
+    limits = Limits(turn_s=turn_timeout_s(os.environ))
     secret = store.settings.ensure(SECRET_KEY, secrets.token_bytes(32))
     token = secrets.token_urlsafe(24)
     keep_ballast = getattr(store.engine, "keep_ballast", None)
     if keep_ballast is not None:
         keep_ballast()
     asked = AsyncStore(engine=store.engine, scope=store.scope)
-    built = app.build_app(asked, secret=secret, sign_in_token=token)
+    built = app.build_app(asked, secret=secret, sign_in_token=token, runner=runner, limits=limits)
     named = f"[{host}]" if ":" in host else host
     link = f"http://{named}:{listener.getsockname()[1]}/sign-in?token={token}"
     say(f"agentrecord is at {link}")
@@ -114,8 +119,9 @@ def command(context: click.Context, host: str, port: int, opens: bool, sample: b
     """
     checked_host(host)
     loaded("fastapi")
+    runner = runner_from(os.environ)
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with bound_socket(host, port, exactly=given) as listener, writing() as store:
         if sample and add_sample(store):
             hint("the record was empty: the packaged sample is in it now")
-        _serve(store, listener, host=host, opens=opens)
+        _serve(store, listener, runner, host=host, opens=opens)
