@@ -596,6 +596,23 @@ def test_messages_of_other_doors_are_shown_as_something_a_model_accepts(room: Ro
     assert '{\\"path\\": \\"x\\"}' in json.dumps(asked.body)
 
 
+def test_a_server_that_gives_every_tool_call_the_same_name_keeps_its_history_in_order(room: Room) -> None:
+    for n in (1, 2):
+        room.server.will(Answer(uses=[Use("c1", "add", {"a": n, "b": 0})]), Answer([f"{n}!"]))
+    room.say(room.talk(add), "One.", "Two.")
+    assert texts_of(room.server.asked[-1]) == [
+        ("user", "One."), ("call", "c1"), ("output", "1"), ("assistant", "1!"),
+        ("user", "Two."), ("call", "c1-2"), ("output", "2"),
+    ]  # fmt: skip
+    assert [(used.call_ref, used.result) for used in room.tool_calls] == [("c1", "1"), ("c1-2", "2")]
+
+
+def test_the_history_that_a_model_sees_may_be_limited(room: Room) -> None:
+    room.server.will(Answer(uses=[Use("c1", "add", {"a": 1, "b": 0})]), Answer(["1!"]), Answer(["Yes."]))
+    room.say(room.talk(add, history_limit=2), "One.", "Sure?")
+    assert texts_of(room.server.asked[-1]) == [("assistant", "1!"), ("user", "Sure?")]
+
+
 def test_nothing_is_traced(room: Room) -> None:
     class Seen:
         def __init__(self) -> None:

@@ -19,6 +19,7 @@ API_KEY = "AGENTRECORD_API_KEY"
 API = "AGENTRECORD_API"
 MAX_OUTPUT_TOKENS = "AGENTRECORD_MAX_OUTPUT_TOKENS"
 MAX_TURNS = "AGENTRECORD_MAX_TURNS"
+HISTORY_LIMIT = "AGENTRECORD_HISTORY_LIMIT"
 MAX_RETRIES = "AGENTRECORD_MAX_RETRIES"
 CALL_TIMEOUT = "AGENTRECORD_CALL_TIMEOUT"
 TURN_TIMEOUT = "AGENTRECORD_TURN_TIMEOUT"
@@ -87,6 +88,8 @@ def _openai_agents(environ: Mapping[str, str]) -> AgentRunner:
         "max_retries": _whole(environ, MAX_RETRIES, 2, minimum=0),
         "timeout_s": _seconds(environ, CALL_TIMEOUT, 120.0),
     }
+    if environ.get(HISTORY_LIMIT, "").strip():
+        options["history_limit"] = _whole(environ, HISTORY_LIMIT, 0, minimum=1)
     if environ.get(PROVIDER, "").strip():
         options["host"] = environ[PROVIDER].strip()
     paths = [path.strip() for path in environ.get(TOOLS, "").split(",") if path.strip()]

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from typing import Any  # `Any`: items, tool schemas and parameters hold whatever their makers put there
 from uuid import UUID
@@ -28,6 +29,7 @@ class Request:
     items: Sequence[Item]
     tools: Sequence[Any]
     parameters: dict[str, Any]
+    max_output_tokens: int | None
 
     @property
     def max_input_tokens(self) -> int:
@@ -38,7 +40,10 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call under way; `is_recorded` once the record has it, however it ended."""
+    """One call under way; `is_recorded` once the record has it, however it ended.
+
+    `refs` tells what the tool calls of its answer are called here.
+    """
 
     id: UUID
     request: Request
@@ -48,6 +53,7 @@ class Call:
     began: float = field(default_factory=perf_counter)
     first_token: float | None = None
     partial: list[str] = field(default_factory=list)
+    refs: dict[str, str] = field(default_factory=dict)
     is_recorded: bool = False
 
     def saw_token(self, text: str = "") -> None:
@@ -81,6 +87,7 @@ class Ledger:
         self._model = model
         self._host = host
         self._known: dict[str, list[Message]] = defaultdict(list)
+        self._refs: set[str] = set()
         self._calls = 0
         self.answer: Message | None = None
         self.model: str | None = None
@@ -89,15 +96,24 @@ class Ledger:
         """Learn which messages tell which items, in their order."""
         for each in told:
             self._known[_key(each.item)].append(each.message)
+            if each.item.get("type") == "function_call":
+                self._refs.add(str(each.item.get("call_id")))
+
+    def distinct(self, ref: str) -> str:
+        """Return the name of a tool call that no other in the session has: some servers number them anew each time."""
+        named = (ref if n == 1 else f"{ref}-{n}" for n in count(1))
+        return next(name for name in named if name not in self._refs)
 
     async def begin(self, request: Request, wire_of: Any) -> Call:
         """Reserve a call before it is made; raises `OverBudget` if it might cross a budget.
 
         `wire_of` gives what will hear the call, by its id.
         """
-        limit = request.parameters.get("max_tokens")
         call = await self._recorder.reserve(
-            model=self._model, host=self._host, input_tokens=request.max_input_tokens, max_output_tokens=limit
+            model=self._model,
+            host=self._host,
+            input_tokens=request.max_input_tokens,
+            max_output_tokens=request.max_output_tokens,
         )
         self._calls += 1
         begun = Call(

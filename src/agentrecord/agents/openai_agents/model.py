@@ -8,7 +8,7 @@ from uuid import UUID
 from agents import AgentOutputSchemaBase, Handoff, Model, ModelResponse, ModelSettings, ModelTracing, Tool
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseFunctionToolCall
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
 from agentrecord.agents.openai_agents.items import Item
@@ -26,6 +26,7 @@ _DELTAS = (
     "response.reasoning_summary_text.delta",
     "response.reasoning_text.delta",
 )
+NEWER_MAX_TOKENS = "max_completion_tokens"
 TEXT_DELTAS = _DELTAS[:2]
 """The events that carry a piece of what the user is told."""
 
@@ -108,6 +109,7 @@ class RecordedModel(Model):
                 system_instructions, input, self._heard(model_settings, call), tools, output_schema, handoffs, tracing,
                 previous_response_id=previous_response_id, conversation_id=conversation_id, prompt=prompt,
             ):  # fmt: skip
+                self._name_calls(call, event)
                 if event.type in _DELTAS:
                     call.saw_token(str(getattr(event, "delta", "")) if event.type in TEXT_DELTAS else "")
                 elif event.type == "response.completed":
@@ -121,6 +123,13 @@ class RecordedModel(Model):
             raise
         finally:
             self._forget(call)
+
+    def _name_calls(self, call: Call, event: TResponseStreamEvent) -> None:
+        """Give the tool calls that an event tells of names of their own."""
+        response = getattr(event, "response", None)
+        for item in (getattr(event, "item", None), *(response.output if response is not None else ())):
+            if isinstance(item, ResponseFunctionToolCall):
+                item.call_id = call.refs.setdefault(item.call_id, self._ledger.distinct(item.call_id))
 
     async def _completed(self, call: Call, response: Response) -> None:
         if self._client is not None and not call.wire.is_finished:
@@ -149,6 +158,7 @@ class RecordedModel(Model):
             items=cast("list[Item]", items),
             tools=schemas,
             parameters={"model": self._name, **parameters, "tools": [t.name for t in tools], "stream": is_streamed},
+            max_output_tokens=settings.max_tokens or (settings.extra_args or {}).get(NEWER_MAX_TOKENS),
         )
         return await self._ledger.begin(request, self._wire)
 

@@ -29,7 +29,7 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseRefusalDeltaEvent, ResponseTextDeltaEvent
 
 from agentrecord.agents.openai_agents.ledger import Ledger
-from agentrecord.agents.openai_agents.model import RecordedModel
+from agentrecord.agents.openai_agents.model import NEWER_MAX_TOKENS, RecordedModel
 from agentrecord.agents.openai_agents.session import settled
 from agentrecord.agents.openai_agents.tools import RecordedTools
 from agentrecord.agents.openai_agents.turn_session import TurnSession
@@ -61,6 +61,7 @@ class OpenAIAgentsRunner:
         host: str = HOST,
         max_output_tokens: int = MAX_OUTPUT_TOKENS,
         max_turns: int = MAX_TURNS,
+        history_limit: int | None = None,
         tools: Sequence[Tool] = (),
         timeout_s: float = TIMEOUT_S,
         max_retries: int = MAX_RETRIES,
@@ -69,11 +70,13 @@ class OpenAIAgentsRunner:
         """Answer with `model`, a name at the API behind `base_url`, or a model object of the SDK.
 
         `host` is under which name the calls are recorded and priced. `max_turns` bounds how often the model is asked
-        for one answer; `timeout_s` how long the API may send nothing; `max_retries` how often a request that failed
-        is sent again, after `retry_delay_s` or as long as the API asks for.
+        for one answer, `history_limit` how many of the latest items before it the model is shown, `timeout_s` how
+        long the API may send nothing, `max_retries` how often a request that failed is sent again, after
+        `retry_delay_s` and more, or as long as the API asks for.
         """
         self._host = host
         self._max_turns = max_turns
+        self._history_limit = history_limit
         self._tools = tuple(tools)
         self._client: ListeningClient | None = None
         self._api: AsyncOpenAI | None = None
@@ -91,8 +94,11 @@ class OpenAIAgentsRunner:
         else:
             self._model = model
             self._model_name = str(getattr(model, "model", type(model).__name__))
+        # OpenAI's own chat completions refuse `max_tokens` for its newer models; nobody else knows the newer name.
+        is_newer = is_official and api == "chat_completions" and isinstance(model, str)
         self._settings = ModelSettings(
-            max_tokens=max_output_tokens,
+            max_tokens=None if is_newer else max_output_tokens,
+            extra_args={NEWER_MAX_TOKENS: max_output_tokens} if is_newer else None,
             include_usage=True,
             preserve_raw_usage=True,
             retry=ModelRetrySettings(
@@ -101,11 +107,6 @@ class OpenAIAgentsRunner:
                 policy=retry_policies.provider_suggested(),
             ),
         )
-        if is_official and api == "chat_completions":
-            # OpenAI's own reasoning models refuse `max_tokens`; nobody else knows the newer name for certain.
-            self._settings = self._settings.resolve(
-                ModelSettings(extra_args={"max_completion_tokens": max_output_tokens})
-            )
 
     @property
     def name(self) -> str:
@@ -124,7 +125,7 @@ class OpenAIAgentsRunner:
         where a tool waits for an approval that nobody can give here.
         """
         ledger = Ledger(recorder, model=self._model_name, host=self._host)
-        session = TurnSession(turn, recorder, ledger)
+        session = TurnSession(turn, recorder, ledger, limit=self._history_limit)
         tools = RecordedTools(recorder)
         agent = Agent(
             name=turn.agent_name or turn.session.agent_name or "Assistant",

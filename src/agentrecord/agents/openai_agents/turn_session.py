@@ -20,11 +20,15 @@ class TurnSession:
     """
 
     session_id: str
-    session_settings: SessionSettings | None = None
+    session_settings: SessionSettings | None
 
-    def __init__(self, turn: AgentTurn, recorder: TurnRecorder, ledger: Ledger) -> None:
-        """Read from the recorder's store, write through the recorder; the ledger learns which message tells what."""
+    def __init__(self, turn: AgentTurn, recorder: TurnRecorder, ledger: Ledger, *, limit: int | None = None) -> None:
+        """Read from the recorder's store, write through the recorder; the ledger learns which message tells what.
+
+        `limit` is how many of the items before this turn the SDK asks for.
+        """
         self.session_id = turn.session.session_id
+        self.session_settings = SessionSettings(limit=limit)
         self._past = RecordSession(turn.session.session_id, recorder.store, row=turn.session.id)
         self._turn = turn
         self._recorder = recorder
