@@ -20,6 +20,7 @@ from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHead
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.routes import (
     agent_sessions,
+    budgets,
     calls,
     conversation,
     exports,
@@ -33,7 +34,7 @@ from agentrecord.server.routes import (
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
+API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, budgets, projects)
 PAGE_ROUTES = (exports, pages)
 
 
