@@ -64,6 +64,7 @@ class Answer:
     end_after: int | None = None
     malformed_after: int | None = None
     hang_after: int | None = None
+    hold_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class OpenAIServer:
         self._script: deque[Step] = deque()
         self._loop = Loop()
         self._quiet: asyncio.Event
+        self._go: asyncio.Event
         self._server: asyncio.Server
         self._loop.run(self._start())
         port = self._server.sockets[0].getsockname()[1]
@@ -134,6 +136,13 @@ class OpenAIServer:
     def left(self) -> int:
         """How many steps nobody has asked for."""
         return len(self._script)
+
+    def go_on(self) -> None:
+        """Let answers that hold go on."""
+        self._loop.run(self._let_go())
+
+    async def _let_go(self) -> None:
+        self._go.set()
 
     def close(self) -> None:
         """End, whoever still waits."""
@@ -151,11 +160,12 @@ class OpenAIServer:
         self.close()
 
     async def _start(self) -> None:
-        self._quiet = asyncio.Event()
+        self._quiet, self._go = asyncio.Event(), asyncio.Event()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def _stop(self) -> None:
         self._quiet.set()
+        self._go.set()
         self._server.close()
         await self._server.wait_closed()
         # Those who were answered by silence must be gone before the loop is.
@@ -203,6 +213,8 @@ class OpenAIServer:
                 return
             if n == step.end_after:
                 break
+            if n == step.hold_after:
+                await self._go.wait()
             if n == step.hang_after:
                 await self._quiet.wait()
             text = "{no JSON" if n == step.malformed_after else json.dumps(data)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
@@ -15,7 +16,7 @@ from agentrecord.agents.openai_agents.session import settled
 from agentrecord.agents.openai_agents.wire import Wire, tokens_of
 from agentrecord.agents.runner import TurnRecorder
 from agentrecord.codec import values
-from agentrecord.exceptions import InvalidValue
+from agentrecord.exceptions import Conflict, InvalidValue
 from agentrecord.records.event import EventType
 from agentrecord.records.llm_call import CallStatus, NewLLMCall, PromptPart
 from agentrecord.records.message import Message, MessageRole, NewMessage
@@ -152,7 +153,10 @@ class Ledger:
         if not call.wire.was_sent and not isinstance(error, asyncio.CancelledError):
             await settled(self._recorder.release(call.id))
             return
-        await settled(self._recorder.record_call(self._new_call(call, error=error, said="".join(call.partial))))
+        failed = self._new_call(call, error=error, said="".join(call.partial))
+        # An append may have stored the call and failed after that, in telling of it: then the call stands as it is.
+        with suppress(Conflict):
+            await settled(self._recorder.record_call(failed))
 
     def _new_call(
         self,

@@ -35,6 +35,7 @@ from agentrecord.agents.openai_agents.tools import RecordedTools
 from agentrecord.agents.openai_agents.turn_session import TurnSession
 from agentrecord.agents.openai_agents.wire import ListeningClient
 from agentrecord.agents.runner import AgentTurn, Reply, TurnRecorder
+from agentrecord.codec.values import clean_text
 from agentrecord.exceptions import TurnFailed
 
 NAME = "openai-agents"
@@ -158,7 +159,7 @@ async def _hand_on(result: RunResultStreaming, recorder: TurnRecorder) -> None:
         if isinstance(event, RawResponsesStreamEvent) and isinstance(
             event.data, ResponseTextDeltaEvent | ResponseRefusalDeltaEvent
         ):
-            await recorder.delta(event.data.delta)
+            await recorder.delta(clean_text(event.data.delta))
 
 
 async def _ended(result: RunResultStreaming) -> None:
