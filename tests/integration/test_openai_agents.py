@@ -566,6 +566,8 @@ def test_prompts_point_at_the_messages_and_a_long_conversation_stores_each_once(
         {"role": message.role.value, "content": message.content} for message in room.messages[:-1]
     ]
 
+    assert last.prompt_length == sum(len(part["content"]) for part in shown)
+
     def count(conn: Any, scope: Any) -> Any:
         return conn.text("SELECT count(*), count(message_uuid) FROM ar_prompts"), conn.text("SELECT * FROM ar_contents")
 

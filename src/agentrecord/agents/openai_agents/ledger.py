@@ -51,6 +51,7 @@ class Call:
     wire: Wire
     iteration: int
     prompt: tuple[PromptPart, ...]
+    prompt_length: int
     began: float = field(default_factory=perf_counter)
     first_token: float | None = None
     partial: list[str] = field(default_factory=list)
@@ -117,8 +118,9 @@ class Ledger:
             max_output_tokens=request.max_output_tokens,
         )
         self._calls += 1
+        prompt, length = self._prompt(request)
         begun = Call(
-            id=call, request=request, wire=wire_of(call), iteration=self._calls, prompt=tuple(self._prompt(request))
+            id=call, request=request, wire=wire_of(call), iteration=self._calls, prompt=prompt, prompt_length=length
         )
         await self._event(EventType.ITERATION_STARTED, begun)
         return begun
@@ -176,6 +178,7 @@ class Ledger:
             tokens=tokens_of(metrics),
             request_id=call.wire.request_id,
             prompt=call.prompt,
+            prompt_length=call.prompt_length,
             input_params=_storable(json.dumps(call.request.parameters, ensure_ascii=False, default=str)),
             # The text of a success stands in its message.
             response_content=text if error is not None and text else None,
@@ -187,11 +190,13 @@ class Ledger:
             time_to_first_token_ms=call.time_to_first_token_ms,
         )
 
-    def _prompt(self, request: Request) -> list[PromptPart]:
-        """Return what the model was shown: messages of the record where it has them, text where it has not."""
+    def _prompt(self, request: Request) -> tuple[tuple[PromptPart, ...], int]:
+        """Return what the model was shown, and its length: messages of the record where it has them, else text."""
         found: list[PromptPart] = []
+        length = 0
         if request.instructions:
             found.append(PromptPart(role=MessageRole.SYSTEM, content=values.clean_text(request.instructions)))
+            length = len(request.instructions)
         waiting = {key: deque(messages) for key, messages in self._known.items()}
         last: UUID | None = None
         for item in request.items:
@@ -200,12 +205,13 @@ class Ledger:
             if message is None:
                 content = flat(item.get("content")) or json.dumps(item, ensure_ascii=False, default=str)
                 found.append(PromptPart(role=MessageRole.SYSTEM, content=values.clean_text(content)))
+                length += len(content)
             elif message.id != last:
                 # One message may tell several items; it is one part of the prompt.
-                part = PromptPart(role=message.role, message_uuid=message.id, revision=message.revision)
-                found.append(part)
+                found.append(PromptPart(role=message.role, message_uuid=message.id, revision=message.revision))
+                length += len(message.content)
             last = None if message is None else message.id
-        return found
+        return tuple(found), length
 
     async def _event(self, event_type: EventType, call: Call) -> None:
         data = {"iteration": call.iteration, "model": call.wire.model or self._model}
