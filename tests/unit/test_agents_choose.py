@@ -2,11 +2,13 @@
 
 import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agents import function_tool
 
+from agentrecord.agents import choose
 from agentrecord.agents.choose import runner_from, turn_timeout_s
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.openai_agents import OpenAIAgentsRunner, tools_of
@@ -168,3 +170,10 @@ def test_a_turn_has_a_time_limit() -> None:
     assert turn_timeout_s({"AGENTRECORD_TURN_TIMEOUT": "2.5"}) == 2.5
     with pytest.raises(InvalidValue, match="AGENTRECORD_TURN_TIMEOUT"):
         turn_timeout_s({"AGENTRECORD_TURN_TIMEOUT": "soon"})
+
+
+def test_every_setting_is_documented() -> None:
+    told = (Path(__file__).parent.parent.parent / "docs" / "reference" / "settings.md").read_text()
+    names = {name for name in vars(choose).values() if isinstance(name, str) and name.startswith("AGENTRECORD_")}
+    assert len(names) > 10
+    assert {name for name in names if f"| `{name}` |" not in told} == set()
