@@ -8,6 +8,8 @@ AgentRecordError
 │   └── SessionBusy         the session is being answered right now
 ├── InvalidTransition       the state machine does not allow this step
 ├── Forbidden               the role may not do this
+├── WrongCredentials        the e-mail, password or token is wrong
+├── TooManyRequests         wait before asking again
 ├── OverBudget              a limit would be crossed
 ├── TurnFailed              the agent did not answer
 │   ├── TurnTimedOut        it took too long
@@ -16,6 +18,8 @@ AgentRecordError
 │   └── TurnOverBudget      a budget stopped it
 ├── InvalidFilter           a filter, cursor or range cannot be understood
 └── StoreUnavailable        the database cannot be reached or used now
+    ├── TooBusy             too much is asked for at this moment
+    ├── ProviderUnavailable the identity provider's keys cannot be read now
     ├── StorageFull         no space is left for a write
     ├── SchemaMismatch      the file or server holds another schema
     └── OutcomeUnknown      the connection was lost during COMMIT
@@ -96,6 +100,19 @@ class Forbidden(AgentRecordError):
     """The role may not do this."""
 
 
+class WrongCredentials(AgentRecordError):
+    """The e-mail, password or token is wrong."""
+
+
+class TooManyRequests(AgentRecordError):
+    """There were too many requests."""
+
+    def __init__(self, wait_s: int) -> None:
+        """Say in how many seconds to try again."""
+        super().__init__(f"there were too many requests: try again in {wait_s} s")
+        self.wait_s = wait_s
+
+
 class OverBudget(AgentRecordError):
     """A limit would be crossed."""
 
@@ -166,6 +183,14 @@ class InvalidFilter(AgentRecordError):
 
 class StoreUnavailable(AgentRecordError):
     """The database cannot be reached or used now."""
+
+
+class TooBusy(StoreUnavailable):
+    """Too much is asked for at this moment."""
+
+
+class ProviderUnavailable(StoreUnavailable):
+    """The identity provider's keys cannot be read now."""
 
 
 class StorageFull(StoreUnavailable):

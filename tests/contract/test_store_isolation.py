@@ -28,6 +28,7 @@ from databases import ENGINES
 from faces import OPERATIONS, Facing
 
 SECRET = "s3cr3t"
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 Ids = dict[str, Any]
 USER = MessageRole.USER
@@ -74,6 +75,10 @@ def fill(store: Facing) -> Ids:
         model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
     )
     store.audit.record("a", "session", SECRET)
+    everyone = store.wider()
+    ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
+    ids["sign_in"] = everyone.sign_ins.start(ids["account"], expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+                                             refresh_hash=bytes(32)).id  # fmt: skip
     return ids
 
 
@@ -104,10 +109,31 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
+    "users.find": (lambda s, i: s.users.find("anna"),),
+    "accounts.create": (lambda s, i: s.accounts.create("mine@example.org"),
+                        lambda s, i: s.accounts.create(f"{SECRET}@example.org", password_hash=HASH)),
+    "accounts.sign_up": (lambda s, i: s.accounts.sign_up("mine@example.org", password_hash=HASH),),
+    "accounts.get": (lambda s, i: s.accounts.get(i["account"]),),
+    "accounts.find": (lambda s, i: s.accounts.find(f"{SECRET}@example.org"),),
+    "accounts.list": (lambda s, i: s.accounts.list(),),
+    "accounts.set_role": (lambda s, i: s.accounts.set_role(i["account"], Role.READ),),
+    "accounts.disable": (lambda s, i: s.accounts.disable(i["account"]),),
+    "accounts.enable": (lambda s, i: s.accounts.enable(i["account"]),),
+    "accounts.set_password": (lambda s, i: s.accounts.set_password(i["account"], HASH),),
+    "accounts.change": (lambda s, i: s.accounts.change(i["account"], role=Role.READ, is_disabled=True),),
+    "accounts.find_password": (lambda s, i: s.accounts.find_password(i["account"]),),
+    "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
+    "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),
+    "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
+    "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
+    "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
+    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(bytes(32), new_hash=b"x" * 32),),
+    "sign_ins.end": (lambda s, i: s.sign_ins.end(i["sign_in"]),),
     "keys.create": (lambda s, i: s.keys.create("mine"),),
     "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
     "keys.list": (lambda s, i: s.keys.list(),),
     "keys.revoke": (lambda s, i: s.keys.revoke(i["key"]),),
+    "keys.note_use": (lambda s, i: s.keys.note_use(i["key"]),),
     "agents.ensure": (lambda s, i: s.agents.ensure("mine"),),
     "agents.get": (lambda s, i: s.agents.get(f"a-{SECRET}"),),
     "agents.list": (lambda s, i: s.agents.list(),),
@@ -264,6 +290,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
 
 OPEN_ANSWERS = {
     "projects.get": "one's own project", "users.ensure": "one's own user", "users.list": "one's own users",
+    "accounts.create": "one's own account", "accounts.list": "one's own accounts",
     "keys.create": "one's own key", "keys.find": "looks a secret up before the project is known",
     "agents.ensure": "one's own agent", "agents.list": "one's own agents", "agents.create_version": "one's own agent",
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",

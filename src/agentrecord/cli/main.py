@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
     "budgets": ("budgets", "List and set limits on what calls may cost."),
+    "accounts": ("accounts", "List, make and change accounts."),
+    "keys": ("keys", "List, make and revoke API keys."),
     "serve": ("serve", "Serve the dashboard and the API."),
     "db": ("db", "Look after the database."),
     "check-samples": ("check_samples", "Check the importer against expected figures."),
@@ -41,7 +43,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
     "Money": ("usage", "prices", "reprice", "budgets"),
-    "Serve and look after": ("serve", "db", "check-samples", "completion"),
+    "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }
 EPILOG = """\b
 Examples:

@@ -10,7 +10,18 @@ from agentrecord.schema.governance import (
     schema_ledger,
     unreadable_lines,
 )
-from agentrecord.schema.people import accounts, api_keys, memberships, projects, serials, settings, users
+from agentrecord.schema.people import (
+    accounts,
+    api_keys,
+    memberships,
+    projects,
+    refresh_tokens,
+    serials,
+    settings,
+    sign_in_attempts,
+    sign_ins,
+    users,
+)
 from agentrecord.schema.prices import hosts, models, prices
 from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls
 from agentrecord.schema.sessions import (
@@ -55,12 +66,15 @@ __all__ = [
     "prices",
     "projects",
     "prompts",
+    "refresh_tokens",
     "relations",
     "runs",
     "schema_ledger",
     "serials",
     "sessions",
     "settings",
+    "sign_in_attempts",
+    "sign_ins",
     "tool_calls",
     "tool_days",
     "turn_events",

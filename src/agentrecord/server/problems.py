@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord import exceptions
 from agentrecord.codec.jsonable import to_json
-from agentrecord.dashboard.views import problem_page
+from agentrecord.dashboard.views import problem_page, sign_in_page
 from agentrecord.records.usage import dollars
 
 logger = logging.getLogger("agentrecord.server")
@@ -31,6 +31,8 @@ _STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
     (exceptions.InvalidValue, 422),
     (exceptions.InvalidFilter, 422),
     (exceptions.Forbidden, 403),
+    (exceptions.WrongCredentials, 401),
+    (exceptions.TooManyRequests, 429),
     (exceptions.OverBudget, 402),
     (exceptions.TurnOverBudget, 402),
     (exceptions.TurnTimedOut, 504),
@@ -115,10 +117,14 @@ def problem(
     )
 
 
-def answer(path: str, found: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem as the answer to a request for `path`."""
+def answer(
+    path: str, found: Problem, headers: Mapping[str, str] | None = None, *, next_path: str | None = None
+) -> Response:
+    """Return a problem as the answer to a request for `path`; with `next_path`, as the page to sign in on."""
     if is_api(path):
         return Response(to_json(found), found.status, headers, PROBLEM_JSON)
+    if next_path is not None:
+        return Response(sign_in_page(said=found.detail, next_path=next_path), found.status, headers, "text/html")
     fields = tuple((invalid.field, invalid.reason) for invalid in found.errors)
     page = problem_page(
         status=found.status, title=found.title, detail=found.detail, instance=found.instance, fields=fields
@@ -132,6 +138,10 @@ def of_error(error: exceptions.AgentRecordError) -> tuple[Problem, dict[str, str
     headers: dict[str, str] = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, exceptions.TooManyRequests):
+        headers["Retry-After"] = str(error.wait_s)
     errors: tuple[Invalid, ...] = ()
     if isinstance(error, exceptions.InvalidValue | exceptions.InvalidFilter | exceptions.OverBudget):
         errors = (Invalid(field=error.field, reason=error.reason),)
