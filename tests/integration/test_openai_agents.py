@@ -8,11 +8,25 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from agents import FunctionTool, MaxTurnsExceeded, ModelBehaviorError, function_tool, set_trace_processors
+from agents import (
+    Agent,
+    FunctionTool,
+    MaxTurnsExceeded,
+    ModelBehaviorError,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    RunConfig,
+    Runner,
+    function_tool,
+    set_trace_processors,
+)
 from agents.testing import ScriptedModel, assistant_message
-from openai import APIConnectionError, APITimeoutError, InternalServerError
+from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, InternalServerError
 
 from agentrecord.agents.openai_agents import OpenAIAgentsRunner
+from agentrecord.agents.openai_agents.ledger import Ledger
+from agentrecord.agents.openai_agents.model import RecordedModel
+from agentrecord.agents.openai_agents.wire import ListeningClient
 from agentrecord.exceptions import InvalidTransition, OverBudget, TurnFailed
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import CallStatus, LLMCall
@@ -20,15 +34,16 @@ from agentrecord.records.message import Message, MessageRole, NewMessage, Part, 
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall, ToolCall, ToolCallStatus
-from agentrecord.records.turn import TurnEnd, TurnStatus
+from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.store import AsyncStore
 from databases import Databases
 from faces import Loop
 from openai_server import Answer, Asked, Cut, OpenAIServer, Refusal, Silence, Usage, Use
-from turn_recorder import OWNER, Conversation
+from turn_recorder import OWNER, Conversation, NotedRecorder
 
 APIS = ("responses", "chat_completions")
 TOLD_OF_A_FAILURE = "An error occurred while running the tool. Please try again."
+SAID = NewMessage(role=MessageRole.USER, content="Hello.")
 LOST = "LookupError: no hat here"
 
 
@@ -666,6 +681,36 @@ def test_nothing_is_traced(room: Room) -> None:
     finally:
         set_trace_processors([])
     assert seen.traced == []
+
+
+def test_an_answer_that_comes_whole_is_recorded_too(room: Room) -> None:
+    room.server.will(Answer(["Whole."], usage=Usage(100, 20, cached=30)), Refusal(500))
+    kind = OpenAIResponsesModel if room.api == "responses" else OpenAIChatCompletionsModel
+
+    async def body() -> None:
+        listening = ListeningClient()
+        async with AsyncOpenAI(base_url=room.server.url, api_key="k", max_retries=0, http_client=listening) as client:
+            begun = await room.store.turns.begin(
+                NewTurn(session_id="chat", messages=(SAID,), lease_owner=OWNER, lease_s=60)
+            )
+            recorder = NotedRecorder(begun, room.store)
+            ledger = Ledger(recorder, model="test-model", host="OpenAI")
+            model = RecordedModel(kind("test-model", client), ledger, name="test-model", client=listening)
+            agent = Agent(name="A", model=model)
+            result = await Runner.run(agent, "Hello.", run_config=RunConfig(tracing_disabled=True))
+            assert result.final_output == "Whole."
+            with pytest.raises(InternalServerError):
+                await Runner.run(agent, "Hello.", run_config=RunConfig(tracing_disabled=True))
+            await recorder.flush()
+
+    room.loop.run(body())
+    whole, failed = room.calls
+    assert (whole.model, whole.tokens) == (
+        "test-model-2026",
+        TokenCounts(input=70, cache_read=30, output=20, reasoning=0),
+    )
+    assert (failed.status, failed.tokens) == (CallStatus.ERROR, TokenCounts())
+    assert [message.content for message in room.messages] == ["Hello.", "Whole."]
 
 
 def test_a_model_object_of_the_sdk_answers_too(loop: Loop) -> None:
