@@ -11,6 +11,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from agentrecord.agents.choose import runner_from, turn_timeout_s
+from agentrecord.agents.conversation import Limits
+from agentrecord.agents.runner import AgentRunner
 from agentrecord.cli.identity import (
     check_open_to_all,
     from_environment,
@@ -80,7 +83,9 @@ def check_isolation(store: Store, *, allowed: bool) -> None:
     hint(f"warning: {told}", warning=True)
 
 
-def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[str, ...], opens: bool) -> None:
+def _serve(
+    store: Store, listener: socket.socket, runner: AgentRunner, *, host: str, public: tuple[str, ...], opens: bool
+) -> None:
     uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
     environ, is_public = from_environment(), bool(public) or not is_near(host)
     identity = identity_settings(environ, public_hosts=public_names(host, public))
@@ -90,7 +95,10 @@ def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[st
     if keep_ballast is not None:
         keep_ballast()
     asked = AsyncStore(engine=store.engine, scope=store.scope)
-    built = app.build_app(asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity)
+    built = app.build_app(
+        asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity, runner=runner,
+        limits=Limits(turn_s=turn_timeout_s(environ)),
+    )  # fmt: skip
     link = _tell(host, listener.getsockname()[1], token)
     flush()
     if opens:
@@ -145,6 +153,7 @@ def command(
     """
     loaded("fastapi")
     checked_host(host)
+    runner = runner_from(from_environment())
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with writing() as store:
         check_isolation(store, allowed=allow_rls_bypass)
@@ -153,4 +162,4 @@ def command(
         with bound_socket(host, port, exactly=given) as listener:
             if sample and add_sample(store):
                 hint("the record was empty: the packaged sample is in it now")
-            _serve(store, listener, host=host, public=public, opens=opens)
+            _serve(store, listener, runner, host=host, public=public, opens=opens)
