@@ -72,6 +72,6 @@ def _arguments(given: str) -> str | None:
 
 def _shown(result: object) -> str:
     """Return a tool's result as text."""
-    parts = result if isinstance(result, list) else [result]
+    parts: list[Any] = result if isinstance(result, list) else [result]
     texts = [part.model_dump() for part in parts if hasattr(part, "model_dump")]
     return values.clean_text(flat(texts) or str(result))
