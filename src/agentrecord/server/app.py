@@ -21,6 +21,7 @@ from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.routes import (
     agent_sessions,
     calls,
+    chat,
     conversation,
     exports,
     figures,
@@ -34,7 +35,7 @@ from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
 API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
-PAGE_ROUTES = (exports, pages)
+PAGE_ROUTES = (exports, chat, pages)
 
 
 def build_app(
