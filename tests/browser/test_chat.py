@@ -204,7 +204,7 @@ def test_dropped_connections_lose_and_double_no_word(serve: Serve, open_tab: Ope
     assert len(set(seen)) > 5
     assert all(whole.startswith(text) for text in seen)
     assert seen[-1] == whole
-    assert page.locator("#talk .assistant .text").all_inner_texts() == [whole.strip()]
+    assert page.locator("#talk .assistant .text").all_inner_texts() == [whole]
     assert len(site.store.runs.list().items) == 1
     assert site.store.messages.list(session_of(page)).total == 2
 

@@ -275,6 +275,7 @@ async function moveTo(session) {
   element("say").action = `/chat/${session}`;
   document.querySelector(".agent-of")?.remove();
   live.before = { nanos: 0, calls: 0, unpriced: 0 };
+  foldOnPhones();
   await refresh(["chats", "about"]);
   showSums();
 }
@@ -415,6 +416,10 @@ async function send(text) {
   await follow();
 }
 
+function foldOnPhones() {
+  if (matchMedia("(max-width: 900px)").matches) document.querySelector("#chats details").open = false;
+}
+
 async function stop() {
   if (!live || live.isStopped) return;
   live.isStopped = true;
@@ -478,7 +483,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 for (const node of chat.querySelectorAll("[data-scripted]")) node.hidden = false;
-if (chat.dataset.session && matchMedia("(max-width: 900px)").matches) document.querySelector("#chats details").open = false;
+if (chat.dataset.session) foldOnPhones();
 const draft = sessionStorage.getItem(draftName());
 if (draft && entry() && !entry().value) entry().value = draft;
 if (chat.dataset.session && !/^#(m|t|turn)-/.test(location.hash)) {
