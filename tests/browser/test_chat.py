@@ -334,21 +334,68 @@ def test_a_busy_session_is_said_to_be_busy_where_requests_do_not_wait(serve: Ser
     runner = Speaking(["one", "two"], waits_at=1)
     site = serve(runner, limits=Limits(waits=False))
     first = open_tab(site).open("/chat")
+    runner.gate.open()
     say(first, "Go")
-    expect(first.locator(".live .assistant .text")).to_have_text("one")
+    is_idle(first)
     tab = open_tab(site)
     tab.may_fail = True
-    second = tab.open("/healthz")
-    answer = second.evaluate(
-        """async (session) => { const answer = await fetch("/api/agent-sessions/conversation", {method: "POST",
-             headers: {"Content-Type": "application/json"},
-             body: JSON.stringify({session_id: session, messages: [{role: "user", content: "me too"}]})});
-           return answer.status; }""",
-        str(session_of(first)),
-    )
-    assert answer == 409
+    second = tab.open(f"/chat/{session_of(first)}")
+    say(first, "Go on")
+    expect(first.locator(".live .assistant .text")).to_have_text("one")
+    say(second, "Me too")
+    problem = second.locator("#talk .problem")
+    expect(problem).to_contain_text("wait for it, or cancel that turn")
+    expect(problem).to_contain_text("409")
     runner.gate.open()
     is_idle(first)
+    runner.gate.open()
+    second.get_by_role("button", name="Try again").click()
+    expect(problem).to_have_count(0)
+    is_idle(second)
+    said = second.locator("#talk .said .text").all_inner_texts()
+    assert said == ["Go", "onetwo", "Go on", "onetwo", "Me too", "onetwo"]
+
+
+def test_a_server_that_is_gone_is_said_to_be_and_asked_again_for_the_same_turn(serve: Serve, open_tab: Open) -> None:
+    site = serve()
+    tab = open_tab(site)
+    tab.may_fail = True
+    page = tab.open("/chat")
+    page.clock.install()
+    page.route("**/api/agent-sessions/conversation", lambda route: route.abort())
+    say(page, "Are you there?")
+    expect(page.locator(".live .status")).to_contain_text("connection lost")
+    problem = page.locator("#talk .problem")
+    for _ in range(20):
+        if problem.count():
+            break
+        page.clock.run_for(3000)
+    expect(problem).to_contain_text("The server cannot be reached")
+    page.unroute("**/api/agent-sessions/conversation")
+    page.get_by_role("button", name="Try again").click()
+    is_idle(page)
+    assert "This is a mock response to: Are you there?" in last_turn(page)
+    assert site.store.runs.list().total == 1
+
+
+def test_a_message_that_waits_for_another_turn_can_be_taken_back(serve: Serve, open_tab: Open) -> None:
+    runner = Speaking(["one", "two"], waits_at=1)
+    site = serve(runner)
+    first = open_tab(site).open("/chat")
+    runner.gate.open()
+    say(first, "Go")
+    is_idle(first)
+    second = open_tab(site).open(f"/chat/{session_of(first)}")
+    say(first, "Go on")
+    expect(first.locator(".live .assistant .text")).to_have_text("one")
+    say(second, "Me too")
+    expect(second.locator("#stop")).to_be_visible()
+    second.keyboard.press("Escape")
+    expect(second.locator("#message")).to_have_value("Me too")
+    runner.gate.open()
+    is_idle(first)
+    stored = site.store.messages.list(session_of(first)).items
+    assert [message.content for message in stored] == ["Go", "onetwo", "Go on", "onetwo"]
 
 
 def test_renaming_and_deleting_need_no_script_of_ours(serve: Serve, open_tab: Open) -> None:

@@ -260,11 +260,11 @@ async function take(event, said) {
 async function begun({ turn_id: turn, session_uuid: session, run_id: run }) {
   const isFirst = !live.turn;
   live.turn = turn;
+  if (isFirst) sessionStorage.removeItem(draftName());
   const link = live.section.querySelector(".run");
   link.querySelector("a").href = `/r/${encodeURIComponent(run)}`;
   link.hidden = false;
   if (chat.dataset.session !== session) await moveTo(session);
-  if (isFirst) sessionStorage.removeItem(draftName());
   if (isFirst && live.isStopped) await cancel();
 }
 
@@ -307,7 +307,7 @@ function keepUnfinished(text) {
   turn.insertBefore(answer, turn.querySelector(":scope > .banner"));
 }
 
-async function refused({ title, detail, status: code, instance }) {
+async function refused({ title = "The request failed", detail = "", status: code, instance }) {
   live.isOver = true;
   const { section, asked } = live;
   status("✕ not answered", "bad");
@@ -402,10 +402,7 @@ function bodyOf(text) {
 }
 
 async function send(text) {
-  if (live) {
-    tell(" Wait for the answer, or stop it with Escape. ");
-    return;
-  }
+  if (live) return;
   const section = made("new-turn");
   section.querySelector("h2").textContent = `Turn ${nextNumber()}`;
   section.querySelector(".text").textContent = text;
@@ -478,7 +475,8 @@ document.addEventListener("keydown", (event) => {
     stop();
   } else if (event.key === "Enter" && !event.shiftKey && event.target.id === "message") {
     event.preventDefault();
-    if (!live) element("say").requestSubmit(element("send"));
+    if (live) tell(" Wait for the answer, or stop it with Escape. ");
+    else element("say").requestSubmit(element("send"));
   }
 });
 
