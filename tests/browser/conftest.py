@@ -6,7 +6,7 @@ from shutil import which
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from sites import Open, Serve, Site, Tab, served
+from sites import Open, Serve, Site, Tab
 from starlette.types import ASGIApp
 
 from agentrecord.agents.conversation import Limits
@@ -14,6 +14,7 @@ from agentrecord.agents.runner import AgentRunner
 from agentrecord.server.app import build_app
 from agentrecord.store import AsyncStore, Store
 from databases import Databases
+from serving import serving
 
 SECRET = b"fedcba9876543210fedcba9876543210"
 TOKEN = "the-browsers-sign-in-token"
@@ -56,7 +57,7 @@ def serve(databases: Databases) -> Iterator[Serve]:
             stack.callback(databases.drop, path)
             stack.callback(store.close)
             app = build_app(store, secret=SECRET, sign_in_token=TOKEN, runner=runner, limits=limits)
-            return Site(url=stack.enter_context(served(wrap(app))), store=Store(engine=store.engine))
+            return Site(url=stack.enter_context(serving(wrap(app))), store=Store(engine=store.engine))
 
         yield start
 

@@ -1,14 +1,9 @@
 """What the tests in a browser work with: sites served on loopback, and tabs that must behave."""
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import uvicorn
 from playwright.sync_api import ConsoleMessage, Page, Request
-from starlette.types import ASGIApp
 
 from agentrecord.store import Store
 
@@ -53,21 +48,6 @@ class Tab:
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.site.url + "/", "data:")):
             self.outside.append(request.url)
-
-
-@contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """Serve an application on a free port of loopback, on a thread; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            # It listens already: whoever comes before the start is answered after it.
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 Serve = Callable[..., Site]

@@ -9,6 +9,7 @@ import pytest
 
 from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
 from agentrecord.ids import derived_id, new_id
+from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
@@ -27,6 +28,7 @@ from databases import ENGINES
 from faces import OPERATIONS, Facing
 
 SECRET = "s3cr3t"
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 Ids = dict[str, Any]
 USER = MessageRole.USER
@@ -66,7 +68,17 @@ def fill(store: Facing) -> Ids:
     ids["price"] = store.prices.set(
         NewPrice(model=f"m-{SECRET}", rates=Rates(input=1, output=1), project_id=store.scope.project)
     ).id
+    budget = NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=10**12, agent_id=f"a-{SECRET}")
+    ids["budget"] = store.budgets.create(budget).id
+    store.budgets.create(NewBudget(name=f"c-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=0, agent_id=f"b-{SECRET}"))
+    ids["reservation"] = store.budgets.reserve(
+        model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
+    )
     store.audit.record("a", "session", SECRET)
+    everyone = store.wider()
+    ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
+    ids["sign_in"] = everyone.sign_ins.start(ids["account"], expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+                                             refresh_hash=bytes(32)).id  # fmt: skip
     return ids
 
 
@@ -97,10 +109,31 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
+    "users.find": (lambda s, i: s.users.find("anna"),),
+    "accounts.create": (lambda s, i: s.accounts.create("mine@example.org"),
+                        lambda s, i: s.accounts.create(f"{SECRET}@example.org", password_hash=HASH)),
+    "accounts.sign_up": (lambda s, i: s.accounts.sign_up("mine@example.org", password_hash=HASH),),
+    "accounts.get": (lambda s, i: s.accounts.get(i["account"]),),
+    "accounts.find": (lambda s, i: s.accounts.find(f"{SECRET}@example.org"),),
+    "accounts.list": (lambda s, i: s.accounts.list(),),
+    "accounts.set_role": (lambda s, i: s.accounts.set_role(i["account"], Role.READ),),
+    "accounts.disable": (lambda s, i: s.accounts.disable(i["account"]),),
+    "accounts.enable": (lambda s, i: s.accounts.enable(i["account"]),),
+    "accounts.set_password": (lambda s, i: s.accounts.set_password(i["account"], HASH),),
+    "accounts.change": (lambda s, i: s.accounts.change(i["account"], role=Role.READ, is_disabled=True),),
+    "accounts.find_password": (lambda s, i: s.accounts.find_password(i["account"]),),
+    "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
+    "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),
+    "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
+    "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
+    "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
+    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(bytes(32), new_hash=b"x" * 32),),
+    "sign_ins.end": (lambda s, i: s.sign_ins.end(i["sign_in"]),),
     "keys.create": (lambda s, i: s.keys.create("mine"),),
     "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
     "keys.list": (lambda s, i: s.keys.list(),),
     "keys.revoke": (lambda s, i: s.keys.revoke(i["key"]),),
+    "keys.note_use": (lambda s, i: s.keys.note_use(i["key"]),),
     "agents.ensure": (lambda s, i: s.agents.ensure("mine"),),
     "agents.get": (lambda s, i: s.agents.get(f"a-{SECRET}"),),
     "agents.list": (lambda s, i: s.agents.list(),),
@@ -169,6 +202,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", session_uuid=i["session"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", run_uuid=i["run"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["call"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["reservation"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
     ),
@@ -206,6 +240,28 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "budgets.create": (
+        lambda s, i: s.budgets.create(NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=1)),
+        lambda s, i: s.budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1, user="anna")),
+    ),
+    "budgets.find": (lambda s, i: s.budgets.find(f"b-{SECRET}"),),
+    "budgets.get": (lambda s, i: s.budgets.get(i["budget"]),),
+    "budgets.list": (lambda s, i: s.budgets.list(),),
+    "budgets.update": (lambda s, i: s.budgets.update(i["budget"], BudgetChanges(limit_nanos=1)),),
+    "budgets.delete": (lambda s, i: s.budgets.delete(i["budget"]),),
+    "budgets.status": (lambda s, i: s.budgets.status(i["budget"]),),
+    "budgets.statuses": (lambda s, i: s.budgets.statuses(),),
+    "budgets.near": (lambda s, i: s.budgets.near(),),
+    "budgets.reserve": (
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, session=i["session"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, run=i["run"]),
+        lambda s, i: s.budgets.reserve(
+            model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, call=i["reservation"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, call=i["call"]),
+    ),
+    "budgets.release": (lambda s, i: s.budgets.release(i["reservation"]),),
+    "budgets.open_reservations": (lambda s, i: s.budgets.open_reservations(),
+                                  lambda s, i: s.budgets.open_reservations(run=i["run"])),
     "relations.relate": (
         lambda s, i: s.relations.relate("used", "run", i["run"], to_kind="session", to_uuid=i["session"]),
     ),
@@ -234,6 +290,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
 
 OPEN_ANSWERS = {
     "projects.get": "one's own project", "users.ensure": "one's own user", "users.list": "one's own users",
+    "accounts.create": "one's own account", "accounts.list": "one's own accounts",
     "keys.create": "one's own key", "keys.find": "looks a secret up before the project is known",
     "agents.ensure": "one's own agent", "agents.list": "one's own agents", "agents.create_version": "one's own agent",
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",

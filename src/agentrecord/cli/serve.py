@@ -1,18 +1,25 @@
-"""`agentrecord serve`: the dashboard and the API, on this computer only."""
+"""`agentrecord serve`: the dashboard and the API, on this computer, or for others who have an account."""
 
 import ipaddress
 import secrets
 import socket
 import webbrowser
 from contextlib import suppress
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
 
 import click
 from click.core import ParameterSource
 
+from agentrecord.cli.identity import (
+    check_open_to_all,
+    from_environment,
+    identity_settings,
+    is_near,
+    loaded,
+    public_names,
+    secret_of,
+)
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush
 from agentrecord.cli.terminal import hint, say
@@ -23,30 +30,14 @@ from agentrecord.store import AsyncStore, Store
 
 DEFAULT_PORT = 8321
 PORTS_TRIED = 50
-SECRET_KEY = "server_secret"
-
-
-def loaded(name: str) -> ModuleType:
-    """Return a module of the server's; raise an error that says how to install it if it is not there."""
-    # By name, because the plain install has no server in it.
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.startswith("agentrecord"):
-            raise
-        raise AgentRecordError(f"{error.name} is not installed: pip install 'agentrecord[server]'") from error
 
 
 def checked_host(host: str) -> str:
-    """Return `host` if only this computer can reach it; raise `InvalidValue` for any other."""
+    """Return `host` if it is an address to listen at; raise `InvalidValue` for any other."""
     try:
-        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        is_local = False
-    if not is_local:
-        raise InvalidValue(
-            "host", host, "the server answers this computer only: use 127.0.0.1, and a tunnel (ssh -L) from elsewhere"
-        )
+        raise InvalidValue("host", host, "is no address; use 127.0.0.1, or 0.0.0.0 and --public-host NAME") from None
     return host
 
 
@@ -74,48 +65,68 @@ def add_sample(store: Store) -> bool:
     return True
 
 
-def _serve(store: Store, listener: socket.socket, *, host: str, opens: bool) -> None:
+def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[str, ...], opens: bool) -> None:
     uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
-    secret = store.settings.ensure(SECRET_KEY, secrets.token_bytes(32))
-    token = secrets.token_urlsafe(24)
+    environ, is_public = from_environment(), bool(public) or not is_near(host)
+    identity = identity_settings(environ, public_hosts=public_names(host, public))
+    # Where others can come in, they come in by name: the link is for who sits at this computer.
+    token = None if is_public else secrets.token_urlsafe(24)
     keep_ballast = getattr(store.engine, "keep_ballast", None)
     if keep_ballast is not None:
         keep_ballast()
     asked = AsyncStore(engine=store.engine, scope=store.scope)
-    built = app.build_app(asked, secret=secret, sign_in_token=token)
-    named = f"[{host}]" if ":" in host else host
-    link = f"http://{named}:{listener.getsockname()[1]}/sign-in?token={token}"
-    say(f"agentrecord is at {link}")
-    hint("the link signs you in; Ctrl-C ends the server")
+    built = app.build_app(asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity)
+    link = _tell(host, listener.getsockname()[1], token)
     flush()
     if opens:
         webbrowser.open(link)
     # A live page never closes its stream by itself, so the end must not wait for it.
-    server = uvicorn.Server(uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2))
+    server = loaded("agentrecord.server.running").Server(
+        uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2)
+    )
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     hint("stopped")
 
 
+def _tell(host: str, port: int, token: str | None) -> str:
+    """Say where the server is and how to get in; return the address to open."""
+    at = f"http://{f'[{host}]' if ':' in host else host}:{port}/sign-in"
+    link = at if token is None else f"{at}?token={token}"
+    say(f"agentrecord is at {link}")
+    if token is None:
+        hint("people sign in with their accounts; put TLS in front of it; Ctrl-C ends the server")
+    else:
+        hint("the link signs you in; Ctrl-C ends the server")
+    return link
+
+
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; this computer only.")
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Where to listen; beyond this computer with AGENTRECORD_SECRET and an account only.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
               help="Where to listen; the next free one if it is taken and was not named.")  # fmt: skip
+@click.option("--public-host", "public", multiple=True, metavar="NAME",
+              help="A name that others reach the server by; may be repeated.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the dashboard in the browser.")
 @click.option("--sample", "--demo", "sample", is_flag=True, help="Fill an empty record with the packaged sample.")
 @click.pass_context
-def command(context: click.Context, host: str, port: int, opens: bool, sample: bool) -> None:
+def command(context: click.Context, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool) -> None:
     """Serve the dashboard and the API, and print the link that signs in.
 
     \b
     Examples:
       agentrecord serve --open
       agentrecord serve --sample --port 9000
+      AGENTRECORD_SECRET=… agentrecord serve --public-host record.example.org
     """
-    checked_host(host)
     loaded("fastapi")
+    checked_host(host)
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
-    with bound_socket(host, port, exactly=given) as listener, writing() as store:
-        if sample and add_sample(store):
-            hint("the record was empty: the packaged sample is in it now")
-        _serve(store, listener, host=host, opens=opens)
+    with writing() as store:
+        if public or not is_near(host):
+            check_open_to_all(store, from_environment(), host=host, names=public)
+        with bound_socket(host, port, exactly=given) as listener:
+            if sample and add_sample(store):
+                hint("the record was empty: the packaged sample is in it now")
+            _serve(store, listener, host=host, public=public, opens=opens)

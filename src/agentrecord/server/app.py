@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # `Any`: OpenAPI is JSON
 
@@ -15,27 +16,59 @@ from agentrecord import dashboard
 from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
-from agentrecord.server.auth import Authentication
-from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
+from agentrecord.server.auth import PER_MINUTE, Authentication
+from agentrecord.server.desk import Desk
+from agentrecord.server.gate import Gate
+from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
+from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
+    accounts,
     agent_sessions,
+    auth,
+    budgets,
     calls,
     chat,
     conversation,
     exports,
     figures,
+    keys,
     pages,
+    people,
     prices,
     projects,
     runs,
     sessions,
 )
+from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
-PAGE_ROUTES = (exports, chat, pages)
+API_ROUTES = (
+    auth,
+    accounts,
+    keys,
+    conversation,
+    agent_sessions,
+    sessions,
+    runs,
+    calls,
+    figures,
+    prices,
+    budgets,
+    projects,
+)
+PAGE_ROUTES = (people, exports, chat, pages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySettings:
+    """Who may come in, and how often they may ask; `public_hosts` are names beside this computer's own."""
+
+    sign_up_is_open: bool = False
+    provider: ProviderSettings | None = None
+    public_hosts: tuple[str, ...] = ()
+    requests_per_minute: int = PER_MINUTE
 
 
 def build_app(
@@ -43,16 +76,21 @@ def build_app(
     *,
     secret: bytes,
     sign_in_token: str | None = None,
+    identity: IdentitySettings | None = None,
     runner: AgentRunner | None = None,
     limits: Limits | None = None,
 ) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
 
+    `secret`, at least 32 bytes, signs cookies and access tokens; `/sign-in?token=<sign_in_token>` lets a browser in
+    with the store's own role. Without that token accounts, API keys and the identity provider open the record.
     `runner` answers conversations, the echo if there is none, within `limits`.
-
-    `secret` signs the cookies of browsers that were let in by `/sign-in?token=<sign_in_token>`; without a token only
-    API keys open the record.
     """
+    settings = identity or IdentitySettings()
+    provider = None if settings.provider is None else Provider(settings.provider)
+    gate = Gate(store, secret=secret, sign_in_token=sign_in_token, provider=provider)
+    trail = Trail(gate.whole)
+    desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
     conversations = Conversations(store, runner or EchoRunner(), limits)
 
     @asynccontextmanager
@@ -60,6 +98,7 @@ def build_app(
         await conversations.start()
         yield
         await conversations.close()
+        desk.close()
 
     app = FastAPI(
         title="agentrecord",
@@ -73,11 +112,12 @@ def build_app(
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
             Middleware(CatchAll),
-            Middleware(LocalHostOnly),
+            Middleware(KnownHosts, public=settings.public_hosts),
             Middleware(BodyLimit),
-            Middleware(Authentication, store=store, secret=secret, sign_in_token=sign_in_token),
+            Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
         ],
     )
+    app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations = conversations
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
@@ -97,7 +137,7 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 for operation in operations.values():
                     _name_problems(operation["responses"])
             schema.setdefault("components", {})["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`."}
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }
             schema["security"] = [{"key": []}]
             app.openapi_schema = schema

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -54,31 +55,32 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-class LocalHostOnly:
-    """Refuses a Host that is not this computer: a foreign name that resolves here is an attack (DNS rebinding)."""
+class KnownHosts:
+    """Refuses a Host that is not ours: a foreign name that resolves here is an attack (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+    def __init__(self, app: ASGIApp, *, public: Collection[str] = ()) -> None:
+        """Wrap an application; `public` are the names that it has beside those of this computer."""
         self._app = app
+        self._known = LOCAL_HOSTS | {name.lower().rstrip(".") for name in public}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
-        if scope["type"] == "http" and not is_local(Headers(scope=scope).getlist("host")):
-            refused = problem(400, "This server answers to localhost and 127.0.0.1 only.", name="WrongHost")
+        if scope["type"] == "http" and not is_known(Headers(scope=scope).getlist("host"), self._known):
+            refused = problem(400, f"This server answers to {', '.join(sorted(self._known))} only.", name="WrongHost")
             await answer(scope["path"], refused)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def is_local(hosts: list[str]) -> bool:
-    """Say whether the Host headers of a request name this computer, once."""
+def is_known(hosts: list[str], known: Collection[str] = LOCAL_HOSTS) -> bool:
+    """Say whether the Host headers of a request are one, and name a known host."""
     if len(hosts) != 1:
         return False
     host = hosts[0].lower()
     name, _, port = host.rpartition("]") if host.startswith("[") else host.partition(":")
     if host.startswith("["):
         name, port = name + "]", port.removeprefix(":")
-    return name in LOCAL_HOSTS and (not port or port.isdigit())
+    return name in known and (not port or (port.isascii() and port.isdigit()))
 
 
 class BodyLimit:

@@ -2,8 +2,10 @@
 
 from agentrecord.records.scope import Role
 from agentrecord.store import (
+    accounts,
     agents,
     audit,
+    budgets,
     errors,
     events,
     feed,
@@ -16,10 +18,12 @@ from agentrecord.store import (
     prices,
     recount,
     relations,
+    reserving,
     runs,
     search,
     session_trees,
     sessions,
+    sign_ins,
     tool_calls,
     turns,
     usage,
@@ -38,6 +42,7 @@ class _Projects:
 class _Users:
     ensure = writes(people.ensure_user)
     get = reads(people.get_user)
+    find = reads(people.find_user)
     list = reads(people.list_users)
 
 
@@ -47,11 +52,36 @@ class _Settings:
     set = writes(people.set_setting, role=Role.OPERATOR)
 
 
+class _Accounts:
+    create = writes(accounts.create, role=Role.ADMIN)
+    sign_up = writes(accounts.sign_up, role=Role.OPERATOR)
+    get = reads(accounts.get, role=Role.ADMIN)
+    find = reads(accounts.find, role=Role.ADMIN)
+    list = reads(accounts.list_, role=Role.ADMIN)
+    set_role = writes(accounts.set_role, role=Role.ADMIN)
+    disable = writes(accounts.disable, role=Role.ADMIN)
+    enable = writes(accounts.enable, role=Role.ADMIN)
+    set_password = writes(accounts.set_password, role=Role.ADMIN)
+    change = writes(accounts.change, role=Role.ADMIN)
+    find_password = reads(accounts.find_password, role=Role.OPERATOR)
+    rehash = writes(accounts.rehash, role=Role.OPERATOR)
+
+
+class _SignIns:
+    attempt = writes(sign_ins.attempt, role=Role.OPERATOR)
+    fail = writes(sign_ins.fail, role=Role.OPERATOR)
+    start = writes(sign_ins.start, role=Role.OPERATOR)
+    find = reads(sign_ins.find, role=Role.OPERATOR)
+    refresh = writes(sign_ins.refresh, role=Role.OPERATOR)
+    end = writes(sign_ins.end, role=Role.OPERATOR)
+
+
 class _Keys:
     create = writes(keys.create, role=Role.ADMIN)
     find = reads(keys.find, role=Role.OPERATOR)
     list = reads(keys.list_, role=Role.ADMIN)
     revoke = writes(keys.revoke, role=Role.ADMIN)
+    note_use = writes(keys.note_use, role=Role.OPERATOR)
 
 
 class _Agents:
@@ -167,6 +197,21 @@ class _Prices:
     reprice = writes(prices.reprice, role=Role.ADMIN)
 
 
+class _Budgets:
+    create = writes(budgets.create, role=Role.ADMIN)
+    find = reads(budgets.find)
+    get = reads(budgets.get)
+    list = reads(budgets.list_)
+    update = writes(budgets.update_, role=Role.ADMIN)
+    delete = writes(budgets.delete_, role=Role.ADMIN)
+    status = reads(budgets.status)
+    statuses = reads(budgets.statuses)
+    near = reads(budgets.near)
+    reserve = writes(reserving.reserve, before=load_table)
+    release = writes(reserving.release)
+    open_reservations = reads(reserving.open_reservations)
+
+
 class _Relations:
     relate = writes(relations.relate)
     of = reads(relations.of)
@@ -209,6 +254,14 @@ class Users(_Users, Face):
 
 class Settings(_Settings, Face):
     """Settings of the whole record."""
+
+
+class Accounts(_Accounts, Face):
+    """Who can sign in, as members of a project."""
+
+
+class SignIns(_SignIns, Face):
+    """Attempts to sign in, and sign-ins that hold."""
 
 
 class Keys(_Keys, Face):
@@ -259,6 +312,10 @@ class Prices(_Prices, Face):
     """Hosts, models and prices."""
 
 
+class Budgets(_Budgets, Face):
+    """Limits on what calls may cost, and reservations before they are made."""
+
+
 class Relations(_Relations, Face):
     """Edges between rows."""
 
@@ -289,6 +346,14 @@ class AsyncUsers(_Users, AsyncFace):
 
 class AsyncSettings(_Settings, AsyncFace):
     """Settings of the whole record."""
+
+
+class AsyncAccounts(_Accounts, AsyncFace):
+    """Who can sign in, as members of a project."""
+
+
+class AsyncSignIns(_SignIns, AsyncFace):
+    """Attempts to sign in, and sign-ins that hold."""
 
 
 class AsyncKeys(_Keys, AsyncFace):
@@ -337,6 +402,10 @@ class AsyncUsage(_Usage, AsyncFace):
 
 class AsyncPrices(_Prices, AsyncFace):
     """Hosts, models and prices."""
+
+
+class AsyncBudgets(_Budgets, AsyncFace):
+    """Limits on what calls may cost, and reservations before they are made."""
 
 
 class AsyncRelations(_Relations, AsyncFace):

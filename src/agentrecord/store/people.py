@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
@@ -144,14 +144,26 @@ def ensure_scope_project(conn: Connection, scope: Scope) -> None:
         conn.remember("default project", True)
 
 
-def ensure_user(conn: Connection, scope: Scope, external_id: str) -> User:
-    """Return the user called `external_id`, made if there is none."""
-    row = conn.first_map(
-        select(users).where(users.c.project_id == scope.project, users.c.id == user_uuid(conn, scope, external_id))
-    )
+def ensure_user(
+    conn: Connection, scope: Scope, external_id: str, *, name: str | None = None, email: str | None = None
+) -> User:
+    """Return the user called `external_id`, made if there is none; `name` and `email` fill what is not known yet."""
+    user = user_uuid(conn, scope, external_id)
+    mine = (users.c.project_id == scope.project, users.c.id == user)
+    told = {"name": name, "email": None if email is None else values.email("email", email)}
+    for field, value in told.items():
+        if value is not None:
+            conn.run(update(users).where(*mine, users.c[field].is_(None)).values({field: values.name(field, value)}))
+    row = conn.first_map(select(users).where(*mine))
     if row is None:
         raise NotFound("user", external_id)
     return _user(row)
+
+
+def find_user(conn: Connection, scope: Scope, external_id: str) -> User | None:
+    """Return the user called `external_id`, None if the scope sees none of that name."""
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": external_id})
+    return None if row is None or scope.user not in (None, row["id"]) else _user(row)
 
 
 def get_user(conn: Connection, scope: Scope, user: UserId) -> User:

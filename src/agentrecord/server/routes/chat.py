@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -18,15 +17,15 @@ from agentrecord.ids import new_id
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.session import Session, SessionChanges
 from agentrecord.records.turn import NewTurn
+from agentrecord.server.forms import form_of
 from agentrecord.server.leaving import unless_gone
+from agentrecord.server.middleware import MAX_BODY_BYTES
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
 from agentrecord.server.wire import owner_of, store_of
 
 router = APIRouter(include_in_schema=False)
 
-FORM = "application/x-www-form-urlencoded"
-MAX_FIELDS = 20
 TITLE_LENGTH = 60
 DEEDS = ("send", "rename", "activate", "deactivate", "delete")
 
@@ -34,7 +33,7 @@ DEEDS = ("send", "rename", "activate", "deactivate", "delete")
 @router.post("/chat")
 async def begin_chat(request: Request) -> RedirectResponse:
     """Say something in a new conversation."""
-    form = await _form(request, ("key", "message", "agent_name", "agent_instructions"))
+    form = await _form(request, "key", "message", "agent_name", "agent_instructions")
     return await _say(request, form, None)
 
 
@@ -42,14 +41,13 @@ async def begin_chat(request: Request) -> RedirectResponse:
 async def go_on(request: Request, session_id: str) -> RedirectResponse:
     """Say something in a conversation, or rename, activate, deactivate or delete it."""
     session, store = await session_of(request, session_id), store_of(request)
-    form = await _form(request, ("do", "key", "message", "title"))
+    form = await _form(request, "do", "key", "message", "title")
     deed = form.get("do", "send")
     match deed:
         case "send":
             return await _say(request, form, session)
         case "rename":
-            title = form.get("title", "").strip() or None
-            await store.sessions.update(session.id, SessionChanges(title=title))
+            await store.sessions.update(session.id, SessionChanges(title=form.get("title")))
         case "activate":
             await store.sessions.activate(session.id)
         case "deactivate":
@@ -83,8 +81,8 @@ def _turn(form: Mapping[str, str], session: Session | None) -> NewTurn:
         session_id=f"conversation-{new_id()}" if session is None else str(session.id),
         messages=(NewMessage(role=MessageRole.USER, content=said),),
         session_name=one_line(said, TITLE_LENGTH) if session is None else None,
-        agent_name=form.get("agent_name", "").strip() or None,
-        agent_instructions=form.get("agent_instructions", "").strip() or None,
+        agent_name=form.get("agent_name"),
+        agent_instructions=form.get("agent_instructions"),
         idempotency_key=None if key is None else checked_as_name("key", key),
         request_hash=hashlib.sha256(told.encode()).hexdigest(),
     )
@@ -94,17 +92,5 @@ def _back(session: UUID) -> RedirectResponse:
     return RedirectResponse(f"/chat/{session}#say", HTTPStatus.SEE_OTHER)
 
 
-async def _form(request: Request, known: tuple[str, ...]) -> Mapping[str, str]:
-    """Return the fields of a form; raise `InvalidValue` for one that the page does not have."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM:
-        raise InvalidValue("Content-Type", kind, f"must be {FORM}")
-    try:
-        body = (await request.body()).decode("ascii")
-        fields = parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError as error:
-        raise InvalidValue("body", "", f"is no form in UTF-8 of at most {MAX_FIELDS} fields") from error
-    for name, value in fields:
-        if name not in known:
-            raise InvalidValue(name, value, f"is no field here; there are {', '.join(known)}")
-    return dict(fields)
+async def _form(request: Request, *known: str) -> Mapping[str, str]:
+    return await form_of(request, *known, as_is=("message",), max_bytes=MAX_BODY_BYTES)

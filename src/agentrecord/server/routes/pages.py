@@ -1,34 +1,23 @@
 """The dashboard's pages: each a plain GET that works without scripts."""
 
-from typing import Any  # `Any`: a page's context is its own dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from agentrecord.dashboard import chat, conversation, figures, filters, lists, waterfall
-from agentrecord.dashboard.views import render
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
+from agentrecord.server.shown import page as _page
 from agentrecord.server.wire import owner_of, store_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 STRETCH = ("since", "from", "to")
-THEME_LIFE_S = 365 * 24 * 3600
 SESSION_FILTERS = ("q", "user", "agent", "source", "directory", "status", *STRETCH, "sort", "after")
 RUN_FILTERS = ("q", "user", "agent", "status", "errors", *STRETCH, "sort", "after")
 COST_FILTERS = ("by", "subagents", *STRETCH)
 CHAT_FILTERS = ("q", "show", "after", "from")
-
-
-def _page(request: Request, template: str, context: Any, *, active: str, asked: filters.Asked) -> HTMLResponse:
-    theme = filters.theme_of(request.query_params, request.cookies)
-    now = store_of(request).engine.maker.clock.now()
-    page = HTMLResponse(render(template, context, active=active, theme=theme, asked=asked, now=now))
-    if "theme" in request.query_params:
-        page.set_cookie(filters.THEME_COOKIE, theme, max_age=THEME_LIFE_S, samesite="strict", httponly=True)
-    return page
 
 
 @router.get("/")
