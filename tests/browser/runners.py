@@ -74,6 +74,20 @@ class Failing(Speaking):
         return await super().run(turn, recorder)
 
 
+class Reserving:
+    """Asks its budget for leave to call a model."""
+
+    name = "reserving"
+
+    async def run(self, turn: AgentTurn, recorder: TurnRecorder) -> Reply:
+        """Answer one turn, if there is money left."""
+        call = await recorder.reserve(
+            model="claude-opus-4-5", host="Anthropic", input_tokens=1000, max_output_tokens=1000
+        )
+        await recorder.release(call)
+        return Reply(content=f"There is money for {turn.messages[-1].content}")
+
+
 class Working:
     """Calls models and tools: a priced call, a tool, a failing tool, an unpriced call, and then the answer.
 
