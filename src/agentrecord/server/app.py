@@ -28,6 +28,7 @@ from agentrecord.server.routes import (
     auth,
     budgets,
     calls,
+    chat,
     conversation,
     exports,
     figures,
@@ -57,7 +58,7 @@ API_ROUTES = (
     budgets,
     projects,
 )
-PAGE_ROUTES = (people, exports, pages)
+PAGE_ROUTES = (people, exports, chat, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
