@@ -26,10 +26,11 @@ from agentrecord.cli.identity import (
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush
 from agentrecord.cli.terminal import hint, say
-from agentrecord.exceptions import AgentRecordError, InvalidValue
+from agentrecord.exceptions import AgentRecordError, InvalidValue, StoreUnavailable
 from agentrecord.ingest.load import import_sample
 from agentrecord.ingest.registry import SOURCES
 from agentrecord.store import AsyncStore, Store
+from agentrecord.store.roles import MEND, bypass_of
 
 DEFAULT_PORT = 8321
 PORTS_TRIED = 50
@@ -66,6 +67,20 @@ def add_sample(store: Store) -> bool:
         return False
     import_sample(store, Path(str(files("agentrecord") / "samples")), SOURCES)
     return True
+
+
+def check_isolation(store: Store, *, allowed: bool) -> None:
+    """Raise `StoreUnavailable` if row-level security does not bind the store's role; warn only, where it is `allowed`.
+
+    A server answers several people: a mistake in one statement must not show one the rows of another.
+    """
+    bypass = bypass_of(store.engine)
+    if bypass is None:
+        return
+    told = f"row-level security does not bind this server: {bypass}"
+    if not allowed:
+        raise StoreUnavailable(f"{told}. Mend: {MEND}; or serve without it: --allow-rls-bypass")
+    hint(f"warning: {told}", warning=True)
 
 
 def _serve(
@@ -118,8 +133,16 @@ def _tell(host: str, port: int, token: str | None) -> str:
               help="A name that others reach the server by; may be repeated.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the dashboard in the browser.")
 @click.option("--sample", "--demo", "sample", is_flag=True, help="Fill an empty record with the packaged sample.")
+@click.option(
+    "--allow-rls-bypass",
+    is_flag=True,
+    help="Serve from PostgreSQL even as a role that row-level security does not bind.",
+)
 @click.pass_context
-def command(context: click.Context, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool) -> None:
+def command(
+    context: click.Context, *, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool,
+    allow_rls_bypass: bool,
+) -> None:  # fmt: skip
     """Serve the dashboard and the API, and print the link that signs in.
 
     \b
@@ -133,6 +156,7 @@ def command(context: click.Context, host: str, port: int, public: tuple[str, ...
     runner = runner_from(from_environment())
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with writing() as store:
+        check_isolation(store, allowed=allow_rls_bypass)
         if public or not is_near(host):
             check_open_to_all(store, from_environment(), host=host, names=public)
         with bound_socket(host, port, exactly=given) as listener:
