@@ -13,7 +13,9 @@ AgentRecordError
 ├── OverBudget              a limit would be crossed
 ├── TurnFailed              the agent did not answer
 │   ├── TurnTimedOut        it took too long
-│   └── TurnCancelled       it was told to stop
+│   ├── TurnCancelled       it was told to stop
+│   ├── TurnInterrupted     the server stopped in the middle
+│   └── TurnOverBudget      a budget stopped it
 ├── InvalidFilter           a filter, cursor or range cannot be understood
 └── StoreUnavailable        the database cannot be reached or used now
     ├── TooBusy             too much is asked for at this moment
@@ -22,6 +24,9 @@ AgentRecordError
     ├── SchemaMismatch      the file or server holds another schema
     └── OutcomeUnknown      the connection was lost during COMMIT
 """
+
+from datetime import datetime
+from decimal import Decimal
 
 
 class AgentRecordError(Exception):
@@ -111,6 +116,40 @@ class TooManyRequests(AgentRecordError):
 class OverBudget(AgentRecordError):
     """A limit would be crossed."""
 
+    def __init__(
+        self,
+        reason: str,
+        *,
+        field: str = "budget",
+        budget: str,
+        period: str,
+        limit_nanos: int,
+        spent_nanos: int,
+        reserved_nanos: int,
+        asked_nanos: int | None,
+        resets_at: datetime | None,
+    ) -> None:
+        """Name the `budget`, its figures in nano-dollars, and the `reason`, which says the mend.
+
+        `field` is what was refused; `asked_nanos` is None where it is not known what the call may cost, `resets_at`
+        where the budget never starts anew.
+        """
+        asked = "an unknown amount" if asked_nanos is None else _usd(asked_nanos)
+        limit = f"{_usd(limit_nanos)} {'in' if period == 'total' else 'a'} {period}"
+        super().__init__(
+            f"budget {budget!r} ({limit}): {_usd(spent_nanos)} spent, {_usd(reserved_nanos)} reserved, {asked} asked; "
+            f"{reason}"
+        )
+        self.reason = reason
+        self.field = field
+        self.budget = budget
+        self.period = period
+        self.limit_nanos = limit_nanos
+        self.spent_nanos = spent_nanos
+        self.reserved_nanos = reserved_nanos
+        self.asked_nanos = asked_nanos
+        self.resets_at = resets_at
+
 
 class TurnFailed(AgentRecordError):
     """The agent did not answer."""
@@ -122,6 +161,14 @@ class TurnTimedOut(TurnFailed):
 
 class TurnCancelled(TurnFailed):
     """The agent was told to stop."""
+
+
+class TurnInterrupted(TurnFailed):
+    """The server stopped before the agent had answered."""
+
+
+class TurnOverBudget(TurnFailed):
+    """A budget stopped the turn before a call was made."""
 
 
 class InvalidFilter(AgentRecordError):
@@ -156,3 +203,10 @@ class SchemaMismatch(StoreUnavailable):
 
 class OutcomeUnknown(StoreUnavailable):
     """The connection was lost during COMMIT: the write may or may not be there."""
+
+
+def _usd(nanos: int) -> str:
+    """Return nano-dollars as dollars with every digit, two decimals at least."""
+    exact = (Decimal(nanos) / 1_000_000_000).normalize()
+    decimals = max(2, -int(exact.as_tuple().exponent))
+    return f"${exact:,.{decimals}f}"

@@ -9,6 +9,7 @@ import pytest
 
 from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
 from agentrecord.ids import derived_id, new_id
+from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
@@ -67,6 +68,12 @@ def fill(store: Facing) -> Ids:
     ids["price"] = store.prices.set(
         NewPrice(model=f"m-{SECRET}", rates=Rates(input=1, output=1), project_id=store.scope.project)
     ).id
+    budget = NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=10**12, agent_id=f"a-{SECRET}")
+    ids["budget"] = store.budgets.create(budget).id
+    store.budgets.create(NewBudget(name=f"c-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=0, agent_id=f"b-{SECRET}"))
+    ids["reservation"] = store.budgets.reserve(
+        model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
+    )
     store.audit.record("a", "session", SECRET)
     everyone = store.wider()
     ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
@@ -195,6 +202,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", session_uuid=i["session"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", run_uuid=i["run"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["call"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["reservation"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
     ),
@@ -232,6 +240,28 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "budgets.create": (
+        lambda s, i: s.budgets.create(NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=1)),
+        lambda s, i: s.budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1, user="anna")),
+    ),
+    "budgets.find": (lambda s, i: s.budgets.find(f"b-{SECRET}"),),
+    "budgets.get": (lambda s, i: s.budgets.get(i["budget"]),),
+    "budgets.list": (lambda s, i: s.budgets.list(),),
+    "budgets.update": (lambda s, i: s.budgets.update(i["budget"], BudgetChanges(limit_nanos=1)),),
+    "budgets.delete": (lambda s, i: s.budgets.delete(i["budget"]),),
+    "budgets.status": (lambda s, i: s.budgets.status(i["budget"]),),
+    "budgets.statuses": (lambda s, i: s.budgets.statuses(),),
+    "budgets.near": (lambda s, i: s.budgets.near(),),
+    "budgets.reserve": (
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, session=i["session"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, run=i["run"]),
+        lambda s, i: s.budgets.reserve(
+            model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, call=i["reservation"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, call=i["call"]),
+    ),
+    "budgets.release": (lambda s, i: s.budgets.release(i["reservation"]),),
+    "budgets.open_reservations": (lambda s, i: s.budgets.open_reservations(),
+                                  lambda s, i: s.budgets.open_reservations(run=i["run"])),
     "relations.relate": (
         lambda s, i: s.relations.relate("used", "run", i["run"], to_kind="session", to_uuid=i["session"]),
     ),

@@ -175,12 +175,12 @@ def test_a_turn_whose_process_died_is_closed_and_the_session_goes_on(store: Faci
     other = begin(store, "two", lease_owner="host:2:b")
     assert store.turns.close_abandoned() == ()
     closed = store.turns.close_abandoned(owners=[OWNER])
-    assert [(t.id, t.status, t.error_type) for t in closed] == [(dead.turn.id, TurnStatus.ERROR, "ServerStopped")]
+    assert [(t.id, t.status, t.error_type) for t in closed] == [(dead.turn.id, TurnStatus.ERROR, "TurnInterrupted")]
     assert store.runs.get(dead.run.id).status is RunStatus.ERROR
     clock.advance(seconds=16)
     # Nobody swept: who wants the session closes the dead turn.
     assert begin(store, "two").is_new
-    assert store.turns.get(other.turn.id).error_type == "ServerStopped"
+    assert store.turns.get(other.turn.id).error_type == "TurnInterrupted"
     assert store.turns.close_abandoned() == ()
 
 

@@ -27,6 +27,8 @@ from agentrecord.exceptions import (
     StoreUnavailable,
     TurnCancelled,
     TurnFailed,
+    TurnInterrupted,
+    TurnOverBudget,
     TurnTimedOut,
 )
 from agentrecord.ids import ProjectId
@@ -38,13 +40,17 @@ from agentrecord.store import AsyncStore
 logger = logging.getLogger("agentrecord.agents")
 
 POLL_S = 0.1
+INTERRUPTED = TurnInterrupted.__name__
+SHUTTING_DOWN = "the server is shutting down"
 LAST_TRIES_S = (0.1, 0.5, 2.0)
 FINAL_EVENTS = {
     TurnStatus.COMPLETED: "turn.completed",
     TurnStatus.ERROR: "turn.failed",
     TurnStatus.CANCELLED: "turn.cancelled",
 }
-_ERRORS: dict[str, type[AgentRecordError]] = {kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, OverBudget)}
+_ERRORS: dict[str, type[AgentRecordError]] = {
+    kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, TurnInterrupted, TurnOverBudget)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +94,7 @@ class Conversations:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         for live in list(self._live.values()):
-            live.stop("the server is shutting down")
+            live.stop(SHUTTING_DOWN, error_type=INTERRUPTED)
         tasks: list[asyncio.Future[Any]] = [
             *self._dismissing,
             *(live.task for live in self._live.values() if live.task is not None),
@@ -222,9 +228,14 @@ class Conversations:
 
     async def result(self, store: AsyncStore, turn: UUID) -> str:
         """Wait for a turn's end and return its answer as JSON text; raise what ended it otherwise."""
+        live = self._live.get(turn)
         async for _ in self.follow(store, turn, after=0):
             pass
-        return answer_of(await store.turns.get(turn))
+        ended = await store.turns.get(turn)
+        if live is not None and live.refused is not None:
+            # With all that it tells of the budget, which the turn's row does not keep.
+            raise live.refused
+        return answer_of(ended)
 
     async def cancel(self, store: AsyncStore, turn: UUID) -> ConversationTurn:
         """Ask for a turn to be stopped, whichever process answers it, and return it as it is."""
@@ -279,8 +290,7 @@ class Conversations:
             return _completed(reply)
         except asyncio.CancelledError:
             await self._flush(recorder)
-            reason = live.stop_reason or "the server is shutting down"
-            return _ended(TurnStatus.CANCELLED, "TurnCancelled", reason)
+            return _ended(TurnStatus.CANCELLED, *(live.stopped_by or (INTERRUPTED, SHUTTING_DOWN)))
         except TimeoutError as error:
             await self._flush(recorder)
             if limit.expired():
@@ -288,6 +298,10 @@ class Conversations:
             return _ended(TurnStatus.ERROR, type(error).__name__, str(error) or "timed out")
         except InvalidTransition:
             raise
+        except OverBudget as error:
+            await self._flush(recorder)
+            live.refused = error
+            return _ended(TurnStatus.ERROR, TurnOverBudget.__name__, str(error))
         except Exception as error:
             logger.warning("turn %s failed", live.id, exc_info=error)
             await self._flush(recorder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from agentrecord.codec.jsonable import to_json
-from agentrecord.exceptions import AgentRecordError, NotFound
+from agentrecord.exceptions import AgentRecordError, NotFound, OverBudget
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import NewMessage
@@ -30,9 +30,10 @@ class LiveTurn:
     followers: int = 0
     end: ConversationTurn | None = None
     error: AgentRecordError | None = None
+    refused: OverBudget | None = None
     task: asyncio.Task[None] | None = None
     watching: asyncio.Task[None] | None = None
-    stop_reason: str | None = None
+    stopped_by: tuple[str, str] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -46,10 +47,10 @@ class LiveTurn:
         woken, self.changed = self.changed, asyncio.Event()
         woken.set()
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, error_type: str = "TurnCancelled") -> None:
         """Ask the runner to stop, and say why."""
-        if self.task is not None and not self.task.done() and self.stop_reason is None:
-            self.stop_reason = reason
+        if self.task is not None and not self.task.done() and self.stopped_by is None:
+            self.stopped_by = error_type, reason
             # Not at once: a task that is cancelled before its first step never runs, and so would end nothing.
             asyncio.get_running_loop().call_soon(self.task.cancel)
 
@@ -129,10 +130,14 @@ class LiveRecorder:
 
     async def reserve(self, *, model: str, host: str | None, input_tokens: int, max_output_tokens: int | None) -> UUID:
         """Ask for leave to make an LLM call, and return the id to record it with."""
-        return self.store.engine.maker.new_id()
+        return await self.store.budgets.reserve(
+            model=model, host=host, input_tokens=input_tokens, max_output_tokens=max_output_tokens,
+            run=self._run, session=self._session,
+        )  # fmt: skip
 
     async def release(self, call: UUID) -> None:
         """Give a reservation back: the call was not made."""
+        await self.store.budgets.release(call)
 
     async def append(self, messages: Sequence[NewMessage], *, calls: Sequence[NewLLMCall] = ()) -> Turn:
         """Append messages to the session, and the calls that made them, in one transaction, as this run's."""
@@ -179,6 +184,6 @@ def _shown(call: LLMCall) -> dict[str, object]:
         "status": call.status,
         "error_message": call.error_message,
         "tokens": call.tokens,
-        "cost_usd": call.cost_usd,
+        "cost_usd": None if call.cost_usd is None else float(call.cost_usd),
         "latency_ms": call.latency_ms,
     }

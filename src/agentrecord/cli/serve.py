@@ -81,7 +81,9 @@ def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[st
     if opens:
         webbrowser.open(link)
     # A live page never closes its stream by itself, so the end must not wait for it.
-    server = uvicorn.Server(uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2))
+    server = loaded("agentrecord.server.running").Server(
+        uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2)
+    )
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     hint("stopped")

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from agentrecord.dashboard.charts import Bar
 from agentrecord.dashboard.filters import Range
+from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.llm_call import LLMCall
@@ -54,6 +55,7 @@ class OverviewPage:
     models: UsageReport
     slots: Mapping[str, int]
     unpriced: Sequence[UsageRow]
+    budgets: Sequence[BudgetStatus]
     sessions: Sequence[Session]
     sums: Mapping[UUID, UsageTotals]
     failures: Sequence[ToolCall]
@@ -95,6 +97,7 @@ class CostPage:
     chart: Chart
     slots: Mapping[str, int]
     unpriced: Sequence[UsageRow]
+    budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
 
 

@@ -1,6 +1,7 @@
 """Where facts are kept: SQLAlchemy Core tables, one module per domain."""
 
 from agentrecord.schema.agents import agent_versions, agents
+from agentrecord.schema.budgets import budgets, call_reservations
 from agentrecord.schema.governance import (
     audit_entries,
     audit_heads,
@@ -45,6 +46,8 @@ __all__ = [
     "api_keys",
     "audit_entries",
     "audit_heads",
+    "budgets",
+    "call_reservations",
     "coding_sessions",
     "contents",
     "error_groups",

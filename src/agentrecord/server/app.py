@@ -26,6 +26,7 @@ from agentrecord.server.routes import (
     accounts,
     agent_sessions,
     auth,
+    budgets,
     calls,
     conversation,
     exports,
@@ -42,8 +43,9 @@ from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (auth, accounts, keys, conversation, agent_sessions, sessions, runs, calls, figures, prices, projects)
-PAGE_ROUTES = (people, exports, pages)
+IDENTITY_ROUTES = (auth, accounts, keys, people)
+API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, budgets, projects)
+PAGE_ROUTES = (exports, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def build_app(
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations = conversations
     handle_problems(app)
-    for module in (*API_ROUTES, *PAGE_ROUTES):
+    for module in (*IDENTITY_ROUTES, *API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.openapi = _described(app)  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from agentrecord.store import (
     accounts,
     agents,
     audit,
+    budgets,
     errors,
     events,
     feed,
@@ -17,6 +18,7 @@ from agentrecord.store import (
     prices,
     recount,
     relations,
+    reserving,
     runs,
     search,
     session_trees,
@@ -195,6 +197,21 @@ class _Prices:
     reprice = writes(prices.reprice, role=Role.ADMIN)
 
 
+class _Budgets:
+    create = writes(budgets.create, role=Role.ADMIN)
+    find = reads(budgets.find)
+    get = reads(budgets.get)
+    list = reads(budgets.list_)
+    update = writes(budgets.update_, role=Role.ADMIN)
+    delete = writes(budgets.delete_, role=Role.ADMIN)
+    status = reads(budgets.status)
+    statuses = reads(budgets.statuses)
+    near = reads(budgets.near)
+    reserve = writes(reserving.reserve, before=load_table)
+    release = writes(reserving.release)
+    open_reservations = reads(reserving.open_reservations)
+
+
 class _Relations:
     relate = writes(relations.relate)
     of = reads(relations.of)
@@ -295,6 +312,10 @@ class Prices(_Prices, Face):
     """Hosts, models and prices."""
 
 
+class Budgets(_Budgets, Face):
+    """Limits on what calls may cost, and reservations before they are made."""
+
+
 class Relations(_Relations, Face):
     """Edges between rows."""
 
@@ -381,6 +402,10 @@ class AsyncUsage(_Usage, AsyncFace):
 
 class AsyncPrices(_Prices, AsyncFace):
     """Hosts, models and prices."""
+
+
+class AsyncBudgets(_Budgets, AsyncFace):
+    """Limits on what calls may cost, and reservations before they are made."""
 
 
 class AsyncRelations(_Relations, AsyncFace):

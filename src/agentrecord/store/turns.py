@@ -13,41 +13,36 @@ from uuid import UUID
 from sqlalchemy import delete, or_, select, update
 
 from agentrecord.codec import values
-from agentrecord.codec.jsonable import to_json
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, InvalidTransition, InvalidValue, NotFound
 from agentrecord.exceptions import SessionBusy as Busy
-from agentrecord.records.error import NewError
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession, Session, SessionChanges
-from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.turn import (
     BegunTurn,
     ConversationTurn,
     NewTurn,
     TurnEnd,
     TurnEvent,
-    TurnResponse,
     TurnStatus,
 )
 from agentrecord.records.unset import UNSET
 from agentrecord.schema import sessions as session_table
-from agentrecord.schema import tool_calls, turn_events, turns
-from agentrecord.store import agents, errors, messages, people, runs, sessions
-from agentrecord.store import tool_calls as tool_store
+from agentrecord.schema import turn_events, turns
+from agentrecord.store import agents, messages, people, runs, sessions
 from agentrecord.store._sql import insert_into, within
+from agentrecord.store._turn_ends import add_events, end_of
 
 _ADD = insert_into(turns)
-_ADD_EVENT = insert_into(turn_events)
 _FIELDS = tuple(field.name for field in fields(ConversationTurn))
 _RUNNING = turns.c.finished_at.is_(None)
 EVENTS_KEPT = timedelta(minutes=15)
 """How long the events of a finished turn can still be read by a client that comes back."""
 
-STOPPED = "ServerStopped"
-"""The error type of a turn whose server died before the agent had answered."""
+INTERRUPTED = "TurnInterrupted"
+"""The error type of a turn whose server stopped before the agent had answered."""
 
 
 def _turn(row: Mapping[str, Any]) -> ConversationTurn:
@@ -237,33 +232,7 @@ def emit(
     """
     expires = conn.now + timedelta(seconds=lease_s)
     row = _held(conn, scope, turn, lease_owner, last_event=turns.c.last_event + len(events), lease_expires_at=expires)
-    return _add_events(conn, scope, row, events)
-
-
-def _add_events(
-    conn: Connection, scope: Scope, row: Mapping[str, Any], events: Sequence[tuple[str, str]]
-) -> tuple[TurnEvent, ...]:
-    first = row["last_event"] - len(events) + 1
-    told = [
-        TurnEvent(sequence=first + n, event=values.name("event", event), data=values.json_text("data", data))
-        for n, (event, data) in enumerate(events)
-    ]
-    conn.many(
-        _ADD_EVENT,
-        [
-            {
-                "project_id": scope.project,
-                "turn_uuid": row["id"],
-                "user_uuid": row["user_uuid"],
-                "sequence": one.sequence,
-                "event": one.event,
-                "data": one.data,
-                "created_at": conn.now,
-            }
-            for one in told
-        ],
-    )
-    return tuple(told)
+    return add_events(conn, scope, row, events)
 
 
 def events(conn: Connection, scope: Scope, turn: UUID, *, after: int = 0, limit: int = 1000) -> tuple[TurnEvent, ...]:
@@ -307,77 +276,8 @@ def finish(conn: Connection, scope: Scope, turn: UUID, end: TurnEnd, *, lease_ow
     row = _held(
         conn, scope, turn, lease_owner, finished_at=conn.now, status=end.status, last_event=turns.c.last_event + 1
     )
-    return _finish(conn, scope, row, end)
-
-
-def _finish(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd) -> ConversationTurn:
-    session = sessions.find(conn, scope, row["session_uuid"])
-    if session is None:
-        end = TurnEnd(status=TurnStatus.CANCELLED, error_type="SessionDeleted", error_message="the session is gone")
-    _close_tools(conn, scope, row["run_uuid"])
-    if end.status is TurnStatus.COMPLETED and session is not None:
-        told = _answer(conn, scope, row, session, end)
-        changes: dict[str, str | None] = {"response": told}
-    else:
-        changes = {"error_type": end.error_type, "error_message": end.error_message}
-        told = to_json({"type": end.error_type, "detail": end.error_message}).decode()
-        _close_run(conn, scope, row, end, has_session=session is not None)
-    conn.run(
-        update(turns)
-        .where(turns.c.project_id == scope.project, turns.c.id == row["id"])
-        .values(status=end.status, **changes)
-    )
-    _add_events(conn, scope, row, [(_LAST_EVENTS[end.status], told)])
-    return get(conn, scope, row["id"])
-
-
-_LAST_EVENTS = {
-    TurnStatus.COMPLETED: "turn.completed",
-    TurnStatus.ERROR: "turn.failed",
-    TurnStatus.CANCELLED: "turn.cancelled",
-}
-
-
-def _answer(conn: Connection, scope: Scope, row: Mapping[str, Any], session: Session, end: TurnEnd) -> str:
-    message = end.reply_uuid
-    if end.reply is not None:
-        reply = replace(end.reply, run_uuid=row["run_uuid"])
-        message = messages.append(conn, scope, session.id, [reply]).messages[0].id
-    if message is None:
-        raise InvalidValue("reply", None, "a completed turn has a reply")
-    content = messages.get(conn, scope, message).content
-    run = runs.finish(conn, scope, row["run_uuid"], output=content)
-    session = sessions.get(conn, scope, session.id)
-    response = TurnResponse(
-        session_id=session.session_id, session_uuid=session.id, response=content,
-        messages_count=session.message_count, session_active=session.is_active, model=end.model, run_id=run.run_id,
-        turn_id=row["id"], message_id=message, usage=run.usage,
-    )  # fmt: skip
-    return to_json(response).decode()
-
-
-def _close_run(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd, *, has_session: bool) -> None:
-    message = end.error_message or end.error_type or "unknown"
-    if end.status is TurnStatus.CANCELLED:
-        runs.cancel(conn, scope, row["run_uuid"], reason=message)
-        return
-    runs.fail(conn, scope, row["run_uuid"], message)
-    if has_session:
-        error = NewError(
-            error_type=end.error_type or "TurnFailed", error_message=message,
-            session_uuid=row["session_uuid"], run_uuid=row["run_uuid"],
-        )  # fmt: skip
-        errors.record(conn, scope, error)
-
-
-def _close_tools(conn: Connection, scope: Scope, run: UUID) -> None:
-    open_calls = conn.rows(
-        select(tool_calls.c.id).where(
-            *within(scope, tool_calls), tool_calls.c.run_uuid == run, tool_calls.c.status == ToolCallStatus.PENDING
-        )
-    )
-    for (call,) in open_calls:
-        tool_store.finish(conn, scope, call, error_message="interrupted: the turn ended before the tool answered")
+    end_of(conn, scope, row, end)
+    return get(conn, scope, turn)
 
 
 def close_abandoned(conn: Connection, scope: Scope, *, owners: Sequence[str] = ()) -> tuple[ConversationTurn, ...]:
@@ -389,6 +289,8 @@ def close_abandoned(conn: Connection, scope: Scope, *, owners: Sequence[str] = (
 
 def _close_abandoned(conn: Connection, scope: Scope, turn: ConversationTurn) -> ConversationTurn:
     end = TurnEnd(
-        status=TurnStatus.ERROR, error_type=STOPPED, error_message="the server stopped before the agent had answered"
+        status=TurnStatus.ERROR,
+        error_type=INTERRUPTED,
+        error_message="the server stopped before the agent had answered",
     )
     return finish(conn, scope, turn.id, end, lease_owner=turn.lease_owner)

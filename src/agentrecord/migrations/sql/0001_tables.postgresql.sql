@@ -71,6 +71,40 @@ CREATE TABLE agentrecord.ar_audit_heads (
 	CONSTRAINT pk_ar_audit_heads PRIMARY KEY (project_id)
 );
 
+CREATE TABLE agentrecord.ar_budgets (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	name TEXT NOT NULL,
+	user_uuid UUID,
+	agent_uuid UUID,
+	period TEXT NOT NULL,
+	limit_nanos BIGINT NOT NULL,
+	allow_unpriced BOOLEAN NOT NULL,
+	is_active BOOLEAN NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_budgets PRIMARY KEY (project_id, id),
+	CONSTRAINT uq_ar_budgets_project_id_name UNIQUE (project_id, name)
+);
+
+CREATE TABLE agentrecord.ar_call_reservations (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	model TEXT NOT NULL,
+	host TEXT,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID,
+	run_uuid UUID,
+	session_uuid UUID,
+	amount_nanos BIGINT,
+	input_tokens BIGINT NOT NULL,
+	max_output_tokens BIGINT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
+);
+
+CREATE INDEX ix_ar_call_reservations_run ON agentrecord.ar_call_reservations (project_id, run_uuid);
+
 CREATE TABLE agentrecord.ar_contents (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,

@@ -76,6 +76,42 @@ CREATE TABLE ar_audit_heads (
 )
  STRICT;
 
+CREATE TABLE ar_budgets (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	name TEXT NOT NULL,
+	user_uuid BLOB,
+	agent_uuid BLOB,
+	period TEXT NOT NULL,
+	limit_nanos INTEGER NOT NULL,
+	allow_unpriced INTEGER NOT NULL,
+	is_active INTEGER NOT NULL,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_budgets PRIMARY KEY (project_id, id),
+	CONSTRAINT uq_ar_budgets_project_id_name UNIQUE (project_id, name)
+)
+ STRICT;
+
+CREATE TABLE ar_call_reservations (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	model TEXT NOT NULL,
+	host TEXT,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB,
+	run_uuid BLOB,
+	session_uuid BLOB,
+	amount_nanos INTEGER,
+	input_tokens INTEGER NOT NULL,
+	max_output_tokens INTEGER,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_call_reservations_run ON ar_call_reservations (project_id, run_uuid);
+
 CREATE TABLE ar_contents (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
