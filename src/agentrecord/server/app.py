@@ -43,9 +43,21 @@ from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-IDENTITY_ROUTES = (auth, accounts, keys, people)
-API_ROUTES = (conversation, agent_sessions, sessions, runs, calls, figures, prices, budgets, projects)
-PAGE_ROUTES = (exports, pages)
+API_ROUTES = (
+    auth,
+    accounts,
+    keys,
+    conversation,
+    agent_sessions,
+    sessions,
+    runs,
+    calls,
+    figures,
+    prices,
+    budgets,
+    projects,
+)
+PAGE_ROUTES = (people, exports, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +119,7 @@ def build_app(
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations = conversations
     handle_problems(app)
-    for module in (*IDENTITY_ROUTES, *API_ROUTES, *PAGE_ROUTES):
+    for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.openapi = _described(app)  # type: ignore[method-assign]

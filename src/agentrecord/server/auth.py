@@ -103,7 +103,7 @@ class Authentication:
             return answer(path, *of_error(TooManyRequests(wait_s)))
         if who.by_cookie and scope["method"] not in SAFE_METHODS and not is_same_origin(headers, scope["scheme"]):
             return _foreign(path)
-        scope.setdefault("state", {}).update(store=who.store, identity=who, owner=who.user)
+        scope.setdefault("state", {}).update(store=who.store, identity=who)
         return who
 
     def _by_link(self, scope: Scope) -> Response | None:

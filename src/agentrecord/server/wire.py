@@ -14,6 +14,7 @@ from agentrecord.codec.jsonable import to_json
 from agentrecord.codec.values import json_text
 from agentrecord.exceptions import InvalidFilter, InvalidValue
 from agentrecord.records.page import Page
+from agentrecord.server.identity import identity_of
 from agentrecord.store import AsyncStore
 
 T = TypeVar("T")
@@ -76,8 +77,12 @@ def store_of(request: Request) -> AsyncStore:
 
 
 def owner_of(request: Request) -> str | None:
-    """Return who owns what the caller makes: an administrator's own user, since their scope holds everybody."""
-    return getattr(request.state, "owner", None)
+    """Return who owns what the caller makes: an administrator's own user, since their scope holds everybody.
+
+    None where the caller's scope says it, or where they are nobody in particular.
+    """
+    identity = identity_of(request)
+    return identity.user if identity.store.scope.user is None else None
 
 
 class StrictRoute(APIRoute):

@@ -35,11 +35,11 @@ _COLUMNS: list[Any] = [
 
 def selected() -> Select[Any]:
     """Return the statement that selects accounts as members of projects."""
-    return (
-        select(*_COLUMNS)
-        .join(memberships, memberships.c.account_uuid == accounts.c.id)
-        .join(users, (users.c.project_id == memberships.c.project_id) & (users.c.id == memberships.c.user_uuid))
+    columns: Any = select(*_COLUMNS)
+    found: Select[Any] = columns.join(memberships, memberships.c.account_uuid == accounts.c.id).join(
+        users, (users.c.project_id == memberships.c.project_id) & (users.c.id == memberships.c.user_uuid)
     )
+    return found
 
 
 def built(row: Mapping[str, Any]) -> Account:
