@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from agentrecord.exceptions import OverBudget
 from agentrecord.ids import derived_id
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
@@ -77,7 +78,7 @@ class Spender:
             self._store.llm_calls.record(self._call(self._store.budgets.reserve(**_TEN)))
             self.said.append("made")
         except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
-            self.said.append(type(error).__name__)
+            self.said.append("refused" if isinstance(error, OverBudget) else repr(error))
 
     async def awaited(self, number: int) -> None:
         """Spend once by the awaited face, or, of every five times, give back once."""
@@ -90,7 +91,7 @@ class Spender:
             await self._asynchronous.messages.append(self._session, said, calls=[self._call(found)])
             self.said.append("made")
         except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
-            self.said.append(type(error).__name__)
+            self.said.append("refused" if isinstance(error, OverBudget) else repr(error))
 
     @staticmethod
     def _call(found: UUID) -> NewLLMCall:
@@ -104,15 +105,21 @@ class Spender:
 _TEN: dict[str, Any] = {"model": "priced", "input_tokens": 10, "max_output_tokens": 0}
 
 
-def spend(url: str, session: UUID, each: int, barrier: Any, results: Any) -> None:
-    """Spend by as many threads and tasks at once, and tell what came of each."""
+def spend(url: str, session: UUID, each: int, rounds: int, barrier: Any, results: Any) -> None:
+    """Spend by as many threads and as many tasks at once, several times each, and tell what came of it."""
     with Store(url) as store:
         spender = Spender(store, session)
-        threads = [threading.Thread(target=spender.threaded) for _ in range(each)]
+
+        def threaded() -> None:
+            for _ in range(rounds):
+                spender.threaded()
+
+        threads = [threading.Thread(target=threaded) for _ in range(each)]
         barrier.wait()
         for thread in threads:
             thread.start()
-        asyncio.run(spender.all_at_once(each))
+        for _ in range(rounds):
+            asyncio.run(spender.all_at_once(each))
         for thread in threads:
             thread.join()
         results.put(spender.said)

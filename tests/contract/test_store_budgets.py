@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, Forbidden, InvalidValue, NotFound, OverBudget
 from agentrecord.ids import new_id
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
@@ -17,11 +18,11 @@ from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates, Tier
 from agentrecord.records.run import NewRun
-from agentrecord.records.scope import Role
+from agentrecord.records.scope import Role, Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
-from agentrecord.store import Store
+from agentrecord.store import Store, messages, reserving
 from conftest import HeldClock
 from faces import Facing, covers
 
@@ -340,6 +341,29 @@ def test_what_is_free_needs_no_bound(store: Facing) -> None:
     recorded(store, call, 10**6)
     assert figures(store, budget) == (0, 0)
     assert store.budgets.status(budget).is_over is False
+    store.llm_calls.record(NewLLMCall(model="dear", cost_nanos=1))
+    assert store.budgets.status(budget).is_over is True
+    reserved(store, 1)
+
+
+def test_what_was_spent_earlier_in_the_same_transaction_counts(store: Facing) -> None:
+    priced(store)
+    budget = limited(store, 100)
+    session = store.sessions.create(NewSession(session_id="s")).id
+    said = NewMessage(role=MessageRole.USER, content="x")
+
+    def spend_and_ask(conn: Connection, scope: Scope, ask: int) -> None:
+        call = NewLLMCall(model="m", tokens=TokenCounts(input=60, output=0))
+        messages.append(conn, scope, session, [said], calls=[call])
+        for _ in range(2):
+            reserving.reserve(conn, scope, model="m", input_tokens=ask, max_output_tokens=0)
+
+    with pytest.raises(OverBudget) as told:
+        store.run(spend_and_ask, 21)
+    assert (told.value.spent_nanos, told.value.reserved_nanos) == (60_000, 21_000)
+    assert figures(store, budget) == (0, 0)
+    store.run(spend_and_ask, 20)
+    assert figures(store, budget) == (60, 40)
 
 
 def test_a_reservation_is_for_the_dearest_that_the_call_can_cost(store: Facing) -> None:

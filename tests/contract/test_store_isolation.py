@@ -1,5 +1,6 @@
 """Isolation: what one project or one user has, no other can read, change or learn of, by any operation."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -77,8 +78,9 @@ def fill(store: Facing) -> Ids:
     store.audit.record("a", "session", SECRET)
     everyone = store.wider()
     ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
+    ids["refresh"] = hashlib.sha256(ids["project"].bytes).digest()
     ids["sign_in"] = everyone.sign_ins.start(ids["account"], expires_at=datetime(2100, 1, 1, tzinfo=UTC),
-                                             refresh_hash=bytes(32)).id  # fmt: skip
+                                             refresh_hash=ids["refresh"]).id  # fmt: skip
     return ids
 
 
@@ -127,7 +129,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
     "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
     "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
-    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(bytes(32), new_hash=b"x" * 32),),
+    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(i["refresh"], new_hash=b"x" * 32),),
     "sign_ins.end": (lambda s, i: s.sign_ins.end(i["sign_in"]),),
     "keys.create": (lambda s, i: s.keys.create("mine"),),
     "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
@@ -307,15 +309,15 @@ PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.lis
 """What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
 
 
-def contents(store: Facing, project: UUID, user: UUID | None) -> dict[str, list[Any]]:
-    """Return every row that is the project's (and the user's, where a table knows users)."""
+def contents(store: Facing, user: UUID | None) -> dict[str, list[Any]]:
+    """Return every row of the store's project (and the user's, where a table knows users)."""
 
     def read(conn: Any, scope: Any) -> dict[str, list[Any]]:
         found = {}
         for table in metadata.sorted_tables:
             if "project_id" not in table.c or table.name in ("ar_serials", "ar_projects"):
                 continue
-            statement = table.select().where(table.c.project_id == project)
+            statement = table.select().where(table.c.project_id == scope.project)
             if user is not None and "user_uuid" in table.c:
                 statement = statement.where(table.c.user_uuid == user)
             elif user is not None:
@@ -361,7 +363,9 @@ def test_no_operation_shows_or_changes_what_is_anothers(
     ids = fill(owner)
     user = ids["user"] if stranger == "another user" else None
     shared = PROJECT_WIDE if stranger == "another user" else frozenset()
-    before = contents(store, owner.scope.project, user)
+    whole = store.scoped(project="a")
+    before = contents(whole, user)
+    assert SECRET in repr(before)
     for operation, attacks in MATRIX.items():
         for number, attack in enumerate(attacks):
             if stranger == "another project":
@@ -372,7 +376,7 @@ def test_no_operation_shows_or_changes_what_is_anothers(
             assert str(ids["user"]) not in repr(found), operation
             if operation not in shared and not OPERATIONS[operation].writes:
                 assert SECRET not in repr(found), operation
-            after = contents(store, owner.scope.project, user)
+            after = contents(whole, user)
             assert {t: r for t, r in after.items() if r != before[t]} == {}, operation
     assert owner.usage.recount() == ()
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from agentrecord.agents.live import LiveRecorder, LiveTurn
 from agentrecord.agents.processes import own_name
-from agentrecord.agents.runner import AgentRunner, AgentTurn, Reply
+from agentrecord.agents.runner import AgentRunner, AgentTurn, Closing, Reply
 from agentrecord.agents.upkeep import Upkeep
 from agentrecord.codec.jsonable import to_json
 from agentrecord.exceptions import (
@@ -89,7 +89,7 @@ class Conversations:
         self._keeper = asyncio.create_task(self._upkeep.run())
 
     async def close(self) -> None:
-        """Stop every turn, recorded as cancelled, and whatever looks after them."""
+        """Stop every turn, recorded as cancelled, whatever looks after them, and the runner."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -101,6 +101,8 @@ class Conversations:
         ]
         if tasks:
             await asyncio.wait(tasks)
+        if isinstance(self._runner, Closing):
+            await self._runner.close()
 
     # -- one request ----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from agentrecord.agents.choose import runner_from, turn_timeout_s
+from agentrecord.agents.conversation import Limits
+from agentrecord.agents.runner import AgentRunner
 from agentrecord.cli.identity import (
     check_open_to_all,
     from_environment,
@@ -23,10 +26,11 @@ from agentrecord.cli.identity import (
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush
 from agentrecord.cli.terminal import hint, say
-from agentrecord.exceptions import AgentRecordError, InvalidValue
+from agentrecord.exceptions import AgentRecordError, InvalidValue, StoreUnavailable
 from agentrecord.ingest.load import import_sample
 from agentrecord.ingest.registry import SOURCES
 from agentrecord.store import AsyncStore, Store
+from agentrecord.store.roles import MEND, bypass_of
 
 DEFAULT_PORT = 8321
 PORTS_TRIED = 50
@@ -65,7 +69,23 @@ def add_sample(store: Store) -> bool:
     return True
 
 
-def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[str, ...], opens: bool) -> None:
+def check_isolation(store: Store, *, allowed: bool) -> None:
+    """Raise `StoreUnavailable` if row-level security does not bind the store's role; warn only, where it is `allowed`.
+
+    A server answers several people: a mistake in one statement must not show one the rows of another.
+    """
+    bypass = bypass_of(store.engine)
+    if bypass is None:
+        return
+    told = f"row-level security does not bind this server: {bypass}"
+    if not allowed:
+        raise StoreUnavailable(f"{told}. Mend: {MEND}; or serve without it: --allow-rls-bypass")
+    hint(f"warning: {told}", warning=True)
+
+
+def _serve(
+    store: Store, listener: socket.socket, runner: AgentRunner, *, host: str, public: tuple[str, ...], opens: bool
+) -> None:
     uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
     environ, is_public = from_environment(), bool(public) or not is_near(host)
     identity = identity_settings(environ, public_hosts=public_names(host, public))
@@ -75,7 +95,10 @@ def _serve(store: Store, listener: socket.socket, *, host: str, public: tuple[st
     if keep_ballast is not None:
         keep_ballast()
     asked = AsyncStore(engine=store.engine, scope=store.scope)
-    built = app.build_app(asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity)
+    built = app.build_app(
+        asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity, runner=runner,
+        limits=Limits(turn_s=turn_timeout_s(environ)),
+    )  # fmt: skip
     link = _tell(host, listener.getsockname()[1], token)
     flush()
     if opens:
@@ -110,8 +133,16 @@ def _tell(host: str, port: int, token: str | None) -> str:
               help="A name that others reach the server by; may be repeated.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the dashboard in the browser.")
 @click.option("--sample", "--demo", "sample", is_flag=True, help="Fill an empty record with the packaged sample.")
+@click.option(
+    "--allow-rls-bypass",
+    is_flag=True,
+    help="Serve from PostgreSQL even as a role that row-level security does not bind.",
+)
 @click.pass_context
-def command(context: click.Context, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool) -> None:
+def command(
+    context: click.Context, *, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool,
+    allow_rls_bypass: bool,
+) -> None:  # fmt: skip
     """Serve the dashboard and the API, and print the link that signs in.
 
     \b
@@ -122,11 +153,13 @@ def command(context: click.Context, host: str, port: int, public: tuple[str, ...
     """
     loaded("fastapi")
     checked_host(host)
+    runner = runner_from(from_environment())
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with writing() as store:
+        check_isolation(store, allowed=allow_rls_bypass)
         if public or not is_near(host):
             check_open_to_all(store, from_environment(), host=host, names=public)
         with bound_socket(host, port, exactly=given) as listener:
             if sample and add_sample(store):
                 hint("the record was empty: the packaged sample is in it now")
-            _serve(store, listener, host=host, public=public, opens=opens)
+            _serve(store, listener, runner, host=host, public=public, opens=opens)

@@ -207,8 +207,9 @@ class Trees:
         parents = {f.parent_run_id for f in told.values() if f.parent_run_id}
         columns = ("id", "run_id", "user_uuid", "agent_uuid", "session_uuid", "started_at", *_RUN_TOLD)
         rows = rows_by(
-            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}), columns=columns
-        )
+            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
+            columns=columns, across_users=True,
+        )  # fmt: skip
         stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user}
         taken = {row["run_id"] for row in rows} - {*stored}
         others = rows_by(

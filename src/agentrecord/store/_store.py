@@ -14,7 +14,7 @@ from agentrecord.ids import new_id
 from agentrecord.migrations import check_readable, migrate
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import groups, people
-from agentrecord.store._faces import Bound
+from agentrecord.store._faces import Bound, work_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,16 +107,14 @@ class Store:
         if project is not None:
             scope = replace(scope, project=self.projects.ensure(project).id)
         if user is not None:
-            narrowed = scope
-            scope = replace(scope, user=self.engine.write(lambda conn: people.user_uuid(conn, narrowed, user)))
+            scope = replace(scope, user=self.engine.write(work_in(scope, people.user_uuid, user)))
         if role is not None:
             scope = _as(scope, role)
         return Store(engine=self.engine, scope=scope)
 
     def run(self, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
-        scope = self.scope
-        return self.engine.write(lambda conn: operation(conn, scope, *args, **kwargs))
+        return self.engine.write(work_in(self.scope, operation, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what waits and close the record."""
@@ -182,9 +180,7 @@ class AsyncStore:
         if project is not None:
             scope = replace(scope, project=(await self.projects.ensure(project)).id)
         if user is not None:
-            narrowed = scope
-            found = await self.engine.awrite(lambda conn: people.user_uuid(conn, narrowed, user))
-            scope = replace(scope, user=found)
+            scope = replace(scope, user=await self.engine.awrite(work_in(scope, people.user_uuid, user)))
         if role is not None:
             scope = _as(scope, role)
         return AsyncStore(engine=self.engine, scope=scope)
@@ -193,8 +189,7 @@ class AsyncStore:
         self, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
-        scope = self.scope
-        return await self.engine.awrite(lambda conn: operation(conn, scope, *args, **kwargs))
+        return await self.engine.awrite(work_in(self.scope, operation, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what waits and close the record."""

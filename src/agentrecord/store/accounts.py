@@ -17,7 +17,7 @@ from agentrecord.records.account import Account
 from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Role, Scope
-from agentrecord.schema import accounts, memberships, refresh_tokens, sign_ins, users
+from agentrecord.schema import accounts, memberships, refresh_tokens, sign_ins
 from agentrecord.store import audit, people
 from agentrecord.store._page import page
 from agentrecord.store._sql import contains, insert_into, within
@@ -29,16 +29,18 @@ HASH_MARK = "$argon2id$"
 
 _COLUMNS: list[Any] = [
     accounts.c.id, accounts.c.email, accounts.c.name, memberships.c.project_id, memberships.c.role,
-    memberships.c.user_uuid, users.c.external_id.label("user"), accounts.c.created_at, accounts.c.disabled_at,
+    memberships.c.user_uuid, accounts.c.email.label("user"), accounts.c.created_at, accounts.c.disabled_at,
 ]  # fmt: skip
 
 
 def selected() -> Select[Any]:
-    """Return the statement that selects accounts as members of projects."""
+    """Return the statement that selects accounts as members of projects.
+
+    It reads no table of a project, because the project is known by its answer only. An account's user is called by
+    its e-mail.
+    """
     columns: Any = select(*_COLUMNS)
-    found: Select[Any] = columns.join(memberships, memberships.c.account_uuid == accounts.c.id).join(
-        users, (users.c.project_id == memberships.c.project_id) & (users.c.id == memberships.c.user_uuid)
-    )
+    found: Select[Any] = columns.join(memberships, memberships.c.account_uuid == accounts.c.id)
     return found
 
 

@@ -50,12 +50,12 @@ def _edge(name: str) -> ColumnElement[int]:
 # Periods are whole UTC days, so that sums over days are exact. What is spent and what is reserved are read by one
 # statement, for one snapshot: between two, a call could be recorded, and be in neither sum.
 _IN_PERIOD = and_(_counted(usage_days), usage_days.c.bucket >= _edge("start"), usage_days.c.bucket < _edge("end"))
-_SPENT, _UNPRICED = (
+SPENT, _UNPRICED = (
     select(total(usage_days.c[name])).where(_IN_PERIOD).correlate(budgets).scalar_subquery()
     for name in ("cost_nanos", "unpriced_calls")
 )
 # Whatever their age: a call that is still open is charged to the period in which it is recorded.
-_RESERVED, _OPEN = (
+RESERVED, _OPEN = (
     select(figure)
     .select_from(call_reservations)
     .where(_counted(call_reservations))
@@ -63,21 +63,19 @@ _RESERVED, _OPEN = (
     .scalar_subquery()
     for figure in (total(call_reservations.c.amount_nanos), func.count())
 )
-STANDING = select(
+_STANDING = select(
     *budgets.c,
     *_NAMES,
-    _SPENT.label("spent_nanos"),
-    _RESERVED.label("reserved_nanos"),
+    SPENT.label("spent_nanos"),
+    RESERVED.label("reserved_nanos"),
     _OPEN.label("open_calls"),
     _UNPRICED.label("unpriced_calls"),
 ).select_from(_JOINED)
-"""Budgets and their figures; bind `period_params`."""
-
 _FIGURES = ("spent_nanos", "reserved_nanos", "open_calls", "unpriced_calls")
 
 
 def period_params(now: datetime) -> dict[str, object]:
-    """Return what `STANDING` is bound with: the days of each kind of period that holds the instant `now`."""
+    """Return what `SPENT` is bound with: the days of each kind of period that holds the instant `now`."""
     found: dict[str, object] = {}
     for period in BudgetPeriod:
         start, end = period.bounds(now)
@@ -91,8 +89,8 @@ def _budget(row: Mapping[str, Any]) -> Budget:
     return Budget(**{name: value for name, value in row.items() if name not in left_out})
 
 
-def status_of(row: Mapping[str, Any], now: datetime) -> BudgetStatus:
-    """Return a row of `STANDING` as a record."""
+def _status(row: Mapping[str, Any], now: datetime) -> BudgetStatus:
+    """Return a row of `_STANDING` as a record."""
     budget = _budget(row)
     start, end = budget.period.bounds(now)
     return BudgetStatus(budget=budget, start_at=start, end_at=end, **{name: row[name] for name in _FIGURES})
@@ -117,9 +115,11 @@ def _check_period(period: object) -> BudgetPeriod:
 
 
 def _refuse_taken(conn: Connection, scope: Scope, name: str, *, but: UUID | None = None) -> None:
-    taken = conn.value(
-        select(budgets.c.id).where(budgets.c.project_id == scope.project, budgets.c.name == values.name("name", name))
+    statement = select(budgets.c.id).where(
+        budgets.c.project_id == scope.project, budgets.c.name == values.name("name", name)
     )
+    with conn.across_users():
+        taken = conn.value(statement)
     if taken is not None and taken != but:
         raise Conflict("budget", name, "exists already; choose another name, or change that one")
 
@@ -211,10 +211,11 @@ def delete_(conn: Connection, scope: Scope, budget: UUID) -> None:
 
 def status(conn: Connection, scope: Scope, budget: UUID) -> BudgetStatus:
     """Return a budget with what is spent and reserved in its present period; raise `NotFound` as `get` does."""
-    row = conn.first_map(STANDING.where(*_visible(scope), budgets.c.id == budget), period_params(conn.now))
+    with conn.across_users():
+        row = conn.first_map(_STANDING.where(*_visible(scope), budgets.c.id == budget), period_params(conn.now))
     if row is None:
         raise NotFound("budget", budget)
-    return status_of(row, conn.now)
+    return _status(row, conn.now)
 
 
 def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[BudgetStatus]:
@@ -222,8 +223,9 @@ def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | N
     found = list_(conn, scope, limit=limit, cursor=cursor)
     # One by one: a statement whose periods are bound when it runs cannot have a list that is bound before.
     shown_here = or_(false(), *[budgets.c.id == budget.id for budget in found.items])
-    rows = conn.maps(STANDING.where(budgets.c.project_id == scope.project, shown_here), period_params(conn.now))
-    standing = {row["id"]: status_of(row, conn.now) for row in rows}
+    with conn.across_users():
+        rows = conn.maps(_STANDING.where(budgets.c.project_id == scope.project, shown_here), period_params(conn.now))
+    standing = {row["id"]: _status(row, conn.now) for row in rows}
     shown = [standing[budget.id] for budget in found.items]
     return Page(shown, found.limit, found.next_cursor, found.total, found.total_is_exact)
 
@@ -231,10 +233,11 @@ def statuses(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | N
 def near(conn: Connection, scope: Scope, *, limit: int = 10) -> tuple[BudgetStatus, ...]:
     """Return the active budgets of whose limit four fifths or more are spent, those first that have least left."""
     part, whole = NEAR
-    rows = conn.maps(
-        STANDING.where(*_visible(scope), budgets.c.is_active, _SPENT * whole >= budgets.c.limit_nanos * part)
-        .order_by(budgets.c.limit_nanos - _SPENT, budgets.c.id)
-        .limit(checked_limit(limit)),
-        period_params(conn.now),
+    statement = (
+        _STANDING.where(*_visible(scope), budgets.c.is_active, SPENT * whole >= budgets.c.limit_nanos * part)
+        .order_by(budgets.c.limit_nanos - SPENT, budgets.c.id)
+        .limit(checked_limit(limit))
     )
-    return tuple(status_of(row, conn.now) for row in rows)
+    with conn.across_users():
+        rows = conn.maps(statement, period_params(conn.now))
+    return tuple(_status(row, conn.now) for row in rows)

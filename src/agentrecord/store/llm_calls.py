@@ -77,7 +77,7 @@ def record_rows(
     reserved = reserving.settle(conn, scope, given) if given else {}
     for new in new_calls:
         own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
-        if own_agent is None and new.id in reserved:
+        if own_agent is None and new.id is not None and new.id in reserved:
             own_agent = reserved[new.id][1]
         row = call_row(
             conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
@@ -122,10 +122,14 @@ def _stored(conn: Connection, scope: Scope, row: dict[str, Any], *, by_id: bool)
     else:
         return None
     # Locked, so that two reports that both grow the call at once are not both taken off the same old figures.
-    found = conn.first_map(
-        select(llm_calls).where(llm_calls.c.project_id == scope.project, condition).with_for_update()
-    )
-    if found is not None and scope.user not in (None, found["user_uuid"]):
+    with conn.across_users():
+        taken = conn.value(
+            select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, condition).with_for_update()
+        )
+    if taken is None:
+        return None
+    found = conn.first_map(select(llm_calls).where(*within(scope, llm_calls), llm_calls.c.id == taken))
+    if found is None:
         raise Conflict("LLM call", row["dedup_key"] or row["id"])
     return found
 

@@ -130,7 +130,14 @@ def _turn(
 def _stored(conn: Connection, scope: Scope, session: UUID, given: Sequence[NewMessage]) -> dict[UUID, Message]:
     """Return those of `given` that are there already; raise `Conflict` where one of them says something else."""
     wanted = {new.id: new for new in given if new.id is not None}
-    rows = conn.maps(select(messages).where(messages.c.project_id == scope.project, messages.c.id.in_(list(wanted))))
+    same = (messages.c.project_id == scope.project, messages.c.id.in_(list(wanted)))
+    with conn.across_users():
+        taken = {row[0] for row in conn.rows(select(messages.c.id).where(*same))}
+    if not taken:
+        return {}
+    rows = conn.maps(select(messages).where(*same))
+    for another in taken - {row["id"] for row in rows}:
+        raise Conflict("message", another)
     for row in rows:
         new = wanted[row["id"]]
         same = row["session_uuid"] == session and row["role"] == new.role and row["revision"] > 1

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
-from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
@@ -96,8 +95,12 @@ def user_uuid(conn: Connection, scope: Scope, external_id: str | None) -> UserId
     key = ("user", scope.project, wanted)
     known = conn.recall(key)
     if known is None:
-        known = _find_or_add_user(conn, scope, wanted)
-        conn.remember(key, known)
+        row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": wanted})
+        if row is None and scope.user is None:
+            row = _add_user(conn, scope, wanted)
+        if row is not None:
+            known = row["id"]
+            conn.remember(key, known)
     if scope.user is not None and known != scope.user:
         raise Forbidden(f"this scope sees one user only, not {wanted!r}")
     return cast(UserId, known)
@@ -112,29 +115,26 @@ def known_user(conn: Connection, scope: Scope, external_id: str | None) -> UserI
     return None if row is None else cast(UserId, row["id"])
 
 
-def _find_or_add_user(conn: Connection, scope: Scope, external_id: str) -> UUID:
-    lookup = {"project": scope.project, "external_id": external_id}
-    row = conn.first_map(_USER_BY_NAME, lookup)
-    if row is None:
-        ensure_scope_project(conn, scope)
-        conn.run(
-            _ADD_USER,
-            {
-                "project_id": scope.project,
-                "id": conn.new_id(),
-                "serial": None,
-                "external_id": external_id,
-                "name": None,
-                "email": None,
-                "is_admin": False,
-                "created_at": conn.now,
-                "erased_at": None,
-            },
-        )
-        row = conn.first_map(_USER_BY_NAME, lookup)
+def _add_user(conn: Connection, scope: Scope, external_id: str) -> dict[str, Any]:
+    ensure_scope_project(conn, scope)
+    conn.run(
+        _ADD_USER,
+        {
+            "project_id": scope.project,
+            "id": conn.new_id(),
+            "serial": None,
+            "external_id": external_id,
+            "name": None,
+            "email": None,
+            "is_admin": False,
+            "created_at": conn.now,
+            "erased_at": None,
+        },
+    )
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": external_id})
     if row is None:
         raise NotFound("user", external_id)
-    return cast(UUID, row["id"])
+    return row
 
 
 def ensure_scope_project(conn: Connection, scope: Scope) -> None:

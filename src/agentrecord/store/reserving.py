@@ -16,14 +16,14 @@ from agentrecord.exceptions import Conflict, OverBudget
 from agentrecord.ids import UserId
 from agentrecord.pricing.choose import choose
 from agentrecord.pricing.cost import most_nanos
-from agentrecord.records.budget import BudgetStatus, Reservation
+from agentrecord.records.budget import Reservation
 from agentrecord.records.scope import Scope
 from agentrecord.schema import budgets, call_reservations, llm_calls
 from agentrecord.schema.types import Id
 from agentrecord.store import agents, owners
 from agentrecord.store._charging import own_prices
 from agentrecord.store._sql import insert_into, within
-from agentrecord.store.budgets import STANDING, period_params, status_of
+from agentrecord.store.budgets import RESERVED, SPENT, period_params
 
 Owner = tuple[UserId, UUID | None]
 """The user and the agent that a call is charged to."""
@@ -42,7 +42,20 @@ def _applicable() -> list[ColumnElement[bool]]:
 
 
 _LOCK = Prepared(select(budgets.c.id).where(*_applicable()).order_by(budgets.c.id).with_for_update())
-_STANDING = Prepared(STANDING.where(*_applicable()).order_by(budgets.c.id))
+_STANDING = Prepared(
+    select(
+        *[budgets.c[name] for name in ("name", "period", "limit_nanos", "allow_unpriced")],
+        SPENT.label("spent_nanos"),
+        RESERVED.label("reserved_nanos"),
+    )
+    .where(*_applicable())
+    .order_by(budgets.c.id)
+)
+_SETTLE = Prepared(
+    delete(call_reservations)
+    .where(call_reservations.c.project_id == bindparam("project"), call_reservations.c.id == bindparam("call"))
+    .returning(call_reservations.c.user_uuid, call_reservations.c.agent_uuid)
+)
 
 
 def reserve(
@@ -90,14 +103,18 @@ def _reserve(conn: Connection, scope: Scope, row: dict[str, Any]) -> UUID:
     amount = None
     if price is not None:
         amount = most_nanos(row["input_tokens"], row["max_output_tokens"], price.rates, price.tiers)
-    for standing in _locked(conn, scope, row):
-        if amount is None and not standing.budget.allow_unpriced:
-            _refuse_unknown(standing, row, has_price=price is not None)
-        # What has a price but no bound costs something: it does not pass where nothing is left.
+    with conn.across_users():
+        # A budget of the whole project counts what everybody spends, whoever asks.
+        standings = _locked(conn, scope, row)
+    for standing in standings:
+        if amount is None and not standing["allow_unpriced"]:
+            _refuse_unknown(conn, standing, row, has_price=price is not None)
+        # What has a price but no bound costs something: it does not pass where nothing is left. What is free does.
         least = int(price is not None) if amount is None else amount
-        if standing.spent_nanos + standing.reserved_nanos + least > standing.budget.limit_nanos:
-            wait = "" if standing.end_at is None else f", or wait until {standing.end_at:%Y-%m-%d %H:%M} UTC"
-            raise _over(standing, amount, "budget", f"ask for fewer tokens, raise the limit{wait}")
+        if least and standing["spent_nanos"] + standing["reserved_nanos"] + least > standing["limit_nanos"]:
+            end = standing["period"].bounds(conn.now)[1]
+            wait = "" if end is None else f", or wait until {end:%Y-%m-%d %H:%M} UTC"
+            raise _over(conn, standing, amount, "budget", f"ask for fewer tokens, raise the limit{wait}")
     conn.run(_ADD, {**row, "amount_nanos": amount})
     return cast(UUID, row["id"])
 
@@ -105,47 +122,49 @@ def _reserve(conn: Connection, scope: Scope, row: dict[str, Any]) -> UUID:
 def _is_reserved(conn: Connection, scope: Scope, row: dict[str, Any]) -> bool:
     """Say whether the very same is reserved already; raise `Conflict` if another call has the id."""
     same_id = (call_reservations.c.project_id == scope.project, call_reservations.c.id == row["id"])
-    found = conn.first_map(select(call_reservations).where(*same_id))
+    recorded = select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, llm_calls.c.id == row["id"])
+    with conn.across_users():
+        found = conn.first_map(select(call_reservations).where(*same_id))
+        is_recorded = conn.first(recorded) is not None
     if found is not None:
         if any(found[name] != value for name, value in row.items() if name != "created_at"):
             raise Conflict("reservation", row["id"])
         return True
-    recorded = select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, llm_calls.c.id == row["id"])
-    if conn.first(recorded) is not None:
+    if is_recorded:
         raise Conflict("LLM call", row["id"], "is recorded already; reserve each call under an id of its own")
     return False
 
 
-def _locked(conn: Connection, scope: Scope, row: dict[str, Any]) -> Sequence[BudgetStatus]:
+def _locked(conn: Connection, scope: Scope, row: dict[str, Any]) -> Sequence[dict[str, Any]]:
     """Return the budgets that apply, as they stand while nobody else can reserve against them."""
     params = {"project": scope.project, "user": row["user_uuid"], "agent": row["agent_uuid"]}
     # The lock is a statement of its own, because PostgreSQL reads what a statement reads as of its start: only the
     # next one sees what those reserved who held the lock before.
     if not conn.rows(_LOCK, params):
         return ()
-    return [status_of(found, conn.now) for found in conn.maps(_STANDING, {**params, **period_params(conn.now)})]
+    return conn.maps(_STANDING, {**params, **period_params(conn.now)})
 
 
-def _refuse_unknown(standing: BudgetStatus, row: dict[str, Any], *, has_price: bool) -> NoReturn:
+def _refuse_unknown(conn: Connection, standing: dict[str, Any], row: dict[str, Any], *, has_price: bool) -> NoReturn:
     mend = "or let the budget allow calls whose cost is not known"
     if has_price and row["max_output_tokens"] is None:
         told = "nothing bounds the call's output, and so what it may cost; give max_output_tokens"
-        raise _over(standing, None, "max_output_tokens", f"{told}, {mend}")
+        raise _over(conn, standing, None, "max_output_tokens", f"{told}, {mend}")
     lacks = "has no price for all of its tokens" if has_price else "has no price"
-    raise _over(standing, None, "model", f"{row['model']} {lacks}; set one of your own, {mend}")
+    raise _over(conn, standing, None, "model", f"{row['model']} {lacks}; set one of your own, {mend}")
 
 
-def _over(standing: BudgetStatus, asked: int | None, field: str, reason: str) -> OverBudget:
+def _over(conn: Connection, standing: dict[str, Any], asked: int | None, field: str, reason: str) -> OverBudget:
     return OverBudget(
         reason,
         field=field,
-        budget=standing.budget.name,
-        period=standing.budget.period,
-        limit_nanos=standing.budget.limit_nanos,
-        spent_nanos=standing.spent_nanos,
-        reserved_nanos=standing.reserved_nanos,
+        budget=standing["name"],
+        period=standing["period"],
+        limit_nanos=standing["limit_nanos"],
+        spent_nanos=standing["spent_nanos"],
+        reserved_nanos=standing["reserved_nanos"],
         asked_nanos=asked,
-        resets_at=standing.end_at,
+        resets_at=standing["period"].bounds(conn.now)[1],
     )
 
 
@@ -164,15 +183,16 @@ def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> dict[UUID, 
 
     Calls that were not reserved are no matter. Raises `Conflict` if another user has reserved one of the ids.
     """
-    deleted = conn.rows(
-        delete(call_reservations)
-        .where(call_reservations.c.project_id == scope.project, call_reservations.c.id.in_(calls))
-        .returning(call_reservations.c.id, call_reservations.c.user_uuid, call_reservations.c.agent_uuid)
-    )
-    for call, user, _ in deleted:
-        if scope.user not in (None, user):
+    found: dict[UUID, Owner] = {}
+    for call in calls:
+        with conn.across_users():
+            deleted = conn.first(_SETTLE, {"project": scope.project, "call": call})
+        if deleted is None:
+            continue
+        if scope.user not in (None, deleted[0]):
             raise Conflict("LLM call", call)
-    return {call: (user, agent) for call, user, agent in deleted}
+        found[call] = (deleted[0], deleted[1])
+    return found
 
 
 def release(conn: Connection, scope: Scope, call: UUID) -> None:

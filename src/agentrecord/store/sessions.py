@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, upda
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
+from agentrecord.engine.connection import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId
 from agentrecord.records.page import Page
@@ -145,19 +146,12 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
     values.name("session_id", new.session_id)
     owner = people.user_uuid(conn, scope, user)
     session = new.id or conn.new_id()
-    taken = conn.first_map(
-        _SELECT.where(
-            sessions.c.project_id == scope.project,
-            or_(
-                sessions.c.id == session,
-                (sessions.c.user_uuid == owner) & (sessions.c.session_id == new.session_id) & _LIVE,
-            ),
-        )
-    )
+    taken = _taken(conn, scope, session, owner, new.session_id)
     if taken is not None:
-        if taken["id"] == session and taken["session_id"] == new.session_id and taken["user_uuid"] == owner:
-            return _session(taken)
-        raise Conflict("session", new.session_id, f"exists already (id {taken['id']})")
+        stored = conn.first_map(_SELECT.where(*within(scope, sessions), sessions.c.id == session))
+        if stored is not None and taken == (session, owner, new.session_id):
+            return _session(stored)
+        raise Conflict("session", new.session_id, f"exists already (id {taken[0]})")
     row = blank_session(scope, session, owner, new)
     created_at = conn.now if new.created_at is None else values.moment("created_at", new.created_at)
     row.update(created_at=created_at, updated_at=conn.now, last_activity_at=created_at)
@@ -178,6 +172,16 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
     )
     figures.apply(conn)
     return get(conn, scope, session)
+
+
+def _taken(conn: Connection, scope: Scope, session: UUID, owner: UserId, session_id: str) -> Row | None:
+    """Return the id, owner and name of the session that has this id or, among its owner's, this name."""
+    same_name = (sessions.c.user_uuid == owner) & (sessions.c.session_id == session_id) & _LIVE
+    statement = select(sessions.c.id, sessions.c.user_uuid, sessions.c.session_id).where(
+        sessions.c.project_id == scope.project, or_(sessions.c.id == session, same_name)
+    )
+    with conn.across_users():
+        return conn.first(statement)
 
 
 def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:

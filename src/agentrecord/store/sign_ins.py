@@ -117,7 +117,7 @@ def start(
     conn.run(_ADD, {field.name: getattr(made, field.name) for field in fields(made)})
     if refresh_hash is not None:
         _add_token(conn, made.id, refresh_hash)
-    _audit(conn, member, address, "sign-in", made.id)
+    _audit(conn, scope, member, address, "sign-in", made.id)
     return made
 
 
@@ -192,7 +192,7 @@ def end(
     )
     if member is not None:
         action = "sign-out" if because == "signed out" else "sign-in.revoked"
-        _audit(conn, built(member), address, action, sign_in)
+        _audit(conn, scope, built(member), address, action, sign_in)
     return _get(conn, sign_in)
 
 
@@ -210,6 +210,9 @@ def _add_token(conn: Connection, sign_in: UUID, token_hash: bytes) -> None:
     conn.run(_ADD_TOKEN, row)
 
 
-def _audit(conn: Connection, member: Account, address: str | None, action: str, sign_in: UUID) -> None:
-    by = Actor(kind="account", name=member.email, origin=address)
-    audit.record_by(conn, Scope(project=member.project_id), by, action, "sign-in", str(sign_in))
+def _audit(conn: Connection, scope: Scope, member: Account, address: str | None, action: str, sign_in: UUID) -> None:
+    by, own = Actor(kind="account", name=member.email, origin=address), Scope(project=member.project_id)
+    # In the trail of the project that the account signs in to, which need not be the caller's.
+    conn.enter_scope(own)
+    audit.record_by(conn, own, by, action, "sign-in", str(sign_in))
+    conn.enter_scope(scope)
