@@ -37,6 +37,14 @@ class KeysPage:
     roles: tuple[tuple[str, str], ...] = ROLES
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordPage:
+    """The form with which an account changes its own password."""
+
+    refused: str = ""
+    is_changed: bool = False
+
+
 async def people(
     store: AsyncStore, asked: Asked, *, me: str, refused: str = "", given: Asked | None = None
 ) -> PeoplePage:

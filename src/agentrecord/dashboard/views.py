@@ -67,6 +67,7 @@ class Viewer:
     name: str
     role: str
     may_sign_out: bool
+    has_password: bool
     may_administer: bool
 
 
@@ -88,10 +89,10 @@ def render(
     )
 
 
-def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", may_sign_up: bool = False) -> str:
+def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme: str = "auto") -> str:
     """Return the page that asks for e-mail and password: `said` is why, `next_path` where it leads."""
-    context = {"said": said, "next": next_path, "email": email, "may_sign_up": may_sign_up}
-    return render("sign_in.html", context, active="sign-in", asked={}, now=datetime.now(UTC))
+    context = {"said": said, "next": next_path, "email": email}
+    return render("sign_in.html", context, active="sign-in", theme=theme, asked={}, now=datetime.now(UTC))
 
 
 def problem_page(*, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()) -> str:

@@ -103,7 +103,7 @@ class Authentication:
             return answer(path, *of_error(TooManyRequests(wait_s)))
         if who.by_cookie and scope["method"] not in SAFE_METHODS and not is_same_origin(headers, scope["scheme"]):
             return _foreign(path)
-        scope.setdefault("state", {}).update(store=who.store, identity=who, owner=who.user)
+        scope.setdefault("state", {}).update(store=who.store, identity=who)
         return who
 
     def _by_link(self, scope: Scope) -> Response | None:
@@ -138,7 +138,7 @@ def _unknown(scope: Scope) -> Response:
     detail = (
         "Send `Authorization: Bearer …` with an API key of this record or an access token."
         if is_api(path)
-        else "Open the link that `agentrecord serve` printed when it started, or sign in with your e-mail address."
+        else "This page is for people who are signed in."
     )
     found = problem(401, detail, name="SignInNeeded", title="Sign in first")
     return answer(path, found, {"WWW-Authenticate": "Bearer"}, next_path=_wanted(scope))

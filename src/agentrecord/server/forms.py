@@ -13,9 +13,9 @@ FORM = "application/x-www-form-urlencoded"
 
 
 async def form_of(
-    request: Request, *known: str, as_is: tuple[str, ...] = ("password",), max_bytes: int = MAX_FORM_BYTES
+    request: Request, *known: str, as_is: tuple[str, ...] = (), max_bytes: int = MAX_FORM_BYTES
 ) -> Mapping[str, str]:
-    """Return a form's fields without blanks around them but for those `as_is`; what is empty is left out.
+    """Return a form's fields without blanks around them, but passwords and those `as_is`; empty ones are left out.
 
     Raises `InvalidFilter` for a field that is not `known` or comes twice, HTTP errors for what is no form.
     """
@@ -32,5 +32,5 @@ async def form_of(
     for name, value in pairs:
         if name not in known or name in found:
             raise InvalidFilter(name, "…", f"is no field of this form; there are {', '.join(known)}, each once")
-        found[name] = value if name in as_is else value.strip()
+        found[name] = value if name in as_is or "password" in name else value.strip()
     return {name: value for name, value in found.items() if value}

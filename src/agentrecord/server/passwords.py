@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from agentrecord.exceptions import InvalidValue, TooBusy
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MIN_CHARS, MAX_BYTES = 12, 1024
 THREADS, PLACES = 2, 16
@@ -21,9 +23,11 @@ THREADS, PLACES = 2, 16
 
 
 @cache
-def hasher() -> PasswordHasher:
+def hasher() -> "PasswordHasher":
     """Return what hashes passwords, with OWASP's parameters for argon2id: 19 MiB, two passes, one lane."""
-    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    # With the first password, not when the server starts: most laptops never see one.
+    made: PasswordHasher = import_module("argon2").PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    return made
 
 
 def hashed(password: str) -> str:
@@ -94,7 +98,8 @@ class Passwords:
 
 
 def _matches(password_hash: str, given: bytes) -> bool:
+    errors = import_module("argon2.exceptions")
     try:
         return hasher().verify(password_hash, given)
-    except (VerificationError, InvalidHashError):
+    except (errors.VerificationError, errors.InvalidHashError):
         return False

@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any  # `Any`: keys and claims are JSON
 from urllib.parse import urlsplit
 
-import jwt
-
 from agentrecord.codec import values
 from agentrecord.exceptions import InvalidValue, ProviderUnavailable
 from agentrecord.records.project import UNASSIGNED
 from agentrecord.records.scope import Role
-from agentrecord.server.tokens import ISSUER, TokenKey, verified
+from agentrecord.server.tokens import ISSUER, TokenKey, library, verified
 
 logger = logging.getLogger("agentrecord.server")
 
@@ -218,6 +216,7 @@ def _token_key(entry: Mapping[str, Any], algorithms: tuple[str, ...]) -> TokenKe
         algorithm = entry.get("alg") or next((a for a in algorithms if a.startswith(_KINDS[kind])), None)
     if algorithm not in algorithms or not str(algorithm).startswith(_KINDS[kind]):
         return None
+    jwt = library()
     try:
         return TokenKey(key=jwt.PyJWK(dict(entry), algorithm=algorithm).key, algorithm=str(algorithm))
     except jwt.PyJWTError as error:

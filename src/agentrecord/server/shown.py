@@ -17,7 +17,10 @@ def page(
 ) -> HTMLResponse:
     """Return a page as its viewer sees it."""
     who = identity_of(request)
-    viewer = Viewer(name=who.name, role=who.role, may_sign_out=who.by_cookie, may_administer=who.role.may_administer)
+    viewer = Viewer(
+        name=who.name, role=who.role, may_sign_out=who.by_cookie, has_password=who.sign_in is not None,
+        may_administer=who.role.may_administer,
+    )  # fmt: skip
     theme = filters.theme_of(request.query_params, request.cookies)
     now = who.store.engine.maker.clock.now()
     text = render(template, context, active=active, theme=theme, asked=asked, now=now, viewer=viewer)

@@ -9,10 +9,10 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from importlib import import_module
 from typing import Any  # `Any`: claims are JSON, and a library's key is whatever its kind is
 from uuid import UUID, uuid4
-
-import jwt
 
 from agentrecord.exceptions import InvalidValue
 
@@ -24,6 +24,15 @@ ISSUER, AUDIENCE = "agentrecord", "agentrecord"
 _FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _REQUIRED = ["exp", "iss", "aud"]
+
+
+@cache
+def library() -> Any:
+    """Return PyJWT, imported with the first token.
+
+    It takes all of cryptography with it, a tenth of the server's start, and on a laptop no token ever comes.
+    """
+    return import_module("jwt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,7 @@ def unverified(token: str) -> Unverified | None:
     """Return what a token says of itself; None if it is too long, no token, or carries what no token of ours may."""
     if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2 or not token.isascii():
         return None
+    jwt = library()
     try:
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
@@ -70,6 +80,7 @@ def verified(
     token: str, key: TokenKey, *, issuer: str, audience: str, now: datetime, required: tuple[str, ...] = ()
 ) -> Mapping[str, Any] | None:
     """Return the claims of a token that `key` has signed and that holds `now`; None for any other."""
+    jwt = library()
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -127,7 +138,8 @@ class AccessTokens:
             "exp": int((now + LIFE).timestamp()),
             "jti": uuid4().hex,
         }
-        return jwt.encode(claims, self._key.key, algorithm=self._key.algorithm)
+        made: str = library().encode(claims, self._key.key, algorithm=self._key.algorithm)
+        return made
 
     def read(self, token: str, *, now: datetime) -> Bearer | None:
         """Return whom a token stands for; None for one that is not ours or does not hold."""

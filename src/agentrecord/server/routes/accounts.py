@@ -12,7 +12,7 @@ from agentrecord.records.account import Account
 from agentrecord.server.desk import Desk
 from agentrecord.server.identity import Identity, administrator_of
 from agentrecord.server.routes.auth import EMAIL, PASSWORD, desk_of
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, ListQuery
 from agentrecord.server.routes.keys import GivenRole
 from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query
 
@@ -77,7 +77,7 @@ async def list_accounts(request: Request, query: Annotated[AccountQuery, InQuery
 
 @router.post(
     "", status_code=201, response_model=None, dependencies=[Depends(no_query)],
-    responses=described(model_of(Account), "The account", status=201),
+    responses={**described(model_of(Account), "The account", status=201), **CONFLICT},
 )  # fmt: skip
 async def create_account(request: Request, given: Annotated[NewAccount, Body()]) -> Response:
     """Make an account and a member of the project of it."""

@@ -11,7 +11,7 @@ from agentrecord.records.account import Account
 from agentrecord.records.scope import Role
 from agentrecord.server.desk import Desk, Tokens
 from agentrecord.server.identity import IdentityKind, address_of, identity_of
-from agentrecord.server.routes.common import PROBLEMS
+from agentrecord.server.routes.common import BUSY, CONFLICT, PROBLEMS
 from agentrecord.server.wire import StrictRoute, answer, described, model_of, no_query
 
 router = APIRouter(
@@ -64,7 +64,7 @@ def desk_of(request: Request) -> Desk:
     return found
 
 
-@router.post("/sign-in", response_model=None, responses=described(model_of(Tokens), "Signed in"))
+@router.post("/sign-in", response_model=None, responses={**described(model_of(Tokens), "Signed in"), **BUSY})
 async def sign_in(request: Request, given: Annotated[Credentials, Body()]) -> Response:
     """Sign in with e-mail and password; the access token goes into `Authorization: Bearer …`."""
     desk = desk_of(request)
@@ -86,7 +86,7 @@ async def sign_out(request: Request) -> Response:
 
 @router.post(
     "/sign-up", status_code=201, response_model=None,
-    responses=described(model_of(Account), "The account", status=201),
+    responses={**described(model_of(Account), "The account", status=201), **CONFLICT, **BUSY},
 )  # fmt: skip
 async def sign_up(request: Request, given: Annotated[Credentials, Body()]) -> Response:
     """Make an account, where the server is set up to let anybody: AGENTRECORD_SIGN_UP=open."""
@@ -94,7 +94,7 @@ async def sign_up(request: Request, given: Annotated[Credentials, Body()]) -> Re
     return answer(made, 201)
 
 
-@router.post("/password", status_code=204, response_model=None)
+@router.post("/password", status_code=204, response_model=None, responses=BUSY)
 async def change_password(request: Request, given: Annotated[Passwords, Body()]) -> Response:
     """Change one's own password; all other sign-ins end."""
     await desk_of(request).change_password(identity_of(request), given.old_password, given.new_password)

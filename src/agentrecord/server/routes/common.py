@@ -33,3 +33,7 @@ UPSTREAM: dict[int | str, dict[str, Any]] = {
     502: {"model": model_of(Problem), "description": "The agent failed; what was said and paid is kept"},
     504: {"model": model_of(Problem), "description": "The agent took too long"},
 }
+BUSY: dict[int | str, dict[str, Any]] = {
+    429: {"model": model_of(Problem), "description": "Too many attempts: Retry-After says how long to wait"},
+    503: {"model": model_of(Problem), "description": "Too many at once: Retry-After says how long to wait"},
+}

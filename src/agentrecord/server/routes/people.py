@@ -44,7 +44,8 @@ def _role(given: Mapping[str, str], default: GivenRole) -> GivenRole:
 async def show_sign_in(request: Request) -> HTMLResponse:
     """Show the form to sign in with."""
     asked = filters.checked(request.query_params, ("next",))
-    return HTMLResponse(sign_in_page(next_path=cookies.local_path(asked.get("next"))))
+    theme = filters.theme_of(request.query_params, request.cookies)
+    return HTMLResponse(sign_in_page(next_path=cookies.local_path(asked.get("next")), theme=theme))
 
 
 @router.post("/sign-in")
@@ -56,7 +57,8 @@ async def sign_in(request: Request) -> Response:
         found = await desk_of(request).sign_in(email, given.get("password", ""), address=address_of(request.scope))
     except AgentRecordError as error:
         told, headers = of_error(error)
-        shown = sign_in_page(said=f"{told.detail[:1].upper()}{told.detail[1:]}.", next_path=target, email=email)
+        shown = sign_in_page(said=f"{told.detail[:1].upper()}{told.detail[1:]}.", next_path=target, email=email,
+                             theme=filters.theme_of({}, request.cookies))  # fmt: skip
         return HTMLResponse(shown, told.status, headers)
     response = RedirectResponse(target, 303)
     secret = _gate(request).secret
@@ -74,6 +76,33 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
+@router.get("/settings/password")
+async def show_password(request: Request) -> HTMLResponse:
+    """Show the form to change one's own password with."""
+    filters.checked(request.query_params, ())
+    return page(request, "password.html", pages.PasswordPage(), active="password", asked={})
+
+
+@router.post("/settings/password")
+async def change_password(request: Request) -> Response:
+    """Change one's own password."""
+    given = await form_of(request, "old_password", "new_password")
+    who, old, new = identity_of(request), given.get("old_password", ""), given.get("new_password", "")
+    try:
+        await desk_of(request).change_password(who, old, new)
+    except AgentRecordError as error:
+        return _refused(request, "password.html", pages.PasswordPage(refused=of_error(error)[0].detail), error)
+    return page(request, "password.html", pages.PasswordPage(is_changed=True), active="password", asked={})
+
+
+def _refused(request: Request, template: str, context: object, error: AgentRecordError) -> Response:
+    """Return a page with its form once more, and why it was not carried out."""
+    told, headers = of_error(error)
+    shown = page(request, template, context, active=template.removesuffix(".html"), asked={}, status=told.status)
+    shown.headers.update(headers)
+    return shown
+
+
 @router.get("/settings/people")
 async def show_people(request: Request) -> HTMLResponse:
     """List accounts."""
@@ -82,12 +111,9 @@ async def show_people(request: Request) -> HTMLResponse:
 
 
 async def _people_again(request: Request, who: Identity, error: AgentRecordError, given: Mapping[str, str]) -> Response:
-    told, headers = of_error(error)
     kept = {name: value for name, value in given.items() if name != "password"}
-    context = await pages.people(who.store, {}, me=who.id, refused=told.detail, given=kept)
-    shown = page(request, "people.html", context, active="people", asked={}, status=told.status)
-    shown.headers.update(headers)
-    return shown
+    context = await pages.people(who.store, {}, me=who.id, refused=of_error(error)[0].detail, given=kept)
+    return _refused(request, "people.html", context, error)
 
 
 @router.post("/settings/people")
@@ -140,11 +166,8 @@ async def create_key(request: Request) -> Response:
             user=given.get("user"), expires_at=_end_of_day(given.get("expires")),
         )  # fmt: skip
     except AgentRecordError as error:
-        told, headers = of_error(error)
-        context = await pages.keys(who.store, {}, refused=told.detail, given=given)
-        shown = page(request, "keys.html", context, active="keys", asked={}, status=told.status)
-        shown.headers.update(headers)
-        return shown
+        context = await pages.keys(who.store, {}, refused=of_error(error)[0].detail, given=given)
+        return _refused(request, "keys.html", context, error)
     return page(request, "keys.html", await pages.keys(who.store, {}, made=made), active="keys", asked={})
 
 
