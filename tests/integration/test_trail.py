@@ -27,6 +27,20 @@ def told(served: Served) -> list[tuple[str, str, str]]:
     return [(entry.action, entry.object_kind, entry.object_id) for entry in entries(served)]
 
 
+def asked(method: str, path: str, key: str) -> dict[str, Any]:
+    """Return a request as a server hands it to the application."""
+    headers = {
+        "host": "localhost", "authorization": f"Bearer {key}", "content-type": "application/json",
+        "accept": "text/event-stream",
+    }  # fmt: skip
+    return {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "scheme": "http",
+        "client": ("10.0.0.7", 1), "server": ("localhost", 80), "http_version": "1.1", "asgi": {"version": "3.0"},
+        "root_path": "",
+    }  # fmt: skip
+
+
 def test_what_an_administrator_reads_and_changes_is_kept_with_who_and_from_where() -> None:
     with serving() as served:
         served.account("root@example.org", Role.ADMIN)
@@ -94,16 +108,36 @@ def test_an_answer_goes_out_before_it_is_kept() -> None:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        scope = {
-            "type": "http", "method": "GET", "path": "/api/calls", "raw_path": b"/api/calls", "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {key}".encode())], "scheme": "http",
-            "client": ("10.0.0.7", 1), "server": ("localhost", 80), "http_version": "1.1", "asgi": {"version": "3.0"},
-            "root_path": "",
-        }  # fmt: skip
-        asyncio.run(served.client.app(scope, receive, send))  # type: ignore[arg-type]
+        asyncio.run(served.client.app(asked("GET", "/api/calls", key), receive, send))  # type: ignore[arg-type]
         assert kept_when_sent == [(0, None)]
         assert [entry.origin for entry in entries(served)] == ["10.0.0.7"]
         assert served.store.keys.list().items[0].last_used_at == served.clock.at
+
+
+def test_a_live_answer_is_kept_when_it_begins_and_once() -> None:
+    with serving() as served:
+        key = served.store.keys.create("k", role=Role.ADMIN).secret
+        body = json.dumps({"messages": [{"role": "user", "content": "hello"}]}).encode()
+        kept_at: list[int] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body" and not kept_at:
+                # The answer cannot go on before this returns.
+                for _ in range(500):
+                    if entries(served):
+                        break
+                    await asyncio.sleep(0.01)
+                kept_at.append(len(entries(served)))
+
+        sent = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive() -> dict[str, Any]:
+            return next(sent, None) or await asyncio.Event().wait()  # type: ignore[return-value]
+
+        path = "/api/agent-sessions/conversation"
+        asyncio.run(served.client.app(asked("POST", path, key), receive, send))  # type: ignore[arg-type]
+        assert kept_at == [1]
+        assert told(served) == [("change", path, "-")]
 
 
 def test_what_cannot_be_kept_is_logged_and_counted_and_the_answer_is_there(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Every request but those for a few open paths needs somebody who is known; here they are told apart and let in."""
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -13,6 +14,7 @@ from agentrecord.server.gate import Gate
 from agentrecord.server.identity import Identity, address_of
 from agentrecord.server.limits import RateLimit
 from agentrecord.server.problems import answer, is_api, of_error, problem
+from agentrecord.server.sse import EVENT_STREAM
 from agentrecord.server.trail import Trail
 
 OPEN_PATHS = frozenset({"/sign-in", "/healthz", "/api/auth/sign-in", "/api/auth/refresh", "/api/auth/sign-up"})
@@ -55,20 +57,27 @@ class Authentication:
 
     async def _serve(self, who: Identity, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500
+        noted: asyncio.Future[None] | None = None
 
         async def told(message: Message) -> None:
-            nonlocal status
+            nonlocal status, noted
+            await send(message)
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+                # A live answer may last for hours: that it was asked for is kept when it begins.
+                if Headers(raw=message.get("headers", [])).get("content-type", "").startswith(EVENT_STREAM):
+                    noted = asyncio.ensure_future(self._note(who, scope, status))
 
         try:
             await self._app(scope, receive, told)
         finally:
-            route = getattr(scope.get("route"), "path", None)
-            if route is not None:
-                parts = scope.get("path_params", {})
-                await self._trail.note(who, scope["method"], route, parts, status, is_api=is_api(scope["path"]))
+            await (noted or self._note(who, scope, status))
+
+    async def _note(self, who: Identity, scope: Scope, status: int) -> None:
+        route = getattr(scope.get("route"), "path", None)
+        if route is not None:
+            parts = scope.get("path_params", {})
+            await self._trail.note(who, scope["method"], route, parts, status, is_api=is_api(scope["path"]))
 
     def _of_open(self, scope: Scope) -> Response | None:
         """Return the answer to a request for an open path, None where the application answers."""
