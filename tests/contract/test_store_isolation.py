@@ -14,7 +14,7 @@ from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
-from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.run import NewRun, RunContent, RunFilter
 from agentrecord.records.scope import Role
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges, SessionFilter
 from agentrecord.records.tokens import TokenCounts
@@ -46,6 +46,8 @@ def fill(store: Facing) -> Ids:
                           tokens=TokenCounts(input=3, output=4), cost_nanos=5, run_uuid=ids["run"])],
     )  # fmt: skip
     ids["message"], ids["call"] = turn.messages[0].id, turn.calls[0].id
+    store.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', run_ref="unknown"))
+    store.llm_calls.record(NewLLMCall(model="m", run_ref="unknown", cost_nanos=1, response_content=SECRET))
     ids["event"] = store.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', session_uuid=top, id=new_id())).id
     ids["tool"] = store.tool_calls.record(
         NewToolCall(tool_name="t", arguments=SECRET, session_uuid=top, run_uuid=ids["run"], id=new_id(), call_ref="c1")
@@ -134,9 +136,20 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
     "runs.list": (lambda s, i: s.runs.list(), lambda s, i: s.runs.list(RunFilter(session_uuid=i["session"]))),
     "runs.tree": (lambda s, i: s.runs.tree(i["run"]),),
+    "runs.record": (lambda s, i: s.runs.record("r", RunContent(objective="mine")),),
+    "runs.replace": (lambda s, i: s.runs.replace("r", RunContent(objective="mine")),),
+    "runs.delete": (lambda s, i: s.runs.delete("r"), lambda s, i: s.runs.delete("unknown")),
+    "runs.latest": (lambda s, i: s.runs.latest(limit=1000),
+                    lambda s, i: s.runs.latest(agent_id=f"a-{SECRET}")),
+    "runs.figures": (lambda s, i: s.runs.figures(), lambda s, i: s.runs.figures(agent_id=f"a-{SECRET}")),
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', id=i["event"]))),
+    "events.record_all": (lambda s, i: s.events.record_all([NewEvent(event_type="e", run_uuid=i["run"])]),
+                          lambda s, i: s.events.record_all([NewEvent(event_type="e", run_ref="r")])),
+    "events.record_numbered": (lambda s, i: s.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r",
+                                                                               data='{"tool_name": "t"}')]),),
+    "events.of_run": (lambda s, i: s.events.of_run("r"), lambda s, i: s.events.of_run("unknown")),
     "events.get": (lambda s, i: s.events.get(i["event"]),),
     "events.list": (lambda s, i: s.events.list(session=i["session"]), lambda s, i: s.events.list()),
     "llm_calls.record": (
@@ -146,6 +159,13 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
     ),
+    "llm_calls.record_numbered": (
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_ref="r")]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_uuid=i["run"])]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", dedup_key="k")]),
+    ),
+    "llm_calls.named": (lambda s, i: s.llm_calls.named(run_id="r"), lambda s, i: s.llm_calls.named(limit=1000),
+                        lambda s, i: s.llm_calls.named(agent_id=f"a-{SECRET}")),
     "llm_calls.get": (lambda s, i: s.llm_calls.get(i["call"]),),
     "llm_calls.list": (lambda s, i: s.llm_calls.list(session=i["session"]),
                        lambda s, i: s.llm_calls.list(run=i["run"])),
@@ -211,6 +231,9 @@ OPEN_ANSWERS = {
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file", "usage.recount": "differences only",
+    "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
+    "events.record_numbered": "one's own event", "events.of_run": "one's own event", "llm_calls.named": "one's own call",
+    "runs.latest": "one's own run", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip

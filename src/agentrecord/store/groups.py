@@ -16,6 +16,8 @@ from agentrecord.store import (
     prices,
     recount,
     relations,
+    run_figures,
+    run_records,
     runs,
     search,
     sessions,
@@ -94,18 +96,28 @@ class _Runs:
     get = reads(runs.get)
     list = reads(runs.list_)
     tree = reads(runs.tree)
+    record = writes(run_records.record)
+    replace = writes(run_records.replace)
+    delete = writes(run_records.delete, frees_space=True)
+    latest = reads(run_records.latest)
+    figures = reads(run_figures.figures)
 
 
 class _Events:
     record = writes(events.record)
+    record_all = writes(events.record_all)
+    record_numbered = writes(events.record_numbered)
     get = reads(events.get)
     list = reads(events.list_)
+    of_run = reads(events.of_run)
 
 
 class _LLMCalls:
     record = writes(llm_calls.record, before=load_table)
+    record_numbered = writes(llm_calls.record_numbered, before=load_table)
     get = reads(llm_calls.get)
     list = reads(llm_calls.list_)
+    named = reads(llm_calls.named)
     price = reads(llm_calls.price)
     prompt = reads(llm_calls.prompt)
 

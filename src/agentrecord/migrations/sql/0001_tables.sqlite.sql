@@ -20,6 +20,8 @@ CREATE TABLE ar_activity_days (
 	message_count INTEGER DEFAULT 0 NOT NULL,
 	run_count INTEGER DEFAULT 0 NOT NULL,
 	failed_runs INTEGER DEFAULT 0 NOT NULL,
+	completed_runs INTEGER DEFAULT 0 NOT NULL,
+	run_iterations INTEGER DEFAULT 0 NOT NULL,
 	tool_calls INTEGER DEFAULT 0 NOT NULL,
 	tool_errors INTEGER DEFAULT 0 NOT NULL,
 	error_count INTEGER DEFAULT 0 NOT NULL,
@@ -127,6 +129,8 @@ CREATE TABLE ar_events (
 
 CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 
+CREATE INDEX ix_ar_events_run_ref ON ar_events (project_id, run_ref) WHERE run_ref IS NOT NULL;
+
 CREATE INDEX ix_ar_events_session ON ar_events (project_id, session_uuid, session_sequence);
 
 CREATE TABLE ar_hosts (
@@ -210,7 +214,11 @@ CREATE TABLE ar_llm_calls (
 )
  STRICT;
 
+CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
+
 CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
+
+CREATE INDEX ix_ar_llm_calls_run_ref ON ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_session ON ar_llm_calls (project_id, session_uuid);
 
@@ -291,8 +299,10 @@ CREATE TABLE ar_runs (
 	objective TEXT,
 	additional_context TEXT,
 	status TEXT NOT NULL,
+	status_reason TEXT,
 	error_message TEXT,
 	total_iterations INTEGER DEFAULT 0 NOT NULL,
+	reported TEXT,
 	final_synthesis_output TEXT,
 	execution_history TEXT,
 	session_uuid BLOB,
@@ -326,6 +336,10 @@ CREATE TABLE ar_runs (
 	CONSTRAINT uq_ar_runs_project_id_run_id UNIQUE (project_id, run_id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_runs_agent ON ar_runs (project_id, agent_uuid, created_at, id);
+
+CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
 
