@@ -145,10 +145,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', id=i["event"]))),
-    "events.record_all": (lambda s, i: s.events.record_all([NewEvent(event_type="e", run_uuid=i["run"])]),
-                          lambda s, i: s.events.record_all([NewEvent(event_type="e", run_ref="r")])),
-    "events.record_numbered": (lambda s, i: s.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r",
-                                                                               data='{"tool_name": "t"}')]),),
     "events.of_run": (lambda s, i: s.events.of_run("r"), lambda s, i: s.events.of_run("unknown")),
     "events.get": (lambda s, i: s.events.get(i["event"]),),
     "events.list": (lambda s, i: s.events.list(session=i["session"]), lambda s, i: s.events.list()),
@@ -158,11 +154,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["call"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
-    ),
-    "llm_calls.record_numbered": (
-        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_ref="r")]),
-        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_uuid=i["run"])]),
-        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", dedup_key="k")]),
     ),
     "llm_calls.named": (lambda s, i: s.llm_calls.named(run_id="r"), lambda s, i: s.llm_calls.named(limit=1000),
                         lambda s, i: s.llm_calls.named(agent_id=f"a-{SECRET}")),
@@ -220,6 +211,15 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "events.record_all": (lambda s, i: s.events.record_all([NewEvent(event_type="e", run_uuid=i["run"])]),
+                          lambda s, i: s.events.record_all([NewEvent(event_type="e", run_ref="r")])),
+    "events.record_numbered": (lambda s, i: s.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r",
+                                                                               data='{"tool_name": "t"}')]),),
+    "llm_calls.record_numbered": (
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_ref="r")]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_uuid=i["run"])]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", dedup_key="k")]),
+    ),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
@@ -232,8 +232,7 @@ OPEN_ANSWERS = {
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file", "usage.recount": "differences only",
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
-    "events.record_numbered": "one's own event", "events.of_run": "one's own event", "llm_calls.named": "one's own call",
-    "runs.latest": "one's own run", "llm_calls.record_numbered": "one's own call",
+    "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip

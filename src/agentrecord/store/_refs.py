@@ -7,14 +7,13 @@ from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.ids import UserId
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
 from agentrecord.store._figures import Figures, call_figures
 from agentrecord.store._sql import bound_within, scope_params
 
-_RUN = Prepared(select(runs.c.id, runs.c.user_uuid).where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
+_RUN = Prepared(select(runs.c.id).where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _EVENTS = Prepared(
     select(events.c.id)
     .where(
@@ -48,10 +47,9 @@ def ref(run_id: str) -> str:
     return values.text("run_id", run_id, max_chars=values.MAX_NAME)
 
 
-def run_named(conn: Connection, scope: Scope, run_id: str) -> tuple[UUID, UserId] | None:
-    """Return the id and the user of the run called `run_id`; None if the scope sees none."""
-    row = conn.first(_RUN, {**scope_params(scope), "run_id": run_id})
-    return None if row is None else cast("tuple[UUID, UserId]", row)
+def run_named(conn: Connection, scope: Scope, run_id: str) -> UUID | None:
+    """Return the id of the run called `run_id`; None if the scope sees none."""
+    return cast("UUID | None", conn.value(_RUN, {**scope_params(scope), "run_id": run_id}))
 
 
 def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures) -> None:

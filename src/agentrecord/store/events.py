@@ -228,10 +228,9 @@ def list_(
 
 def of_run(conn: Connection, scope: Scope, run_id: str, *, event_type: str | None = None) -> tuple[NamedEvent, ...]:
     """Return all events of the run called `run_id`, known or not, by their timestamps."""
-    named = refs.run_named(conn, scope, run_id)
-    mine = (
-        events.c.run_ref == run_id if named is None else or_(events.c.run_uuid == named[0], events.c.run_ref == run_id)
-    )
+    known = refs.run_named(conn, scope, run_id)
+    by_name = events.c.run_ref == run_id
+    mine = by_name if known is None else or_(events.c.run_uuid == known, by_name)
     conditions = [*within(scope, events), mine]
     if event_type is not None:
         conditions.append(events.c.event_type == event_type)

@@ -20,7 +20,7 @@ from agentrecord.schema import agents as agent_rows
 from agentrecord.schema import contents, hosts, llm_calls, models, prices, runs
 from agentrecord.schema import prompts as prompt_rows
 from agentrecord.store import _refs as refs
-from agentrecord.store import agents, owners, people, prompts
+from agentrecord.store import agents, owners, prompts
 from agentrecord.store._charging import UNKNOWN, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
@@ -66,7 +66,7 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
     The same `id` or `dedup_key` again is the same call: with the same content it is returned as stored, with more
     tokens under the same key it replaces the smaller one, and another content under the same id raises `Conflict`.
     """
-    new, _ = _placed(conn, scope, new)
+    new = _placed(conn, scope, new)
     owner, agent = owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
     figures = Figures(scope.project, conn.now)
     rows = record_rows(conn, scope, [new], figures, user=owner, agent=agent)
@@ -76,26 +76,25 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
 
 def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCall]) -> tuple[LLMCall, ...]:
     """Record many calls, each with an integer id; a call belongs to the agent that it names itself or to none."""
-    owner = people.user_uuid(conn, scope, None)
     placed = [_placed(conn, scope, new) for new in new_calls]
+    users = [owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid)[0] for new in placed]
     figures = Figures(scope.project, conn.now)
     rows: dict[int, dict[str, Any]] = {}
-    for user in dict.fromkeys(found or owner for _, found in placed):
-        places = [place for place, (_, found) in enumerate(placed) if (found or owner) == user]
-        mine = [placed[place][0] for place in places]
-        rows.update(
-            zip(places, record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True), strict=True)
-        )
+    for user in dict.fromkeys(users):
+        places = [place for place, owner in enumerate(users) if owner == user]
+        mine = [placed[place] for place in places]
+        found = record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True)
+        rows.update(zip(places, found, strict=True))
     figures.apply(conn)
     return tuple(record_of(conn, rows[place]) for place in range(len(placed)))
 
 
-def _placed(conn: Connection, scope: Scope, new: NewLLMCall) -> tuple[NewLLMCall, UserId | None]:
-    """Return a call with the run that it names, if that is known, and whose that run is."""
+def _placed(conn: Connection, scope: Scope, new: NewLLMCall) -> NewLLMCall:
+    """Return a call with the run that it names, if that is known."""
     if new.run_ref is None or new.run_uuid is not None:
-        return new, None
+        return new
     named = refs.run_named(conn, scope, refs.ref(new.run_ref))
-    return (new, None) if named is None else (replace(new, run_uuid=named[0]), named[1])
+    return new if named is None else replace(new, run_uuid=named)
 
 
 def record_rows(
@@ -277,7 +276,7 @@ def named(
     if run_id is not None:
         known = refs.run_named(conn, scope, run_id)
         by_name = llm_calls.c.run_ref == run_id
-        conditions.append(by_name if known is None else or_(llm_calls.c.run_uuid == known[0], by_name))
+        conditions.append(by_name if known is None else or_(llm_calls.c.run_uuid == known, by_name))
     rows = conn.maps(
         _SELECT_NAMED.where(*conditions).order_by(llm_calls.c.timestamp.desc(), llm_calls.c.id.desc()).limit(limit)
     )
