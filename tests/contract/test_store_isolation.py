@@ -145,7 +145,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', id=i["event"]))),
-    "events.of_run": (lambda s, i: s.events.of_run("r"), lambda s, i: s.events.of_run("unknown")),
+    "events.named": (lambda s, i: s.events.named(run_id="r"), lambda s, i: s.events.named()),
     "events.get": (lambda s, i: s.events.get(i["event"]),),
     "events.list": (lambda s, i: s.events.list(session=i["session"]), lambda s, i: s.events.list()),
     "llm_calls.record": (

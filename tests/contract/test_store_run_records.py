@@ -80,7 +80,7 @@ def test_what_cannot_be_stored_of_a_run_is_refused_and_nothing_is_kept(store: Fa
     assert store.runs.find("r").objective == "ob"
 
 
-@covers("events.record_numbered", "events.of_run")
+@covers("events.record_numbered", "events.named")
 def test_events_are_numbered_and_stand_in_line_in_their_run(store: Facing) -> None:
     run = store.runs.record("r", RunContent())
     news = [
@@ -89,11 +89,11 @@ def test_events_are_numbered_and_stand_in_line_in_their_run(store: Facing) -> No
     stored = store.events.record_numbered(news)
     assert [(e.serial, e.run_sequence, e.run_uuid) for e in stored] == [(n, n, run.id) for n in (1, 2, 3)]
     assert store.events.record_numbered([NewEvent(event_type="e4", run_ref="r")])[0].run_sequence == 4
-    named = store.events.of_run("r")
+    named = store.events.named(run_id="r")
     assert [(n.event.event_type, n.agent_id, n.run_id) for n in named] == [
         ("e3", "a", "r"), ("e2", "a", "r"), ("e1", "a", "r"), ("e4", None, "r")
     ]  # fmt: skip
-    assert [n.event.event_type for n in store.events.of_run("r", event_type="e2")] == ["e2"]
+    assert [n.event.event_type for n in store.events.named(run_id="r", event_type="e2")] == ["e2"]
     assert store.events.record_numbered([]) == ()
 
 
@@ -151,7 +151,7 @@ def test_an_event_that_tells_a_use_of_a_tool_is_one(store: Facing) -> None:
     assert store.runs.get("r").tool_error_count == 2
 
 
-@covers("events.record_numbered", "llm_calls.record_numbered", "events.of_run", "llm_calls.named", "runs.record")
+@covers("events.record_numbered", "llm_calls.record_numbered", "events.named", "llm_calls.named", "runs.record")
 def test_what_names_an_unknown_run_becomes_its_own_when_it_comes(store: Facing) -> None:
     data = '{"tool_name": "t", "error": "x"}'
     early = store.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r", data=data)])[0]
@@ -160,12 +160,12 @@ def test_what_names_an_unknown_run_becomes_its_own_when_it_comes(store: Facing) 
     store.events.record(NewEvent(event_type="e", run_ref=""))
     assert (early.run_uuid, early.run_ref) == (None, "r")
     assert [n.run_id for n in store.llm_calls.named(run_id="r")] == ["r", "r"]
-    assert [n.event.id for n in store.events.of_run("r")] == [early.id]
-    assert [n.event.event_type for n in store.events.of_run("")] == ["e"]
+    assert [n.event.id for n in store.events.named(run_id="r")] == [early.id]
+    assert [n.event.event_type for n in store.events.named(run_id="")] == ["e"]
     run = store.runs.record("r", RunContent())
     found = store.runs.get("r")
     assert (found.usage.calls, found.usage.input_tokens, found.tool_call_count, found.tool_error_count) == (2, 8, 1, 1)
-    event = store.events.of_run("r")[0].event
+    event = store.events.named(run_id="r")[0].event
     assert (event.run_uuid, event.run_ref, event.run_sequence) == (run.id, None, 1)
     assert {n.call.run_uuid for n in store.llm_calls.named(run_id="r")} == {run.id}
     assert store.events.record(NewEvent(event_type="e", run_uuid=run.id)).run_sequence == 2
@@ -189,7 +189,7 @@ def test_deleting_a_run_takes_its_events_and_leaves_the_ledger(store: Facing) ->
     store.runs.fail(run.id, "broken")
     assert store.runs.delete("r") is True
     assert store.runs.find("r") is None
-    assert store.events.of_run("r") == ()
+    assert store.events.named(run_id="r") == ()
     kept = store.llm_calls.named(run_id="r")[0]
     assert (kept.run_id, kept.call.run_uuid, kept.call.run_ref) == ("r", None, "r")
     assert store.runs.get(child.id).parent_uuid is None
@@ -205,7 +205,7 @@ def test_deleting_a_run_takes_its_events_and_leaves_the_ledger(store: Facing) ->
 def test_deleting_a_run_that_never_was_takes_the_events_that_name_it(store: Facing) -> None:
     store.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r", data='{"tool_name": "u"}')])
     assert store.runs.delete("r") is False
-    assert store.events.of_run("r") == ()
+    assert store.events.named(run_id="r") == ()
     assert store.runs.figures().tools == ()
 
 

@@ -34,14 +34,15 @@ def opened(
     make_id: Callable[[], UUID] = new_id,
     read_only: bool = False,
     migrated: bool = True,
+    pool: tuple[int, int] | None = None,
 ) -> Engine:
-    """Open the record at `url` and bring its schema up to date.
+    """Open the record at `url` and bring its schema up to date; `pool` bounds a server's connections.
 
     Raises `InvalidValue` for an address of an unknown kind, `SchemaMismatch` for a file that is not ours or is newer
     than this program, `StoreUnavailable` where nothing answers.
     """
     maker = Maker(clock or SystemClock(), make_id)
-    engine = open_engine(url, maker, read_only=read_only)
+    engine = open_engine(url, maker, read_only=read_only, pool=pool)
     if migrated:
         try:
             if read_only:

@@ -42,7 +42,12 @@ SORTS = {
     "session_sequence": events.c.session_sequence,
     "run_sequence": events.c.run_sequence,
 }
-_HIDDEN = {"project_id", "session_ref", "page_key"}
+_SELECT_NAMED = select(events, agent_rows.c.agent_id.label("agent_id"), runs.c.run_id.label("run_id")).select_from(
+    events.outerjoin(
+        agent_rows, (agent_rows.c.project_id == events.c.project_id) & (agent_rows.c.id == events.c.agent_uuid)
+    ).outerjoin(runs, (runs.c.project_id == events.c.project_id) & (runs.c.id == events.c.run_uuid))
+)
+_HIDDEN = {"project_id", "session_ref", "page_key", "agent_id", "run_id"}
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
@@ -226,23 +231,23 @@ def list_(
     )  # fmt: skip
 
 
-def of_run(conn: Connection, scope: Scope, run_id: str, *, event_type: str | None = None) -> tuple[NamedEvent, ...]:
-    """Return all events of the run called `run_id`, known or not, by their timestamps."""
-    known = refs.run_named(conn, scope, run_id)
-    by_name = events.c.run_ref == run_id
-    mine = by_name if known is None else or_(events.c.run_uuid == known, by_name)
-    conditions = [*within(scope, events), mine]
+def named(
+    conn: Connection, scope: Scope, *, run_id: str | None = None, event_type: str | None = None
+) -> tuple[NamedEvent, ...]:
+    """Return all events of the run called `run_id`, known or not, or of all runs, by their timestamps."""
+    conditions = within(scope, events)
+    if run_id is not None:
+        known = refs.run_named(conn, scope, run_id)
+        by_name = events.c.run_ref == run_id
+        conditions.append(by_name if known is None else or_(events.c.run_uuid == known, by_name))
     if event_type is not None:
         conditions.append(events.c.event_type == event_type)
-    rows = conn.maps(
-        select(events, agent_rows.c.agent_id.label("agent_id"))
-        .select_from(
-            events.outerjoin(
-                agent_rows,
-                (agent_rows.c.project_id == events.c.project_id) & (agent_rows.c.id == events.c.agent_uuid),
-            )
+    rows = conn.maps(_SELECT_NAMED.where(*conditions).order_by(events.c.timestamp, events.c.id))
+    return tuple(
+        NamedEvent(
+            event=event_of(row),
+            agent_id=row["agent_id"],
+            run_id=row["run_id"] if row["run_ref"] is None else row["run_ref"],
         )
-        .where(*conditions)
-        .order_by(events.c.timestamp, events.c.id)
+        for row in rows
     )
-    return tuple(NamedEvent(agent_id=row.pop("agent_id"), run_id=run_id, event=event_of(row)) for row in rows)

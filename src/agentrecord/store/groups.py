@@ -109,7 +109,7 @@ class _Events:
     record_numbered = writes(events.record_numbered)
     get = reads(events.get)
     list = reads(events.list_)
-    of_run = reads(events.of_run)
+    named = reads(events.named)
 
 
 class _LLMCalls:
