@@ -197,6 +197,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "relations.of": (lambda s, i: s.relations.of("session", i["session"]),),
     "audit.record": (lambda s, i: s.audit.record("a", "session", "mine"),),
     "audit.list": (lambda s, i: s.audit.list(),),
+    "audit.trail": (lambda s, i: s.audit.trail("session"),),
     "audit.verify": (lambda s, i: s.audit.verify(),),
     "imports.load": (lambda s, i: s.imports.load(batch(i)),),
     "imports.preview": (lambda s, i: s.imports.preview(batch(i), set()),),
@@ -229,6 +230,7 @@ OPEN_ANSWERS = {
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",
     "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
+    "audit.trail": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file", "usage.recount": "differences only",
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
@@ -238,7 +240,9 @@ OPEN_ANSWERS = {
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
 
-PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.list", "prices.find", "agents.ensure"})
+PROJECT_WIDE = frozenset(
+    {"agents.get", "agents.list", "audit.list", "audit.trail", "prices.list", "prices.find", "agents.ensure"}
+)
 """What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from persistence_fixtures import BACK_ENDS, opened, parts_of
 
 from agentrecord.adapters import persistence as module
 from agentrecord.adapters.persistence import (
@@ -30,7 +31,8 @@ from agentrecord.store import Store
 from databases import Databases
 from faces import Loop
 
-BACK_ENDS = ("memory", "sqlite", "postgresql")
+__all__ = ["opened"]
+
 STARTED = datetime(2026, 3, 4, 9, 30, 15, 123456)
 WHOLE_RUN: dict[str, Any] = {
     "agent_id": "agent-1", "run_id": "run-1", "agent_name": "Researcher", "objective": "Find 5 articles",
@@ -50,39 +52,6 @@ WHOLE_USAGE: dict[str, Any] = {
     "usage_metrics": '{"prompt_tokens": 150, "completion_tokens": 50, "total_tokens": 200, "cost_usd": 0.0003}',
     "status": "error", "error_message": "cut off", "latency_ms": 820,
 }  # fmt: skip
-
-
-def parts_of(url: str) -> dict[str, Any]:
-    """Return a PostgreSQL address as the documented arguments."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    told = conninfo_to_dict(url)
-    return {"host": told["host"], "database": told["dbname"], "user": told["user"], "port": int(told.get("port", 5432))}
-
-
-@pytest.fixture
-def opened(databases: Databases, tmp_path: Path) -> Iterator[Callable[[str], StorePersistence]]:
-    """Return what opens a fresh back end."""
-    made: list[tuple[StorePersistence, str]] = []
-
-    def open_(back_end: str) -> StorePersistence:
-        url = ""
-        found: StorePersistence
-        if back_end == "memory":
-            found = InMemoryPersistence()
-        elif back_end == "sqlite":
-            found = SQLitePersistence(str(tmp_path / "folder" / "agent.db"))
-        else:
-            url = databases.create("postgresql")
-            found = PostgresPersistence(**parts_of(url))
-        made.append((found, url))
-        return found
-
-    yield open_
-    for found, url in made:
-        found.close()
-        if url:
-            databases.drop(url)
 
 
 @pytest.fixture(params=BACK_ENDS)

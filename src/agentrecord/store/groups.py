@@ -166,6 +166,7 @@ class _Relations:
 class _Audit:
     record = writes(audit.record)
     list = reads(audit.list_, role=Role.ADMIN)
+    trail = reads(audit.trail, role=Role.ADMIN)
     verify = reads(audit.verify, role=Role.ADMIN)
 
 

@@ -2,6 +2,7 @@
 
 from agentrecord.adapters.persistence.backends import InMemoryPersistence, PostgresPersistence, SQLitePersistence
 from agentrecord.adapters.persistence.base import BasePersistence, StorePersistence
+from agentrecord.adapters.persistence.hooks import record_runs
 from agentrecord.adapters.persistence.models import (
     AgentLLMUsage,
     AgentRun,
@@ -21,4 +22,5 @@ __all__ = [
     "PostgresPersistence",
     "SQLitePersistence",
     "StorePersistence",
+    "record_runs",
 ]

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any  # `Any`: models of any class that says what the documented ones say
 
-from agentrecord.adapters.persistence import convert
+from agentrecord.adapters.persistence import convert, trail
 from agentrecord.adapters.persistence.models import AgentLLMUsage, AgentRun, AgentRunEvent
 from agentrecord.exceptions import AgentRecordError, NotFound
 from agentrecord.records.run import Run, RunFigures
 from agentrecord.store import AsyncStore, Store
+from agentrecord.store.audit import MAX_ENTRIES
 
 _log = logging.getLogger("agentrecord.adapters.persistence")
 
@@ -70,6 +71,15 @@ class BasePersistence(ABC):
         for usage in usages:
             self.log_llm_usage(usage)
 
+    def log_audit_event(self, event: Any) -> None:  # noqa: B027 (a back end may keep none)
+        """Keep an audit event, a mapping of `agent_id`, `run_id`, `action` and so on."""
+
+    def get_audit_events(
+        self, run_id: str | None = None, agent_id: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Return the audit events that are kept of a run, of an agent, or of all, the newest first."""
+        return []
+
     def initialize_schema(self) -> None:  # noqa: B027 (a back end without tables has nothing to do)
         """Make the tables where they are missing."""
 
@@ -79,6 +89,30 @@ class BasePersistence(ABC):
     def health_check(self) -> bool:
         """Say whether the database answers."""
         return True
+
+    async def acreate_agent_run(self, run: AgentRun) -> None:
+        """As `create_agent_run`, awaited."""
+        await asyncio.to_thread(self.create_agent_run, run)
+
+    async def aupdate_agent_run(self, run_id: str, run: AgentRun) -> None:
+        """As `update_agent_run`, awaited."""
+        await asyncio.to_thread(self.update_agent_run, run_id, run)
+
+    async def aget_agent_run(self, run_id: str) -> AgentRun | None:
+        """As `get_agent_run`, awaited."""
+        return await asyncio.to_thread(self.get_agent_run, run_id)
+
+    async def alog_agent_run_event(self, event: AgentRunEvent) -> None:
+        """As `log_agent_run_event`, awaited."""
+        await asyncio.to_thread(self.log_agent_run_event, event)
+
+    async def alog_llm_usage(self, usage: AgentLLMUsage) -> None:
+        """As `log_llm_usage`, awaited."""
+        await asyncio.to_thread(self.log_llm_usage, usage)
+
+    async def alog_audit_event(self, event: Any) -> None:
+        """As `log_audit_event`, awaited."""
+        await asyncio.to_thread(self.log_audit_event, event)
 
     async def startup(self) -> None:
         """As `initialize_schema`, awaited."""
@@ -195,6 +229,24 @@ class StorePersistence(BasePersistence):
     def get_agent_run_stats(self, agent_id: str | None = None) -> dict[str, Any]:
         """Return how the runs of an agent, or of all, went: counts, means, tokens, tools, latencies."""
         return stats(self.store.runs.figures(agent_id=agent_id or None))
+
+    # -- audit --------------------------------------------------------------------------------------------------------
+
+    def log_audit_event(self, event: Any) -> None:
+        """Add an audit event, a mapping, to the record's chain; raise `InvalidValue` if it names no `action`."""
+        self.store.audit.record(**trail.entry_of(event))
+
+    async def alog_audit_event(self, event: Any) -> None:
+        """As `log_audit_event`, awaited."""
+        await self._awaited.audit.record(**trail.entry_of(event))
+
+    def get_audit_events(
+        self, run_id: str | None = None, agent_id: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Return audit events of a run, of an agent, or of all, the newest first, each with its hash and the last."""
+        most = limit if not agent_id else MAX_ENTRIES
+        found = map(trail.event_of, self.store.audit.trail(trail.RUN, run_id or None, limit=most))
+        return [event for event in found if not agent_id or event["agent_id"] == agent_id][:limit]
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ CREATE TABLE agentrecord.ar_audit_entries (
 	CONSTRAINT uq_ar_audit_entries_project_id_sequence UNIQUE (project_id, sequence)
 );
 
+CREATE INDEX ix_ar_audit_entries_object ON agentrecord.ar_audit_entries (project_id, object_kind, object_id, sequence);
+
 CREATE TABLE agentrecord.ar_audit_heads (
 	project_id UUID NOT NULL,
 	last_sequence BIGINT NOT NULL,

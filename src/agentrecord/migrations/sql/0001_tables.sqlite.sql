@@ -70,6 +70,8 @@ CREATE TABLE ar_audit_entries (
 )
  STRICT;
 
+CREATE INDEX ix_ar_audit_entries_object ON ar_audit_entries (project_id, object_kind, object_id, sequence);
+
 CREATE TABLE ar_audit_heads (
 	project_id BLOB NOT NULL,
 	last_sequence INTEGER NOT NULL,
