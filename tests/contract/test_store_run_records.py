@@ -295,3 +295,20 @@ def test_a_runs_figures_stand_on_the_day_it_started(store: Facing, clock: Any) -
         " WHERE run_count <> 0 ORDER BY day"
     )
     assert rows == [(1, 0, 1, 0), (1, 1, 0, 3)]
+
+
+@covers("runs.number", "events.number", "llm_calls.number")
+def test_rows_get_their_integer_ids_when_they_are_first_shown(store: Facing) -> None:
+    numbered = store.runs.record("numbered", RunContent())
+    later = [store.runs.start(NewRun(run_id=name)) for name in ("a", "b")]
+    assert [run.serial for run in later] == [None, None]
+    ids = [later[1].id, numbered.id, later[0].id]
+    assert store.runs.number(ids) == {numbered.id: 1, later[0].id: 2, later[1].id: 3}
+    assert store.runs.number(ids) == {numbered.id: 1, later[0].id: 2, later[1].id: 3}
+    assert store.runs.get("b").serial == 3
+    event = store.events.record(NewEvent(event_type="e"))
+    call = store.llm_calls.record(NewLLMCall(model="m"))
+    assert store.events.number([event.id, call.id]) == {event.id: 1}
+    assert store.llm_calls.number([call.id]) == {call.id: 1}
+    assert store.llm_calls.number([]) == {}
+    assert store.runs.record("next", RunContent()).serial == 4

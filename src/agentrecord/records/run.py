@@ -171,5 +171,5 @@ class RunFigures:
         return self.total_iterations / self.total_runs if self.total_runs else None
 
 
-EXACT_CALLS = 5_000
+EXACT_CALLS = 1_000
 """Up to how many calls the percentiles of `RunFigures` are read from the calls themselves."""

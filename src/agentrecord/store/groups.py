@@ -27,6 +27,7 @@ from agentrecord.store import (
 from agentrecord.store import daily as daily_figures
 from agentrecord.store._charging import load_table, load_table_for
 from agentrecord.store._faces import AsyncFace, Face, reads, writes
+from agentrecord.store._serials import number_calls, number_events, number_runs
 
 
 class _Projects:
@@ -101,6 +102,7 @@ class _Runs:
     delete = writes(run_records.delete, frees_space=True)
     latest = reads(run_records.latest)
     figures = reads(run_figures.figures)
+    number = writes(number_runs)
 
 
 class _Events:
@@ -110,6 +112,7 @@ class _Events:
     get = reads(events.get)
     list = reads(events.list_)
     named = reads(events.named)
+    number = writes(number_events)
 
 
 class _LLMCalls:
@@ -118,6 +121,7 @@ class _LLMCalls:
     get = reads(llm_calls.get)
     list = reads(llm_calls.list_)
     named = reads(llm_calls.named)
+    number = writes(number_calls)
     price = reads(llm_calls.price)
     prompt = reads(llm_calls.prompt)
 

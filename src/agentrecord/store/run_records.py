@@ -4,11 +4,11 @@ from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Table, or_, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy import delete as delete_from
 
 from agentrecord.codec import values
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
 from agentrecord.records.run import NewRun, ReportedTotals, Run, RunContent, RunStatus
 from agentrecord.records.scope import Scope
@@ -19,12 +19,29 @@ from agentrecord.store._figures import Figures
 from agentrecord.store._page import checked_offset
 from agentrecord.store._refs import adopt
 from agentrecord.store._serials import next_serial
-from agentrecord.store._sql import within
+from agentrecord.store._sql import bound_within, scope_params, within
 from agentrecord.store.runs import ADD_RUN, SELECT_RUN, count_run, get, run_of, run_row
 
 MAX_RUNS = 2**31 - 1
 _TEXTS = ("status_reason", "agent_name", "objective", "additional_context", "final_synthesis_output",
           "execution_history", "error_message")  # fmt: skip
+
+_MOMENTS = ("started_at", "finished_at")
+_TOLD = ("status", *_TEXTS, *_MOMENTS, "total_iterations", "reported", "metadata")
+_COUNTED = ("id", "user_uuid", "agent_uuid", "status", "started_at", "created_at", "total_iterations")
+_TAKEN = Prepared(
+    select(runs.c.id).where(runs.c.project_id == bindparam("project"), runs.c.run_id == bindparam("run_id"))
+)
+_OLD = Prepared(
+    select(*[runs.c[name] for name in _COUNTED])
+    .where(*bound_within(runs), runs.c.run_id == bindparam("run_id"))
+    .with_for_update()
+)
+_REPLACE = Prepared(
+    update(runs)
+    .where(runs.c.project_id == bindparam("key_project"), runs.c.id == bindparam("key_id"))
+    .values({name: bindparam(name) for name in (*_TOLD, "updated_at")})
+)
 
 
 def _columns(content: RunContent) -> dict[str, Any]:
@@ -32,7 +49,7 @@ def _columns(content: RunContent) -> dict[str, Any]:
     for name in _TEXTS:
         given = getattr(content, name)
         found[name] = None if given is None else values.text(name, given)
-    for name in ("started_at", "finished_at"):
+    for name in _MOMENTS:
         given = getattr(content, name)
         found[name] = None if given is None else values.moment(name, given)
     found["total_iterations"] = values.integer("total_iterations", content.total_iterations, minimum=0)
@@ -52,8 +69,7 @@ def record(conn: Connection, scope: Scope, run_id: str, content: RunContent, *, 
     new = NewRun(run_id=run_id, agent_id=agent_id)
     values.name("run_id", run_id)
     told = _columns(content)
-    taken = select(runs.c.id).where(runs.c.project_id == scope.project, runs.c.run_id == run_id)
-    if conn.first(taken) is not None:
+    if conn.first(_TAKEN, {"project": scope.project, "run_id": run_id}) is not None:
         raise Conflict("run", run_id, "exists already; update it, or choose another run_id")
     owner = people.user_uuid(conn, scope, None)
     agent = agents.agent_uuid(conn, scope, agent_id, content.agent_name)
@@ -73,19 +89,10 @@ def replace(conn: Connection, scope: Scope, run_id: str, content: RunContent) ->
     The run keeps its agent, its events and calls, and what the record counts itself.
     """
     told = _columns(content)
-    columns = ("id", "user_uuid", "agent_uuid", "status", "started_at", "created_at", "total_iterations")
-    old = conn.first_map(
-        select(*[runs.c[name] for name in columns])
-        .where(*within(scope, runs), runs.c.run_id == run_id)
-        .with_for_update()
-    )
+    old = conn.first_map(_OLD, {**scope_params(scope), "run_id": run_id})
     if old is None:
         raise NotFound("run", run_id)
-    conn.run(
-        update(runs)
-        .where(runs.c.project_id == scope.project, runs.c.id == old["id"])
-        .values(**told, updated_at=conn.now)
-    )
+    conn.run(_REPLACE, {**told, "updated_at": conn.now, "key_project": scope.project, "key_id": old["id"]})
     figures = Figures(scope.project, conn.now)
     count_run(figures, old, -1)
     count_run(figures, {**old, **told})

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any  # `Any`: models of any class that says what the documented ones say
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar  # `Any`: models of any class that says what the documented ones say
+from uuid import UUID
 
 from agentrecord.adapters.persistence import convert, trail
 from agentrecord.adapters.persistence.models import AgentLLMUsage, AgentRun, AgentRunEvent
@@ -13,6 +14,7 @@ from agentrecord.records.run import Run, RunFigures
 from agentrecord.store import AsyncStore, Store
 from agentrecord.store.audit import MAX_ENTRIES
 
+M = TypeVar("M", AgentRun, AgentRunEvent, AgentLLMUsage)
 _log = logging.getLogger("agentrecord.adapters.persistence")
 
 
@@ -165,18 +167,18 @@ class StorePersistence(BasePersistence):
 
     def get_agent_run(self, run_id: str) -> AgentRun | None:
         """Return a run; None if there is none."""
-        return _named(self.store.runs.find(run_id), run_id)
+        found = _named(self.store.runs.find(run_id), run_id)
+        return None if found is None else self._shown([convert.run_model(found)], [found], self.store.runs.number)[0]
 
     async def aget_agent_run(self, run_id: str) -> AgentRun | None:
         """As `get_agent_run`, awaited."""
-        return _named(await self._awaited.runs.find(run_id), run_id)
+        found = _named(await self._awaited.runs.find(run_id), run_id)
+        return None if found is None else convert.run_model(found)
 
     def get_agent_runs(self, agent_id: str | None = None, limit: int = 10, offset: int = 0) -> list[AgentRun]:
         """Return the runs of an agent, or of all, the last created first."""
-        return [
-            convert.run_model(run)
-            for run in self.store.runs.latest(agent_id=agent_id or None, limit=limit, offset=offset)
-        ]
+        found = self.store.runs.latest(agent_id=agent_id or None, limit=limit, offset=offset)
+        return self._shown([convert.run_model(run) for run in found], found, self.store.runs.number)
 
     def delete_agent_run(self, run_id: str) -> bool:
         """Delete a run and its events, not its calls; say whether there was one."""
@@ -198,10 +200,9 @@ class StorePersistence(BasePersistence):
 
     def get_agent_run_events(self, run_id: str, event_type: str | None = None) -> list[AgentRunEvent]:
         """Return the events of a run by their timestamps."""
-        return [
-            convert.event_model(named)
-            for named in self.store.events.named(run_id=run_id, event_type=event_type or None)
-        ]
+        found = self.store.events.named(run_id=run_id, event_type=event_type or None)
+        rows = [named.event for named in found]
+        return self._shown([convert.event_model(named) for named in found], rows, self.store.events.number)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -222,7 +223,17 @@ class StorePersistence(BasePersistence):
     ) -> list[AgentLLMUsage]:
         """Return calls of an agent, of a run, or of all, the newest first."""
         found = self.store.llm_calls.named(agent_id=agent_id or None, run_id=run_id or None, limit=limit)
-        return [convert.usage_model(named) for named in found]
+        rows = [named.call for named in found]
+        return self._shown([convert.usage_model(named) for named in found], rows, self.store.llm_calls.number)
+
+    def _shown(self, models: list[M], rows: Sequence[Any], number: Callable[[list[UUID]], dict[UUID, int]]) -> list[M]:
+        """Return models whose rows have integer ids: what another door wrote gets one when it is first shown here."""
+        missing = [row.id for row in rows if row.serial is None]
+        if missing and self.store.scope.role.may_write:
+            numbers = number(missing)
+            for model, row in zip(models, rows, strict=True):
+                model.id = numbers.get(row.id, model.id)
+        return models
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
@@ -264,9 +275,9 @@ class StorePersistence(BasePersistence):
         return True
 
 
-def _named(found: Run | None, run_id: str) -> AgentRun | None:
+def _named(found: Run | None, run_id: str) -> Run | None:
     # The store finds a run by the id of its row too, which is no name at this door.
-    return convert.run_model(found) if found is not None and found.run_id == run_id else None
+    return found if found is not None and found.run_id == run_id else None
 
 
 def _created(model: Any, stored: Any) -> None:

@@ -1,7 +1,7 @@
 """Runs of agents that tell their life through hooks: each becomes a run of the record.
 
 Newer agents of the family write events and calls through their own consumer of hooks, but no runs; this one writes
-the runs. It asks nothing of the registry but `on(event, handler)`, and of a context its `run_id`, `agent_id`, `state` and `data`.
+the runs. It asks of a registry `on(event, handler)`, and of a context its `run_id`, `agent_id`, `state` and `data`.
 """
 
 from datetime import UTC, datetime
