@@ -312,3 +312,29 @@ def test_rows_get_their_integer_ids_when_they_are_first_shown(store: Facing) -> 
     assert store.llm_calls.number([call.id]) == {call.id: 1}
     assert store.llm_calls.number([]) == {}
     assert store.runs.record("next", RunContent()).serial == 4
+
+
+@covers("runs.heartbeat", "runs.close_abandoned")
+def test_a_run_that_breaks_its_promise_to_tell_is_ended_as_an_error(store: Facing, clock: Any) -> None:
+    lost = store.runs.start(NewRun(run_id="lost", agent_id="a"))
+    quiet = store.runs.start(NewRun(run_id="quiet", agent_id="a"))
+    alive = store.runs.start(NewRun(run_id="alive", agent_id="a"))
+    store.llm_calls.record(NewLLMCall(model="m", run_uuid=lost.id, cost_nanos=7))
+    for run in (lost, alive):
+        store.runs.heartbeat(run.id, alive_s=60)
+    last = store.runs.get(lost.id).heartbeat_at
+    clock.advance(seconds=50)
+    assert store.runs.close_abandoned() == ()
+    store.runs.heartbeat(alive.id, alive_s=60)
+    clock.advance(seconds=50)
+    (closed,) = store.runs.close_abandoned()
+    assert (closed.run_id, closed.status, closed.status_reason) == ("lost", RunStatus.ERROR, "abandoned")
+    assert (closed.finished_at, closed.usage.cost_nanos) == (last, 7)
+    assert store.runs.figures(agent_id="a").error_runs == 1
+    assert [store.runs.get(run.id).status for run in (quiet, alive)] == [RunStatus.RUNNING] * 2
+    store.runs.finish(alive.id)
+    clock.advance(days=1)
+    assert store.runs.close_abandoned() == ()
+    for wrong in (0, 10**9):
+        with pytest.raises(InvalidValue):
+            store.runs.heartbeat(quiet.id, alive_s=wrong)

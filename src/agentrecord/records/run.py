@@ -83,7 +83,10 @@ class RunContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run with the figures of its own calls; a sub-agent's run has a `parent_uuid`."""
+    """A run with the figures of its own calls; a sub-agent's run has a `parent_uuid`.
+
+    A running run whose `alive_until` is past belongs to a process that died; without one nobody promised to tell.
+    """
 
     id: UUID
     serial: int | None = None
@@ -118,6 +121,7 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     heartbeat_at: datetime | None = None
+    alive_until: datetime | None = None
 
     @property
     def duration_ms(self) -> int | None:

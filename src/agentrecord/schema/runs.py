@@ -49,12 +49,20 @@ runs = define(
     at("started_at", null=True),
     at("finished_at", null=True),
     at("heartbeat_at", null=True),
+    at("alive_until", null=True),
     unique("project_id", "run_id"),
 )
 index("ix_ar_runs_started", runs.c.project_id, runs.c.started_at, runs.c.id)
 index("ix_ar_runs_session", runs.c.project_id, runs.c.session_uuid)
 index("ix_ar_runs_parent", runs.c.project_id, runs.c.parent_uuid)
 index("ix_ar_runs_status", runs.c.project_id, runs.c.status)
+index(
+    "ix_ar_runs_alive",
+    runs.c.project_id,
+    runs.c.alive_until,
+    sqlite_where=runs.c.alive_until.is_not(None),
+    postgresql_where=runs.c.alive_until.is_not(None),
+)
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
 

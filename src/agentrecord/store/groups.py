@@ -93,6 +93,7 @@ class _Runs:
     fail = writes(runs.fail)
     cancel = writes(runs.cancel)
     heartbeat = writes(runs.heartbeat)
+    close_abandoned = writes(runs.close_abandoned)
     find = reads(runs.find)
     get = reads(runs.get)
     list = reads(runs.list_)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
@@ -42,6 +43,8 @@ ADD_RUN = insert_into(runs)
 _FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
 _REPORTED = msgspec.json.Decoder(ReportedTotals)
 _TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
+ABANDONED = "abandoned"
+_LONGEST_PROMISE_S = 7 * 86_400
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "started_at": runs.c.started_at,
     "finished_at": runs.c.finished_at,
@@ -234,9 +237,41 @@ def cancel(conn: Connection, scope: Scope, run: UUID, *, reason: str | None = No
     return _step(conn, scope, run, RunStatus.CANCELLED, error_message=message, finished_at=conn.now)
 
 
-def heartbeat(conn: Connection, scope: Scope, run: UUID) -> None:
-    """Tell that a run is alive; raise `InvalidTransition` if it is over."""
-    _step(conn, scope, run, RunStatus.RUNNING, heartbeat_at=conn.now)
+def heartbeat(conn: Connection, scope: Scope, run: UUID, *, alive_s: int | None = None) -> None:
+    """Tell that a run is alive; raise `InvalidTransition` if it is over.
+
+    `alive_s` promises another sign of life within so many seconds: `close_abandoned` ends a run that breaks it.
+    """
+    changes: dict[str, Any] = {"heartbeat_at": conn.now}
+    if alive_s is not None:
+        values.integer("alive_s", alive_s, minimum=1, maximum=_LONGEST_PROMISE_S)
+        changes["alive_until"] = conn.now + timedelta(seconds=alive_s)
+    _step(conn, scope, run, RunStatus.RUNNING, **changes)
+
+
+def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
+    """End as errors the running runs that promised a sign of life and did not give it; what they cost stays counted.
+
+    Each ends when it was last alive, with `abandoned` as the reason of its status.
+    """
+    broken = (*within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now)
+    found = conn.maps(
+        update(runs)
+        .where(*broken)
+        .values(
+            status=RunStatus.ERROR,
+            status_reason=ABANDONED,
+            error_message="its process gave no sign of life any more",
+            finished_at=func.coalesce(runs.c.heartbeat_at, runs.c.started_at),
+            updated_at=conn.now,
+        )
+        .returning(runs.c.id, runs.c.started_at, runs.c.created_at, runs.c.user_uuid, runs.c.agent_uuid)
+    )
+    figures = Figures(scope.project, conn.now)
+    for row in found:
+        figures.activity(row["started_at"] or row["created_at"], row["user_uuid"], row["agent_uuid"], failed_runs=1)
+    figures.apply(conn)
+    return tuple(get(conn, scope, row["id"]) for row in found)
 
 
 def _step(

@@ -318,11 +318,14 @@ CREATE TABLE agentrecord.ar_runs (
 	started_at BIGINT,
 	finished_at BIGINT,
 	heartbeat_at BIGINT,
+	alive_until BIGINT,
 	CONSTRAINT pk_ar_runs PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_runs_project_id_run_id UNIQUE (project_id, run_id)
 );
 
 CREATE INDEX ix_ar_runs_agent ON agentrecord.ar_runs (project_id, agent_uuid, created_at, id);
+
+CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
 CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 

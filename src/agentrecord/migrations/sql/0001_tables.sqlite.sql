@@ -334,12 +334,15 @@ CREATE TABLE ar_runs (
 	started_at INTEGER,
 	finished_at INTEGER,
 	heartbeat_at INTEGER,
+	alive_until INTEGER,
 	CONSTRAINT pk_ar_runs PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_runs_project_id_run_id UNIQUE (project_id, run_id)
 )
  STRICT;
 
 CREATE INDEX ix_ar_runs_agent ON ar_runs (project_id, agent_uuid, created_at, id);
+
+CREATE INDEX ix_ar_runs_alive ON ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
 CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
