@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, cast
 from uuid import UUID
 
 from agentrecord.clock import Clock, SystemClock
@@ -15,6 +17,9 @@ from agentrecord.migrations import check_readable, migrate
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import groups, people
 from agentrecord.store._faces import Bound
+
+if TYPE_CHECKING:
+    from agentrecord.recorder import AsyncRecorder, Recorder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,6 +120,12 @@ class Store:
         scope = self.scope
         return self.engine.write(lambda conn: operation(conn, scope, *args, **kwargs))
 
+    @cached_property
+    def recorder(self) -> "Recorder":
+        """What agents are written with as they go: `with store.recorder.run(agent_id="coder") as run: …`."""
+        # By name, because it stands on the store.
+        return cast("Recorder", import_module("agentrecord.recorder").Recorder(self.engine, self.scope))
+
     def close(self) -> None:
         """Finish what waits and close the record."""
         self.engine.close()
@@ -188,6 +199,12 @@ class AsyncStore:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
         scope = self.scope
         return await self.engine.awrite(lambda conn: operation(conn, scope, *args, **kwargs))
+
+    @cached_property
+    def recorder(self) -> "AsyncRecorder":
+        """What agents are written with as they go: `async with store.recorder.run(agent_id="coder") as run: …`."""
+        # By name, because it stands on the store.
+        return cast("AsyncRecorder", import_module("agentrecord.recorder").AsyncRecorder(self.engine, self.scope))
 
     def close(self) -> None:
         """Finish what waits and close the record."""
