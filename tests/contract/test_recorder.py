@@ -15,7 +15,7 @@ import pytest
 
 from agentrecord.exceptions import Conflict, Forbidden, InvalidValue, StoreUnavailable
 from agentrecord.recorder import RunWriter, ToolUse
-from agentrecord.recorder.buffer import ALIVE_S
+from agentrecord.recorder.buffer import ALIVE_S, BATCH, MOST_WAITING
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Role
@@ -300,6 +300,41 @@ def test_what_waits_is_written_within_a_moment_by_itself(tmp_path: Path) -> None
         while store.events.list(event_type="e").items == [] and time.monotonic() < until:
             os.sched_yield()
         assert len(store.events.list(event_type="e").items) == 1
+
+
+def away(sql: str) -> None:
+    """Be a database that does not answer."""
+    raise StoreUnavailable("away")
+
+
+def test_what_waits_while_the_database_is_away_is_written_once_when_it_is_back() -> None:
+    with Store("memory:") as store:
+        with store.recorder.run(run_id="r", writes="buffered") as run:
+            store.engine.observer = away
+            for number in range(BATCH + 50):
+                run.event(f"e{number}")
+            with pytest.raises(StoreUnavailable):
+                store.recorder.flush()
+            store.engine.observer = None
+        found = store.events.list(run=run.id, sort="run_sequence", limit=200)
+        rest = store.events.list(run=run.id, sort="run_sequence", limit=200, cursor=found.next_cursor)
+        told = [event.event_type for event in (*found, *rest)]
+        assert told == ["run_started", *[f"e{number}" for number in range(BATCH + 50)], "run_completed"]
+        assert store.recorder.failures == 0
+
+
+def test_more_than_can_wait_is_counted_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store("memory:")
+    run = store.recorder.run(run_id="r", writes="buffered")
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreUnavailable, match="away"), run:
+        store.engine.observer = away
+        for _ in range(MOST_WAITING + 3):
+            run.event("e")
+        assert store.recorder.failures == 3
+    with caplog.at_level(logging.WARNING):
+        store.close()
+    assert store.recorder.failures >= MOST_WAITING
+    assert any("are lost" in record.message for record in caplog.records)
 
 
 def leave_without_closing(path: str) -> None:

@@ -20,6 +20,7 @@ from agentrecord.store import events, runs
 BATCH = 200
 AFTER_S = 0.2
 MOST_WAITING = 10_000
+RETRY_S = 1.0
 BEAT_S = 15.0
 ALIVE_S = 60
 
@@ -128,8 +129,8 @@ class Buffer:
         if self._thread is not None and self._pid == os.getpid():
             self._thread.join()
             self._thread = None
-            atexit.unregister(self._at_exit)
-            self.flush()
+            atexit.unregister(self._write_the_rest)
+            self._write_the_rest()
 
     def _start(self) -> None:
         with self._changed:
@@ -142,30 +143,41 @@ class Buffer:
                 self._thread = threading.Thread(target=self._loop, name="agentrecord-recorder", daemon=True)
                 self._thread.start()
                 self._engine.before_close.append(self.close)
-                atexit.register(self._at_exit)
+                atexit.register(self._write_the_rest)
 
-    def _at_exit(self) -> None:
+    def _write_the_rest(self) -> None:
         try:
             self.flush()
         except StoreUnavailable as error:
+            self.failures += len(self._waiting)
             _log.warning("%d writes are lost: %s", len(self._waiting), error)
 
     def _loop(self) -> None:
         clock = self._engine.maker.clock
         beaten = clock.now()
+        away = False
         while not self._closed:
-            with self._changed:
-                if not self._waiting and not self._closed:
-                    self._changed.wait(BEAT_S)
-                # A moment more, so that what comes together is written together.
-                self._changed.wait_for(lambda: self._closed or len(self._waiting) >= BATCH, timeout=AFTER_S)
+            self._wait(away)
             try:
                 self.flush()
                 if (clock.now() - beaten).total_seconds() >= BEAT_S:
                     beaten = clock.now()
                     self.beat()
+                away = False
             except StoreUnavailable as error:
-                _log.warning("waiting for the database: %s", error)
+                if not away:
+                    _log.warning("waiting for the database: %s", error)
+                away = True
+
+    def _wait(self, away: bool) -> None:
+        """Wait until there is something to do: a moment more, so that what comes together is written together."""
+        with self._changed:
+            if away:
+                self._changed.wait_for(lambda: self._closed, timeout=RETRY_S)
+                return
+            if not self._waiting and not self._closed:
+                self._changed.wait(BEAT_S)
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) >= BATCH, timeout=AFTER_S)
 
     def beat(self) -> None:
         """Give a sign of life for every run that is alive."""
