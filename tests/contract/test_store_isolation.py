@@ -16,7 +16,7 @@ from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
-from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.run import NewRun, RunContent, RunFilter
 from agentrecord.records.scope import Role
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges, SessionFilter
 from agentrecord.records.tokens import TokenCounts
@@ -50,6 +50,8 @@ def fill(store: Facing) -> Ids:
                           tokens=TokenCounts(input=3, output=4), cost_nanos=5, run_uuid=ids["run"])],
     )  # fmt: skip
     ids["message"], ids["call"] = turn.messages[0].id, turn.calls[0].id
+    store.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', run_ref="unknown"))
+    store.llm_calls.record(NewLLMCall(model="m", run_ref="unknown", cost_nanos=1, response_content=SECRET))
     ids["event"] = store.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', session_uuid=top, id=new_id())).id
     ids["tool"] = store.tool_calls.record(
         NewToolCall(tool_name="t", arguments=SECRET, session_uuid=top, run_uuid=ids["run"], id=new_id(), call_ref="c1")
@@ -191,13 +193,21 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.fail": (lambda s, i: s.runs.fail(i["run"], "mine"),),
     "runs.cancel": (lambda s, i: s.runs.cancel(i["run"]),),
     "runs.heartbeat": (lambda s, i: s.runs.heartbeat(i["run"]),),
+    "runs.close_abandoned": (lambda s, i: s.runs.close_abandoned(),),
     "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
     "runs.list": (lambda s, i: s.runs.list(), lambda s, i: s.runs.list(RunFilter(session_uuid=i["session"]))),
     "runs.tree": (lambda s, i: s.runs.tree(i["run"]),),
+    "runs.record": (lambda s, i: s.runs.record("r", RunContent(objective="mine")),),
+    "runs.replace": (lambda s, i: s.runs.replace("r", RunContent(objective="mine")),),
+    "runs.delete": (lambda s, i: s.runs.delete("r"), lambda s, i: s.runs.delete("unknown")),
+    "runs.latest": (lambda s, i: s.runs.latest(limit=1000),
+                    lambda s, i: s.runs.latest(agent_id=f"a-{SECRET}")),
+    "runs.figures": (lambda s, i: s.runs.figures(), lambda s, i: s.runs.figures(agent_id=f"a-{SECRET}")),
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", data=f'"{SECRET}"', id=i["event"]))),
+    "events.named": (lambda s, i: s.events.named(run_id="r"), lambda s, i: s.events.named()),
     "events.get": (lambda s, i: s.events.get(i["event"]),),
     "events.list": (lambda s, i: s.events.list(session=i["session"]), lambda s, i: s.events.list()),
     "llm_calls.record": (
@@ -208,6 +218,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
     ),
+    "llm_calls.named": (lambda s, i: s.llm_calls.named(run_id="r"), lambda s, i: s.llm_calls.named(limit=1000),
+                        lambda s, i: s.llm_calls.named(agent_id=f"a-{SECRET}")),
     "llm_calls.get": (lambda s, i: s.llm_calls.get(i["call"]),),
     "llm_calls.list": (lambda s, i: s.llm_calls.list(session=i["session"]),
                        lambda s, i: s.llm_calls.list(run=i["run"])),
@@ -270,6 +282,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "relations.of": (lambda s, i: s.relations.of("session", i["session"]),),
     "audit.record": (lambda s, i: s.audit.record("a", "session", "mine"),),
     "audit.list": (lambda s, i: s.audit.list(),),
+    "audit.trail": (lambda s, i: s.audit.trail("session"),),
     "audit.verify": (lambda s, i: s.audit.verify(),),
     "imports.load": (lambda s, i: s.imports.load(batch(i)),),
     "imports.preview": (lambda s, i: s.imports.preview(batch(i), set()),),
@@ -284,6 +297,18 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "runs.number": (lambda s, i: s.runs.number([i["run"]]),),
+    "events.number": (lambda s, i: s.events.number([i["event"]]),),
+    "llm_calls.number": (lambda s, i: s.llm_calls.number([i["call"]]),),
+    "events.record_all": (lambda s, i: s.events.record_all([NewEvent(event_type="e", run_uuid=i["run"])]),
+                          lambda s, i: s.events.record_all([NewEvent(event_type="e", run_ref="r")])),
+    "events.record_numbered": (lambda s, i: s.events.record_numbered([NewEvent(event_type="tool_call", run_ref="r",
+                                                                               data='{"tool_name": "t"}')]),),
+    "llm_calls.record_numbered": (
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_ref="r")]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", run_uuid=i["run"])]),
+        lambda s, i: s.llm_calls.record_numbered([NewLLMCall(model="m", dedup_key="k")]),
+    ),
     "turns.begin": (
         lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
         lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
@@ -298,14 +323,19 @@ OPEN_ANSWERS = {
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",
     "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
+    "audit.trail": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file", "usage.recount": "differences only", "turns.begin": "one's own turn",
+    "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
+    "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
 
-PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.list", "prices.find", "agents.ensure"})
+PROJECT_WIDE = frozenset(
+    {"agents.get", "agents.list", "audit.list", "audit.trail", "prices.list", "prices.find", "agents.ensure"}
+)
 """What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
 
 

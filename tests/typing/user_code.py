@@ -7,7 +7,9 @@ from agents import Session as AgentsSession
 
 from agentrecord import AsyncStore, Store
 from agentrecord.adapters.openai_agents import AgentRecordSession
+from agentrecord.adapters.persistence import AgentRun, AgentRunStatus, BasePersistence
 from agentrecord.engine import Connection
+from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage
 from agentrecord.records.page import Page
 from agentrecord.records.relation import RelationKind
@@ -33,6 +35,37 @@ async def awaited(store: AsyncStore) -> Run:
     session = await store.sessions.create(NewSession(session_id="a"))
     run = await store.runs.start(NewRun(run_id="r", session_uuid=session.id))
     return await store.runs.finish(run.id, output="done")
+
+
+def recorded(store: Store) -> str | None:
+    with store.recorder.run(agent_id="a", objective="o") as run:
+        nothing: None = run.event("e", {"k": [1, None]})
+        with run.iteration(), run.tool("search", {"q": "x"}) as tool:
+            tool.result = traced(store, "x")
+        run.llm_call(NewLLMCall(model="m"))
+        run.output = "done"
+    del nothing
+    return run.output
+
+
+def traced(store: Store, word: str) -> int:
+    @store.recorder.traced
+    def length(of: str) -> int:
+        return len(of)
+
+    return length(word)
+
+
+async def recorded_awaited(store: AsyncStore) -> None:
+    async with store.recorder.run(agent_id="a", writes="buffered") as run:
+        await run.event("e")
+        async with run.phase("planning"):
+            await run.llm_call(NewLLMCall(model="m"))
+
+
+def persisted(persistence: BasePersistence) -> list[AgentRun]:
+    persistence.create_agent_run(AgentRun("a", "r", status=AgentRunStatus.RUNNING.value))
+    return persistence.get_agent_runs(agent_id="a", limit=5)
 
 
 def hand_over(conn: Connection, scope: Scope, old: UUID, new: NewRun) -> Run:

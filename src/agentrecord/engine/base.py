@@ -43,6 +43,7 @@ class Engine(ABC):
         self.maker = maker
         self.memo: dict[object, object] = {}
         self.observer: Callable[[str], None] | None = None
+        self.before_close: list[Callable[[], None]] = []
         self._readers_pool: ThreadPoolExecutor | None = None
 
     @abstractmethod
@@ -76,6 +77,8 @@ class Engine(ABC):
 
     def close(self) -> None:
         """Finish what waits and close every connection."""
+        while self.before_close:
+            self.before_close.pop()()
         if self._readers_pool is not None:
             self._readers_pool.shutdown(wait=True)
             self._readers_pool = None

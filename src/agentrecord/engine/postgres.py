@@ -142,7 +142,7 @@ class PostgresChannel:
 class PostgresEngine(Engine):
     """A PostgreSQL database."""
 
-    def __init__(self, url: str, maker: Maker, *, pool_size: int = 8, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, maker: Maker, *, pool: tuple[int, int] = (1, 8), timeout_s: float = 10.0) -> None:
         """Open a pool to the server at `url`; raise `StoreUnavailable` if it cannot be reached."""
         super().__init__(maker)
         self.url = without_password(url)
@@ -150,7 +150,7 @@ class PostgresEngine(Engine):
         self.dialect = new_dialect()
         self._conninfo = url.replace("postgresql+psycopg://", "postgresql://")
         self._timeout_s = timeout_s
-        self._pool_size = pool_size
+        self._bounds = pool
         with translated():
             self._check_server()
         self._forking = threading.Lock()
@@ -160,8 +160,8 @@ class PostgresEngine(Engine):
         self._pid = os.getpid()
         self._pool = ConnectionPool(
             self._conninfo,
-            min_size=1,
-            max_size=self._pool_size,
+            min_size=self._bounds[0],
+            max_size=self._bounds[1],
             kwargs={"autocommit": True, "connect_timeout": max(2, int(self._timeout_s))},
             open=False,
             timeout=self._timeout_s,

@@ -4,15 +4,16 @@ A step is a few SQL files per dialect under `sql/`, which never change once rele
 bound by row-level security, too: a step that changes rows sets NO FORCE ROW LEVEL SECURITY before, and FORCE after.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.resources import files
 
 from agentrecord.engine import Connection, Engine
-from agentrecord.exceptions import SchemaMismatch
+from agentrecord.exceptions import Conflict, InvalidValue, SchemaMismatch
 
-__all__ = ["LATEST", "STEPS", "Step", "check_readable", "current_version", "migrate"]
+__all__ = ["LATEST", "STEPS", "Step", "check_readable", "current_version", "migrate", "publish_views"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Step:
 
 STEPS = (Step(1, "initial", ("tables", "policies", "extras")),)
 LATEST = STEPS[-1].version
+_PUBLISHED_IN = "agent_sdk"
+_PUBLISHED = f"CREATE VIEW {_PUBLISHED_IN}."
+_SCHEMA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 def split_statements(script: str) -> list[str]:
@@ -79,6 +83,27 @@ def check_readable(engine: Engine) -> None:
         raise SchemaMismatch(
             f"{engine.url} has schema {version}, this program reads {LATEST}: open it for writing once, to upgrade it"
         )
+
+
+def publish_views(engine: Engine, schema: str) -> None:
+    """Make the persistence module's documented tables readable in a PostgreSQL `schema` too, as views.
+
+    They are in `agent_sdk` from the start. Raises `InvalidValue` for a name that needs quoting and `Conflict` if the
+    schema holds other relations of those names.
+    """
+    if not _SCHEMA_NAME.fullmatch(schema):
+        raise InvalidValue("schema", schema, "is no plain name; use at most 63 letters, digits and underscores")
+    name = schema.lower()
+    if engine.dialect.name == "sqlite" or name == _PUBLISHED_IN:
+        return
+    found = [text for step in STEPS for text in step.statements(engine.dialect.name) if text.startswith(_PUBLISHED)]
+    taken = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relname = ANY(%s)"
+    wanted = [text.removeprefix(_PUBLISHED).split(maxsplit=1)[0] for text in found]
+    tables = engine.read(lambda conn: conn.text(taken + " AND relkind <> 'v'", (f'"{name}"', wanted)))
+    if tables:
+        raise Conflict("schema", schema, f"has a table {tables[0][0]} already; name another schema")
+    views = [text.replace(_PUBLISHED, f'CREATE OR REPLACE VIEW "{name}".', 1) for text in found]
+    engine.execute_script([f'CREATE SCHEMA IF NOT EXISTS "{name}"', *views])
 
 
 def _known_version(engine: Engine) -> int:

@@ -35,3 +35,11 @@ class AuditEntry:
     salt: bytes
     content_hash: bytes
     chain_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainedEntry:
+    """An audited act with the hash of the one before it, which its own is made of; None before the first."""
+
+    entry: AuditEntry
+    previous_hash: bytes | None

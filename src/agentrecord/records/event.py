@@ -45,7 +45,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """An event to record; `data` is JSON text."""
+    """An event to record; `data` is JSON text, `run_ref` the `run_id` of a run that may not be known yet."""
 
     event_type: str
     timestamp: datetime | None = None
@@ -55,6 +55,7 @@ class NewEvent:
     agent_id: str | None = None
     agent_name: str | None = None
     run_uuid: UUID | None = None
+    run_ref: str | None = None
     session_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
     span_id: str | None = None
@@ -62,7 +63,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened in a session, a run, or both; sequences count within each."""
+    """Something that happened in a session, a run, or both; sequences count within each.
+
+    `run_ref` is the `run_id` of a run that is not known.
+    """
 
     id: UUID
     serial: int | None = None
@@ -75,8 +79,18 @@ class Event:
     agent_uuid: UUID | None = None
     agent_name: str | None = None
     run_uuid: UUID | None = None
+    run_ref: str | None = None
     session_uuid: UUID | None = None
     session_sequence: int | None = None
     run_sequence: int | None = None
     parent_event_uuid: UUID | None = None
     span_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedEvent:
+    """An event with the names of its agent and run, as their framework gave them."""
+
+    event: Event
+    agent_id: str | None
+    run_id: str | None

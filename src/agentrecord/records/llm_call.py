@@ -53,6 +53,7 @@ class NewLLMCall:
     Two calls with the same `dedup_key` are one call: the one with more tokens is right (a streamed response
     is reported several times while it grows). Without a key, two equal calls are two calls.
     `cost_nanos` is set only when the provider itself named the cost; else the price tables do.
+    `run_ref` is the `run_id` of a run that may not be known yet.
     """
 
     model: str | None = None
@@ -64,6 +65,7 @@ class NewLLMCall:
     request_id: str | None = None
     session_uuid: UUID | None = None
     run_uuid: UUID | None = None
+    run_ref: str | None = None
     message_uuid: UUID | None = None
     agent_id: str | None = None
     is_subagent: bool = False
@@ -97,6 +99,7 @@ class LLMCall:
     request_id: str | None = None
     session_uuid: UUID | None = None
     run_uuid: UUID | None = None
+    run_ref: str | None = None
     message_uuid: UUID | None = None
     agent_uuid: UUID | None = None
     is_subagent: bool = False
@@ -119,3 +122,13 @@ class LLMCall:
     def cost_usd(self) -> Decimal | None:
         """The cost in dollars; None when no price is known."""
         return None if self.cost_nanos is None else dollars(self.cost_nanos)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCall:
+    """A call with the names of its agent and run, as their framework gave them, and its prompt."""
+
+    call: LLMCall
+    agent_id: str | None
+    run_id: str | None
+    prompt: str | None

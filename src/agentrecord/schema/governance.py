@@ -37,6 +37,14 @@ audit_entries = define(
     unique("project_id", "sequence"),
 )
 
+index(
+    "ix_ar_audit_entries_object",
+    audit_entries.c.project_id,
+    audit_entries.c.object_kind,
+    audit_entries.c.object_id,
+    audit_entries.c.sequence,
+)
+
 audit_heads = define(
     "ar_audit_heads",
     project_id(),

@@ -32,8 +32,10 @@ runs = define(
     optional("objective"),
     optional("additional_context"),
     column("status", EnumText(RunStatus)),
+    optional("status_reason"),
     optional("error_message"),
     *counters("total_iterations"),
+    optional("reported"),
     optional("final_synthesis_output"),
     optional("execution_history"),
     optional("session_uuid", Id()),
@@ -47,12 +49,22 @@ runs = define(
     at("started_at", null=True),
     at("finished_at", null=True),
     at("heartbeat_at", null=True),
+    at("alive_until", null=True),
     unique("project_id", "run_id"),
 )
 index("ix_ar_runs_started", runs.c.project_id, runs.c.started_at, runs.c.id)
 index("ix_ar_runs_session", runs.c.project_id, runs.c.session_uuid)
 index("ix_ar_runs_parent", runs.c.project_id, runs.c.parent_uuid)
 index("ix_ar_runs_status", runs.c.project_id, runs.c.status)
+index(
+    "ix_ar_runs_alive",
+    runs.c.project_id,
+    runs.c.alive_until,
+    sqlite_where=runs.c.alive_until.is_not(None),
+    postgresql_where=runs.c.alive_until.is_not(None),
+)
+index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
+index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
 
 events = define(
     "ar_events",
@@ -78,6 +90,13 @@ events = define(
 )
 index("ix_ar_events_run", events.c.project_id, events.c.run_uuid, events.c.run_sequence)
 index("ix_ar_events_session", events.c.project_id, events.c.session_uuid, events.c.session_sequence)
+index(
+    "ix_ar_events_run_ref",
+    events.c.project_id,
+    events.c.run_ref,
+    sqlite_where=events.c.run_ref.is_not(None),
+    postgresql_where=events.c.run_ref.is_not(None),
+)
 
 llm_calls = define(
     "ar_llm_calls",
@@ -130,6 +149,14 @@ index(
 index("ix_ar_llm_calls_session", llm_calls.c.project_id, llm_calls.c.session_uuid)
 index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp)
 index("ix_ar_llm_calls_run", llm_calls.c.project_id, llm_calls.c.run_uuid)
+index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, llm_calls.c.timestamp)
+index(
+    "ix_ar_llm_calls_run_ref",
+    llm_calls.c.project_id,
+    llm_calls.c.run_ref,
+    sqlite_where=llm_calls.c.run_ref.is_not(None),
+    postgresql_where=llm_calls.c.run_ref.is_not(None),
+)
 
 tool_calls = define(
     "ar_tool_calls",

@@ -19,6 +19,8 @@ ACTIVITY_COUNTERS = (
     "message_count",
     "run_count",
     "failed_runs",
+    "completed_runs",
+    "run_iterations",
     "tool_calls",
     "tool_errors",
     "error_count",

@@ -215,15 +215,16 @@ class Figures:
         self.session(session, active_at=at)
         _add(self._sessions[session], counts)
 
-    def tool(self, row: Mapping[str, Any], *, calls: int, errors: int, duration_ms: int | None) -> None:
-        """Add a tool call's start or end to its session, run and day."""
+    def tool(self, row: Mapping[str, Any], *, calls: int, errors: int, duration_ms: int | None, sign: int = 1) -> None:
+        """Add a tool call's start or end to its session, run and day, or with `sign` -1 take it away."""
         at: datetime = row["started_at"] or row["created_at"]
+        calls, errors = sign * calls, sign * errors
         self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
         key = (day_of(at), row["user_uuid"], row["agent_uuid"] or NIL, row["tool_name"])
         sums = self._tools.setdefault(key, [0, 0, 0, 0])
-        for position, value in enumerate((calls, errors, duration_ms or 0, int(duration_ms is not None))):
+        for position, value in enumerate((calls, errors, sign * (duration_ms or 0), sign * (duration_ms is not None))):
             sums[position] += value
 
     def session_params(self, session: UUID) -> dict[str, object]:

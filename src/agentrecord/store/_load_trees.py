@@ -18,7 +18,7 @@ from agentrecord.schema import coding_sessions, runs, sessions
 from agentrecord.store import agents as agent_store
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
-from agentrecord.store.runs import ADD_RUN, run_row
+from agentrecord.store.runs import ADD_RUN, count_run, run_row
 from agentrecord.store.sessions import ADD_CODING, ADD_SESSION, blank_session, coding_row
 
 F = TypeVar("F", SessionFact, RunFact)
@@ -205,7 +205,8 @@ class Trees:
         """Make or complete the runs told of, and find those that are only `named`."""
         told = latest_told(facts, "run_id")
         parents = {f.parent_run_id for f in told.values() if f.parent_run_id}
-        columns = ("id", "run_id", "user_uuid", "agent_uuid", "session_uuid", "started_at", *_RUN_TOLD)
+        columns = ("id", "run_id", "user_uuid", "agent_uuid", "session_uuid", "started_at", "created_at",
+                   "total_iterations", *_RUN_TOLD)  # fmt: skip
         rows = rows_by(
             self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
             columns=columns, across_users=True,
@@ -257,8 +258,7 @@ class Trees:
         self._figures.session(new.session_uuid, run_count=1)
         if parent is not None:
             self._figures.run(parent["id"], child_count=1)
-        failed = int(fact.status is RunStatus.ERROR)
-        self._figures.activity(fact.started_at, self._user, agent, run_count=1, failed_runs=failed)
+        count_run(self._figures, row)
         self._counts.runs += 1
         return row
 
@@ -280,9 +280,9 @@ class Trees:
             _UPDATE_RUN,
             {**new, "key_project": self._scope.project, "key_id": row["id"], "updated_at": self._conn.now},
         )
-        failed = int(new["status"] == RunStatus.ERROR) - int(row["status"] == RunStatus.ERROR)
-        if failed:
-            self._figures.activity(row["started_at"], self._user, row["agent_uuid"], failed_runs=failed)
+        if new["status"] != row["status"]:
+            count_run(self._figures, row, -1)
+            count_run(self._figures, {**row, **new})
         row.update(new)
 
 

@@ -16,6 +16,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageTotals
 from agentrecord.store import _charging
+from agentrecord.store import _refs as refs
 
 _PARTS = msgspec.json.Decoder(tuple[Part, ...])
 TOKEN_COLUMNS = {
@@ -154,7 +155,7 @@ def call_row(
         "session_uuid": new.session_uuid or session,
         "session_ref": None,
         "run_uuid": new.run_uuid,
-        "run_ref": None,
+        "run_ref": None if new.run_uuid is not None or new.run_ref is None else refs.ref(new.run_ref),
         "message_uuid": new.message_uuid or message,
         "model_uuid": _charging.model_uuid(conn, new.model, new.host),
         "is_subagent": new.is_subagent,

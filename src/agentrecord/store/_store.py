@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, cast
 from uuid import UUID
 
 from agentrecord.clock import Clock, SystemClock
@@ -15,6 +17,9 @@ from agentrecord.migrations import check_readable, migrate
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import groups, people
 from agentrecord.store._faces import Bound, work_in
+
+if TYPE_CHECKING:
+    from agentrecord.recorder import AsyncRecorder, Recorder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,14 +39,15 @@ def opened(
     make_id: Callable[[], UUID] = new_id,
     read_only: bool = False,
     migrated: bool = True,
+    pool: tuple[int, int] | None = None,
 ) -> Engine:
-    """Open the record at `url` and bring its schema up to date.
+    """Open the record at `url` and bring its schema up to date; `pool` bounds a server's connections.
 
     Raises `InvalidValue` for an address of an unknown kind, `SchemaMismatch` for a file that is not ours or is newer
     than this program, `StoreUnavailable` where nothing answers.
     """
     maker = Maker(clock or SystemClock(), make_id)
-    engine = open_engine(url, maker, read_only=read_only)
+    engine = open_engine(url, maker, read_only=read_only, pool=pool)
     if migrated:
         try:
             if read_only:
@@ -115,6 +121,12 @@ class Store:
     def run(self, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
         return self.engine.write(work_in(self.scope, operation, *args, **kwargs))
+
+    @cached_property
+    def recorder(self) -> "Recorder":
+        """What agents are written with as they go: `with store.recorder.run(agent_id="coder") as run: …`."""
+        # By name, because it stands on the store.
+        return cast("Recorder", import_module("agentrecord.recorder").Recorder(self.engine, self.scope))
 
     def close(self) -> None:
         """Finish what waits and close the record."""
@@ -190,6 +202,12 @@ class AsyncStore:
     ) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
         return await self.engine.awrite(work_in(self.scope, operation, *args, **kwargs))
+
+    @cached_property
+    def recorder(self) -> "AsyncRecorder":
+        """What agents are written with as they go: `async with store.recorder.run(agent_id="coder") as run: …`."""
+        # By name, because it stands on the store.
+        return cast("AsyncRecorder", import_module("agentrecord.recorder").AsyncRecorder(self.engine, self.scope))
 
     def close(self) -> None:
         """Finish what waits and close the record."""

@@ -30,11 +30,16 @@ def _agent(row: Mapping[str, Any]) -> Agent:
     return Agent(**{name: value for name, value in row.items() if name not in ("project_id", "serial", "page_key")})
 
 
+def row_id(scope: Scope, agent_id: str) -> UUID:
+    """Return the id that the row of the agent called `agent_id` has, if there is one."""
+    return derived_id(0, "agent", scope.project, agent_id)
+
+
 def agent_uuid(conn: Connection, scope: Scope, agent_id: str | None, name: str | None = None) -> UUID | None:
     """Return the row of the agent called `agent_id`, made when first named; None for None."""
     if agent_id is None:
         return None
-    found = derived_id(0, "agent", scope.project, values.name("agent_id", agent_id))
+    found = row_id(scope, values.name("agent_id", agent_id))
     key = ("agent", found)
     if conn.recall(key) is None:
         conn.run(

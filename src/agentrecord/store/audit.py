@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.records.audit import Actor, AuditEntry
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.audit import Actor, AuditEntry, ChainedEntry
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import audit_entries, audit_heads
@@ -24,6 +25,7 @@ _TAKE = insert_or_add(audit_heads, ("project_id",), add=("last_sequence",))
 _SET_HEAD = insert_or_replace(audit_heads, ("project_id",), update=("last_sequence", "chain_hash"))
 _COLUMNS = [c for c in audit_entries.c if c.name != "project_id"]
 START = bytes(32)
+MAX_ENTRIES = 2**31 - 1
 
 
 def _said(row: dict[str, Any]) -> bytes:
@@ -93,6 +95,30 @@ def list_(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None
         sorts={"sequence": audit_entries.c.sequence}, sort="-sequence",
         row_id=audit_entries.c.id, limit=limit, cursor=cursor,
     )  # fmt: skip
+
+
+def trail(
+    conn: Connection, scope: Scope, object_kind: str, object_id: str | None = None, *, limit: int = 100
+) -> tuple[ChainedEntry, ...]:
+    """Return what was done to one object, or to all of its kind, the newest first; `limit` may be of any size."""
+    if not 0 <= limit <= MAX_ENTRIES:
+        raise InvalidFilter("limit", limit, f"must be from 0 to {MAX_ENTRIES}")
+    conditions = [audit_entries.c.project_id == scope.project, audit_entries.c.object_kind == object_kind]
+    if object_id is not None:
+        conditions.append(audit_entries.c.object_id == object_id)
+    before = audit_entries.alias("before")
+    joined = audit_entries.outerjoin(
+        before,
+        and_(before.c.project_id == audit_entries.c.project_id, before.c.sequence == audit_entries.c.sequence - 1),
+    )
+    rows = conn.maps(
+        select(*_COLUMNS, before.c.chain_hash.label("previous_hash"))
+        .select_from(joined)
+        .where(*conditions)
+        .order_by(audit_entries.c.sequence.desc())
+        .limit(limit)
+    )
+    return tuple(ChainedEntry(previous_hash=row.pop("previous_hash"), entry=AuditEntry(**row)) for row in rows)
 
 
 def verify(conn: Connection, scope: Scope) -> tuple[int, ...]:

@@ -1,32 +1,59 @@
 """LLM calls: record them once, price them, read them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.exceptions import Conflict, NotFound
+from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
 from agentrecord.ids import UserId
-from agentrecord.records.llm_call import LLMCall, NewLLMCall
+from agentrecord.records.llm_call import LLMCall, NamedCall, NewLLMCall
 from agentrecord.records.page import Page
 from agentrecord.records.price import Price
 from agentrecord.records.scope import Scope
-from agentrecord.schema import hosts, llm_calls, models, prices
+from agentrecord.schema import agents as agent_rows
+from agentrecord.schema import contents, hosts, llm_calls, models, prices, runs
+from agentrecord.schema import prompts as prompt_rows
+from agentrecord.store import _refs as refs
 from agentrecord.store import agents, owners, prompts, reserving
 from agentrecord.store._charging import UNKNOWN, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import TOKEN_COLUMNS, call_of, call_row, tokens_of
+from agentrecord.store._serials import next_serial
 from agentrecord.store._sql import within
 from agentrecord.store._turns import ADD_CALL
 
 SELECT_CALL = select(llm_calls, models.c.name.label("model"), hosts.c.name.label("host")).select_from(
     llm_calls.join(models, models.c.id == llm_calls.c.model_uuid).join(hosts, hosts.c.id == models.c.host_uuid)
 )
+_SELECT_NAMED = (
+    SELECT_CALL.add_columns(
+        agent_rows.c.agent_id.label("agent_id"),
+        runs.c.run_id.label("run_id"),
+        contents.c.content.label("only_part"),
+    )
+    .outerjoin(
+        agent_rows, (agent_rows.c.project_id == llm_calls.c.project_id) & (agent_rows.c.id == llm_calls.c.agent_uuid)
+    )
+    .outerjoin(runs, (runs.c.project_id == llm_calls.c.project_id) & (runs.c.id == llm_calls.c.run_uuid))
+    .outerjoin(
+        prompt_rows,
+        (prompt_rows.c.project_id == llm_calls.c.project_id)
+        & (prompt_rows.c.id == llm_calls.c.prompt_uuid)
+        & (prompt_rows.c.depth == 1)
+        & prompt_rows.c.role.is_(None),
+    )
+    .outerjoin(
+        contents, (contents.c.project_id == prompt_rows.c.project_id) & (contents.c.id == prompt_rows.c.content_uuid)
+    )
+)
+MAX_CALLS = 2**31 - 1
 _REPLACED = (*TOKEN_COLUMNS, "usage_metrics", "status", "error_message", "latency_ms", "cost_nanos", "cost_source",
              "price_uuid", "response_content", "response_length")  # fmt: skip
 _SAME = (*TOKEN_COLUMNS, "model_uuid", "status", "session_uuid", "run_uuid")
@@ -40,6 +67,7 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
     tokens under the same key it replaces the smaller one, and another content under the same id raises `Conflict`.
     A call that was reserved is charged to whom it was reserved for, unless it names a session, a run or a `user`.
     """
+    new = _placed(conn, scope, new)
     owner, agent = _owner(conn, scope, new, user)
     figures = Figures(scope.project, conn.now)
     rows = record_rows(conn, scope, [new], figures, user=owner, agent=agent)
@@ -55,6 +83,29 @@ def _owner(conn: Connection, scope: Scope, new: NewLLMCall, user: str | None) ->
     return owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
 
 
+def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCall]) -> tuple[LLMCall, ...]:
+    """Record many calls, each with an integer id; a call belongs to the agent that it names itself or to none."""
+    placed = [_placed(conn, scope, new) for new in new_calls]
+    users = [owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid)[0] for new in placed]
+    figures = Figures(scope.project, conn.now)
+    rows: dict[int, dict[str, Any]] = {}
+    for user in dict.fromkeys(users):
+        places = [place for place, owner in enumerate(users) if owner == user]
+        mine = [placed[place] for place in places]
+        found = record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True)
+        rows.update(zip(places, found, strict=True))
+    figures.apply(conn)
+    return tuple(record_of(conn, rows[place]) for place in range(len(placed)))
+
+
+def _placed(conn: Connection, scope: Scope, new: NewLLMCall) -> NewLLMCall:
+    """Return a call with the run that it names, if that is known."""
+    if new.run_ref is None or new.run_uuid is not None:
+        return new
+    named = refs.run_named(conn, scope, refs.ref(new.run_ref))
+    return new if named is None else replace(new, run_uuid=named)
+
+
 def record_rows(
     conn: Connection,
     scope: Scope,
@@ -65,11 +116,13 @@ def record_rows(
     agent: UUID | None,
     session: UUID | None = None,
     message: UUID | None = None,
+    numbered: bool = False,
 ) -> list[dict[str, Any]]:
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
     A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled,
     and its agent is the call's where nothing else names one.
+    New ones get integer ids if `numbered`.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
@@ -97,6 +150,10 @@ def record_rows(
         figures.call(row)
         fresh.append(row)
         found.append(row)
+    if numbered and fresh:
+        first = next_serial(conn, scope.project, "llm_calls", count=len(fresh))
+        for serial, row in enumerate(fresh, first):
+            row["serial"] = serial
     conn.many(ADD_CALL, fresh)
     return found
 
@@ -221,3 +278,37 @@ def prompt(conn: Connection, scope: Scope, call: UUID) -> str | None:
     """Return a call's prompt as text, byte for byte as it was given; None if none was kept."""
     found = get(conn, scope, call)
     return None if found.prompt_uuid is None else prompts.text(conn, scope, found.prompt_uuid)
+
+
+def named(
+    conn: Connection, scope: Scope, *, agent_id: str | None = None, run_id: str | None = None, limit: int = 100
+) -> tuple[NamedCall, ...]:
+    """Return calls with their prompts and the names of their agents and runs, the newest first.
+
+    `run_id` may name a run that is not known; `limit` may be of any size.
+    """
+    if not 0 <= limit <= MAX_CALLS:
+        raise InvalidFilter("limit", limit, f"must be from 0 to {MAX_CALLS}")
+    conditions = within(scope, llm_calls)
+    if agent_id is not None:
+        conditions.append(llm_calls.c.agent_uuid == agents.row_id(scope, agent_id))
+    if run_id is not None:
+        known = refs.run_named(conn, scope, run_id)
+        by_name = llm_calls.c.run_ref == run_id
+        conditions.append(by_name if known is None else or_(llm_calls.c.run_uuid == known, by_name))
+    rows = conn.maps(
+        _SELECT_NAMED.where(*conditions).order_by(llm_calls.c.timestamp.desc(), llm_calls.c.id.desc()).limit(limit)
+    )
+    return tuple(_named(conn, scope, row) for row in rows)
+
+
+def _named(conn: Connection, scope: Scope, row: dict[str, Any]) -> NamedCall:
+    prompt = row["only_part"]
+    if prompt is None and row["prompt_uuid"] is not None:
+        prompt = prompts.text(conn, scope, row["prompt_uuid"])
+    return NamedCall(
+        call=call_of(row, row["model"], row["host"]),
+        agent_id=row["agent_id"],
+        run_id=row["run_id"] if row["run_ref"] is None else row["run_ref"],
+        prompt=prompt,
+    )

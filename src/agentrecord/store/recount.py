@@ -33,15 +33,18 @@ from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
 
-_ACTIVITY: dict[str, tuple[Table, list[ColumnElement[bool]]]] = {
-    "session_count": (sessions, []),
-    "failed_sessions": (sessions, [sessions.c.status == SessionStatus.FAILED]),
-    "message_count": (messages, []),
-    "run_count": (runs, []),
-    "failed_runs": (runs, [runs.c.status == RunStatus.ERROR]),
-    "tool_calls": (tool_calls, []),
-    "tool_errors": (tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR]),
-    "error_count": (errors, []),
+_NUMBER: ColumnElement[int] = func.count()
+_ACTIVITY: dict[str, tuple[Table, list[ColumnElement[bool]], ColumnElement[int]]] = {
+    "session_count": (sessions, [], _NUMBER),
+    "failed_sessions": (sessions, [sessions.c.status == SessionStatus.FAILED], _NUMBER),
+    "message_count": (messages, [], _NUMBER),
+    "run_count": (runs, [], _NUMBER),
+    "failed_runs": (runs, [runs.c.status == RunStatus.ERROR], _NUMBER),
+    "completed_runs": (runs, [runs.c.status == RunStatus.COMPLETED], _NUMBER),
+    "run_iterations": (runs, [], total(runs.c.total_iterations)),
+    "tool_calls": (tool_calls, [], _NUMBER),
+    "tool_errors": (tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR], _NUMBER),
+    "error_count": (errors, [], _NUMBER),
 }
 
 
@@ -180,9 +183,9 @@ def _days(conn: Connection, scope: Scope) -> list[Difference]:
         .group_by(activity_days.c.user_uuid)
     )
     counted: dict[Any, dict[str, int]] = {}
-    for name, (table, only) in _ACTIVITY.items():
+    for name, (table, only, measure) in _ACTIVITY.items():
         rows = conn.rows(
-            select(table.c.user_uuid, func.count())
+            select(table.c.user_uuid, measure)
             .where(table.c.project_id == scope.project, *only)
             .group_by(table.c.user_uuid)
         )

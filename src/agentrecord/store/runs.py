@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidTransition, NotFound
 from agentrecord.ids import UserId
 from agentrecord.records.page import Page
-from agentrecord.records.run import NewRun, Run, RunFilter, RunStatus
+from agentrecord.records.run import NewRun, ReportedTotals, Run, RunFilter, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, runs, sessions, users
@@ -21,6 +23,7 @@ from agentrecord.store import agents as agent_store
 from agentrecord.store import owners
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
+from agentrecord.store._refs import adopt
 from agentrecord.store._sql import bound_within, contains, insert_into, scope_params, total, usage_totals, within
 
 _JOINED = (
@@ -37,8 +40,11 @@ SELECT_RUN = select(
 _BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _BY_ID = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.id == bindparam("id")))
 ADD_RUN = insert_into(runs)
-_FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree"}
+_FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
+_REPORTED = msgspec.json.Decoder(ReportedTotals)
 _TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
+ABANDONED = "abandoned"
+_LONGEST_PROMISE_S = 7 * 86_400
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "started_at": runs.c.started_at,
     "finished_at": runs.c.finished_at,
@@ -51,7 +57,28 @@ SORTS: Mapping[str, ColumnElement[Any]] = {
 
 def run_of(row: Mapping[str, Any]) -> Run:
     """Return a row of `SELECT_RUN` as a run."""
-    return Run(**{name: row[name] for name in _FIELDS}, usage=usage_totals(row))
+    told = row["reported"]
+    return Run(
+        **{name: row[name] for name in _FIELDS},
+        usage=usage_totals(row),
+        reported=None if told is None else _REPORTED.decode(told),
+    )
+
+
+def count_run(figures: Figures, row: Mapping[str, Any], sign: int = 1) -> None:
+    """Add a run's row to the day that it counts on, or with `sign` -1 take it away.
+
+    That is the day it started; while it has not, the day it was made.
+    """
+    figures.activity(
+        row["started_at"] or row["created_at"],
+        row["user_uuid"],
+        row["agent_uuid"],
+        run_count=sign,
+        failed_runs=sign * (row["status"] == RunStatus.ERROR),
+        completed_runs=sign * (row["status"] == RunStatus.COMPLETED),
+        run_iterations=sign * row["total_iterations"],
+    )
 
 
 def run_row(
@@ -114,7 +141,8 @@ def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status:
     figures = Figures(scope.project, conn.now)
     figures.session(new.session_uuid, active_at=row["started_at"], run_count=1)
     figures.run(new.parent_uuid, child_count=1)
-    figures.activity(row["started_at"] or conn.now, owner, agent, run_count=1)
+    count_run(figures, row)
+    adopt(conn, scope, row, figures)
     figures.apply(conn)
     return get(conn, scope, row["id"])
 
@@ -129,7 +157,12 @@ def _again(conn: Connection, scope: Scope, taken: UUID, new: NewRun, status: Run
     if not current.may_become(status):
         raise InvalidTransition("run", new.run_id, current, status)
     started = conn.now if new.started_at is None else values.moment("started_at", new.started_at)
-    return _step(conn, scope, old["id"], status, started_at=started, heartbeat_at=conn.now)
+    found = _step(conn, scope, old["id"], status, started_at=started, heartbeat_at=conn.now)
+    figures = Figures(scope.project, conn.now)
+    count_run(figures, old, -1)
+    count_run(figures, {**old, "status": status, "started_at": started})
+    figures.apply(conn)
+    return found
 
 
 def find(conn: Connection, scope: Scope, run: str | UUID) -> Run | None:
@@ -182,11 +215,14 @@ def finish(
 ) -> Run:
     """Mark a running run completed; raise `InvalidTransition` if it is not running."""
     changes: dict[str, Any] = {"finished_at": conn.now}
+    added = 0
     if output is not None:
         changes["final_synthesis_output"] = values.text("output", output)
     if total_iterations is not None:
         changes["total_iterations"] = values.integer("total_iterations", total_iterations, minimum=0)
-    return _step(conn, scope, run, RunStatus.COMPLETED, **changes)
+        known = select(runs.c.total_iterations).where(*within(scope, runs), runs.c.id == run).with_for_update()
+        added = total_iterations - (conn.value(known) or 0)
+    return _step(conn, scope, run, RunStatus.COMPLETED, added_iterations=added, **changes)
 
 
 def fail(conn: Connection, scope: Scope, run: UUID, error_message: str) -> Run:
@@ -201,12 +237,46 @@ def cancel(conn: Connection, scope: Scope, run: UUID, *, reason: str | None = No
     return _step(conn, scope, run, RunStatus.CANCELLED, error_message=message, finished_at=conn.now)
 
 
-def heartbeat(conn: Connection, scope: Scope, run: UUID) -> None:
-    """Tell that a run is alive; raise `InvalidTransition` if it is over."""
-    _step(conn, scope, run, RunStatus.RUNNING, heartbeat_at=conn.now)
+def heartbeat(conn: Connection, scope: Scope, run: UUID, *, alive_s: int | None = None) -> None:
+    """Tell that a run is alive; raise `InvalidTransition` if it is over.
+
+    `alive_s` promises another sign of life within so many seconds: `close_abandoned` ends a run that breaks it.
+    """
+    changes: dict[str, Any] = {"heartbeat_at": conn.now}
+    if alive_s is not None:
+        values.integer("alive_s", alive_s, minimum=1, maximum=_LONGEST_PROMISE_S)
+        changes["alive_until"] = conn.now + timedelta(seconds=alive_s)
+    _step(conn, scope, run, RunStatus.RUNNING, **changes)
 
 
-def _step(conn: Connection, scope: Scope, run: UUID, status: RunStatus, **changes: Any) -> Run:
+def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
+    """End as errors the running runs that promised a sign of life and did not give it; what they cost stays counted.
+
+    Each ends when it was last alive, with `abandoned` as the reason of its status.
+    """
+    broken = (*within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now)
+    found = conn.maps(
+        update(runs)
+        .where(*broken)
+        .values(
+            status=RunStatus.ERROR,
+            status_reason=ABANDONED,
+            error_message="its process gave no sign of life any more",
+            finished_at=func.coalesce(runs.c.heartbeat_at, runs.c.started_at),
+            updated_at=conn.now,
+        )
+        .returning(runs.c.id, runs.c.started_at, runs.c.created_at, runs.c.user_uuid, runs.c.agent_uuid)
+    )
+    figures = Figures(scope.project, conn.now)
+    for row in found:
+        figures.activity(row["started_at"] or row["created_at"], row["user_uuid"], row["agent_uuid"], failed_runs=1)
+    figures.apply(conn)
+    return tuple(get(conn, scope, row["id"]) for row in found)
+
+
+def _step(
+    conn: Connection, scope: Scope, run: UUID, status: RunStatus, *, added_iterations: int = 0, **changes: Any
+) -> Run:
     allowed = [old for old in RunStatus if old.may_become(status)]
     if "heartbeat_at" in changes and "started_at" not in changes:
         allowed = [RunStatus.RUNNING]
@@ -214,14 +284,19 @@ def _step(conn: Connection, scope: Scope, run: UUID, status: RunStatus, **change
         update(runs)
         .where(*within(scope, runs), runs.c.id == run, runs.c.status.in_(allowed))
         .values(status=status, updated_at=conn.now, **changes)
-        .returning(runs.c.id, runs.c.started_at, runs.c.user_uuid, runs.c.agent_uuid)
+        .returning(runs.c.started_at, runs.c.created_at, runs.c.user_uuid, runs.c.agent_uuid)
     )
     if row is None:
         found = get(conn, scope, run)
         raise InvalidTransition("run", found.run_id, found.status, status)
-    if status is RunStatus.ERROR:
+    added = {
+        "failed_runs": int(status is RunStatus.ERROR),
+        "completed_runs": int(status is RunStatus.COMPLETED),
+        "run_iterations": added_iterations,
+    }
+    if any(added.values()):
         figures = Figures(scope.project, conn.now)
-        figures.activity(row[1] or conn.now, row[2], row[3], failed_runs=1)
+        figures.activity(row[0] or row[1], row[2], row[3], **added)
         figures.apply(conn)
     return get(conn, scope, run)
 

@@ -19,6 +19,8 @@ CREATE TABLE agentrecord.ar_activity_days (
 	message_count BIGINT DEFAULT 0 NOT NULL,
 	run_count BIGINT DEFAULT 0 NOT NULL,
 	failed_runs BIGINT DEFAULT 0 NOT NULL,
+	completed_runs BIGINT DEFAULT 0 NOT NULL,
+	run_iterations BIGINT DEFAULT 0 NOT NULL,
 	tool_calls BIGINT DEFAULT 0 NOT NULL,
 	tool_errors BIGINT DEFAULT 0 NOT NULL,
 	error_count BIGINT DEFAULT 0 NOT NULL,
@@ -63,6 +65,8 @@ CREATE TABLE agentrecord.ar_audit_entries (
 	CONSTRAINT pk_ar_audit_entries PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_audit_entries_project_id_sequence UNIQUE (project_id, sequence)
 );
+
+CREATE INDEX ix_ar_audit_entries_object ON agentrecord.ar_audit_entries (project_id, object_kind, object_id, sequence);
 
 CREATE TABLE agentrecord.ar_audit_heads (
 	project_id UUID NOT NULL,
@@ -153,6 +157,8 @@ CREATE TABLE agentrecord.ar_events (
 
 CREATE INDEX ix_ar_events_run ON agentrecord.ar_events (project_id, run_uuid, run_sequence);
 
+CREATE INDEX ix_ar_events_run_ref ON agentrecord.ar_events (project_id, run_ref) WHERE run_ref IS NOT NULL;
+
 CREATE INDEX ix_ar_events_session ON agentrecord.ar_events (project_id, session_uuid, session_sequence);
 
 CREATE TABLE agentrecord.ar_hosts (
@@ -232,7 +238,11 @@ CREATE TABLE agentrecord.ar_llm_calls (
 	CONSTRAINT pk_ar_llm_calls PRIMARY KEY (project_id, id)
 );
 
+CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
+
 CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
+
+CREATE INDEX ix_ar_llm_calls_run_ref ON agentrecord.ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_session ON agentrecord.ar_llm_calls (project_id, session_uuid);
 
@@ -309,8 +319,10 @@ CREATE TABLE agentrecord.ar_runs (
 	objective TEXT,
 	additional_context TEXT,
 	status TEXT NOT NULL,
+	status_reason TEXT,
 	error_message TEXT,
 	total_iterations BIGINT DEFAULT 0 NOT NULL,
+	reported TEXT,
 	final_synthesis_output TEXT,
 	execution_history TEXT,
 	session_uuid UUID,
@@ -340,9 +352,16 @@ CREATE TABLE agentrecord.ar_runs (
 	started_at BIGINT,
 	finished_at BIGINT,
 	heartbeat_at BIGINT,
+	alive_until BIGINT,
 	CONSTRAINT pk_ar_runs PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_runs_project_id_run_id UNIQUE (project_id, run_id)
 );
+
+CREATE INDEX ix_ar_runs_agent ON agentrecord.ar_runs (project_id, agent_uuid, created_at, id);
+
+CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
+
+CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON agentrecord.ar_runs (project_id, parent_uuid);
 

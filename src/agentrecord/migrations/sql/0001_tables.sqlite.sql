@@ -20,6 +20,8 @@ CREATE TABLE ar_activity_days (
 	message_count INTEGER DEFAULT 0 NOT NULL,
 	run_count INTEGER DEFAULT 0 NOT NULL,
 	failed_runs INTEGER DEFAULT 0 NOT NULL,
+	completed_runs INTEGER DEFAULT 0 NOT NULL,
+	run_iterations INTEGER DEFAULT 0 NOT NULL,
 	tool_calls INTEGER DEFAULT 0 NOT NULL,
 	tool_errors INTEGER DEFAULT 0 NOT NULL,
 	error_count INTEGER DEFAULT 0 NOT NULL,
@@ -67,6 +69,8 @@ CREATE TABLE ar_audit_entries (
 	CONSTRAINT uq_ar_audit_entries_project_id_sequence UNIQUE (project_id, sequence)
 )
  STRICT;
+
+CREATE INDEX ix_ar_audit_entries_object ON ar_audit_entries (project_id, object_kind, object_id, sequence);
 
 CREATE TABLE ar_audit_heads (
 	project_id BLOB NOT NULL,
@@ -163,6 +167,8 @@ CREATE TABLE ar_events (
 
 CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 
+CREATE INDEX ix_ar_events_run_ref ON ar_events (project_id, run_ref) WHERE run_ref IS NOT NULL;
+
 CREATE INDEX ix_ar_events_session ON ar_events (project_id, session_uuid, session_sequence);
 
 CREATE TABLE ar_hosts (
@@ -246,7 +252,11 @@ CREATE TABLE ar_llm_calls (
 )
  STRICT;
 
+CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
+
 CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
+
+CREATE INDEX ix_ar_llm_calls_run_ref ON ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_session ON ar_llm_calls (project_id, session_uuid);
 
@@ -327,8 +337,10 @@ CREATE TABLE ar_runs (
 	objective TEXT,
 	additional_context TEXT,
 	status TEXT NOT NULL,
+	status_reason TEXT,
 	error_message TEXT,
 	total_iterations INTEGER DEFAULT 0 NOT NULL,
+	reported TEXT,
 	final_synthesis_output TEXT,
 	execution_history TEXT,
 	session_uuid BLOB,
@@ -358,10 +370,17 @@ CREATE TABLE ar_runs (
 	started_at INTEGER,
 	finished_at INTEGER,
 	heartbeat_at INTEGER,
+	alive_until INTEGER,
 	CONSTRAINT pk_ar_runs PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_runs_project_id_run_id UNIQUE (project_id, run_id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_runs_agent ON ar_runs (project_id, agent_uuid, created_at, id);
+
+CREATE INDEX ix_ar_runs_alive ON ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
+
+CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
 
