@@ -57,6 +57,7 @@ class NewEvent:
     run_uuid: UUID | None = None
     session_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
+    trace_uuid: UUID | None = None
     span_id: str | None = None
 
 
@@ -79,4 +80,5 @@ class Event:
     session_sequence: int | None = None
     run_sequence: int | None = None
     parent_event_uuid: UUID | None = None
+    trace_uuid: UUID | None = None
     span_id: str | None = None

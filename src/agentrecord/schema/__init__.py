@@ -11,7 +11,7 @@ from agentrecord.schema.governance import (
 )
 from agentrecord.schema.people import accounts, api_keys, memberships, projects, serials, settings, users
 from agentrecord.schema.prices import hosts, models, prices
-from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls
+from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls, traces
 from agentrecord.schema.sessions import (
     coding_sessions,
     contents,
@@ -59,6 +59,7 @@ __all__ = [
     "settings",
     "tool_calls",
     "tool_days",
+    "traces",
     "unreadable_lines",
     "usage_days",
     "usage_hours",

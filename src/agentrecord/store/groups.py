@@ -20,6 +20,7 @@ from agentrecord.store import (
     search,
     sessions,
     tool_calls,
+    traces,
     usage,
 )
 from agentrecord.store import daily as daily_figures
@@ -165,6 +166,11 @@ class _Imports:
     unreadable = reads(imports.unreadable)
 
 
+class _Traces:
+    record = writes(traces.record, before=load_table)
+    spans = reads(traces.spans)
+
+
 class _Feed:
     changes = reads(feed.changes)
 
@@ -246,6 +252,10 @@ class Imports(_Imports, Face):
     """Imported files and unreadable lines."""
 
 
+class Traces(_Traces, Face):
+    """Traces of other programs, span by span."""
+
+
 class Feed(_Feed, Face):
     """What changed lately."""
 
@@ -320,6 +330,10 @@ class AsyncAudit(_Audit, AsyncFace):
 
 class AsyncImports(_Imports, AsyncFace):
     """Imported files and unreadable lines."""
+
+
+class AsyncTraces(_Traces, AsyncFace):
+    """Traces of other programs, span by span."""
 
 
 class AsyncFeed(_Feed, AsyncFace):
