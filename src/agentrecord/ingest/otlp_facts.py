@@ -172,7 +172,8 @@ class _Facts:
         inputs, outputs = messages_of(one)
         session, before, often = self.tree.session_of(one), "", Counter[str]()
         answer = None
-        ended = max(one.span.ended_at, one.span.started_at + len(inputs) * _MICROSECOND)
+        whole = len(inputs) + len(outputs) - 1
+        ended = max(one.span.ended_at, one.span.started_at + whole * _MICROSECOND)
         for place, chat in enumerate([*inputs, *outputs]):
             said = _said(chat)
             key = _digest(said, "" if chat.role is MessageRole.SYSTEM or chat.call_ref or chat.uses else before)
@@ -180,7 +181,7 @@ class _Facts:
             key = key if often[key] == 1 else f"{key}.{often[key]}"
             before = before if chat.role is MessageRole.SYSTEM else said
             is_answer = place >= len(inputs)
-            at = ended + (place - len(inputs)) * _MICROSECOND if is_answer else one.span.started_at + place * _MICROSECOND
+            at = ended - (whole - place) * _MICROSECOND if is_answer else one.span.started_at + place * _MICROSECOND
             row_id = self._message(one, session, key, chat, at, is_answer=is_answer)
             answer = row_id if is_answer and chat.role is MessageRole.ASSISTANT else answer
         return answer
@@ -286,6 +287,7 @@ class _Facts:
                 duration_ms=one.duration_ms,
                 agent_id=self.tree.agent_of(one),
                 span_id=one.id,
+                ended_at=one.span.ended_at,
                 trace_uuid=trace,
                 parent_event_uuid=None if parent is None else self._event_id(parent),
             )

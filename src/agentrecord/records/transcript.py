@@ -149,6 +149,7 @@ class EventFact:
     duration_ms: int | None = None
     agent_id: str | None = None
     span_id: str | None = None
+    ended_at: datetime | None = None
     trace_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
 

@@ -52,6 +52,7 @@ class Messages:
         self._figures = figures
         self._others = others
         self._unordered: set[UUID] = set()
+        self._holed: set[UUID] = set()
 
     def load(self, before: Sequence[ImportBatch], after: ImportBatch) -> None:
         """Store what is said now, and take away what only the traces as known `before` told of."""
@@ -63,7 +64,7 @@ class Messages:
                 found[identity.row_id] = fact
         self._take_away({row: fact for row, fact in told.items() if row not in found}, before)
         self._store({row: fact for row, fact in found.items() if told.get(row) != fact}, told)
-        for session in sorted(self._unordered):
+        for session in sorted(self._unordered | self._holed):
             self._renumber(session)
 
     # -- what is said ----------------------------------------------------------------------------------------------
@@ -162,9 +163,9 @@ class Messages:
         }
         for row in gone:
             session = row["session_uuid"]
-            self._figures.session(session, message_count=-1)
+            self._figures.session(session, message_count=-1, last_sequence=-1)
             self._figures.activity(row["created_at"], row["user_uuid"], agents[session], message_count=-1)
-            self._unordered.add(session)
+            self._holed.add(session)
 
     def _witnessed(self, found: set[UUID], before: Sequence[ImportBatch]) -> set[UUID]:
         """Return the messages of sessions that traces tell of which did not change now."""
@@ -187,16 +188,17 @@ class Messages:
     # -- in which order --------------------------------------------------------------------------------------------
 
     def _renumber(self, session: UUID) -> None:
-        """Number a session's messages by when they were said, if only traces tell of it."""
+        """Number a session's messages anew: by when they were said, if only traces tell of it."""
         project = self._scope.project
-        if self._conn.value(
-            select(sessions.c.source).where(sessions.c.project_id == project, sessions.c.id == session)
-        ) != _SOURCE:
+        source = select(sessions.c.source).where(sessions.c.project_id == project, sessions.c.id == session)
+        is_own = self._conn.value(source) == _SOURCE
+        if not is_own and session not in self._holed:
             return
+        order = (messages.c.created_at, messages.c.id) if is_own else (messages.c.sequence,)
         rows = self._conn.rows(
             select(messages.c.id, messages.c.sequence)
             .where(messages.c.project_id == project, messages.c.session_uuid == session)
-            .order_by(messages.c.created_at, messages.c.id)
+            .order_by(*order)
         )
         moved = [
             {"key_project": project, "key_id": row_id, "sequence": number}
