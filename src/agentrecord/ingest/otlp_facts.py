@@ -12,6 +12,7 @@ from agentrecord.ingest.fields import json_or_text
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
 from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of
+from agentrecord.ingest.otlp_wire import LOG
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
@@ -290,6 +291,21 @@ class _Facts:
                 ended_at=one.span.ended_at,
                 trace_uuid=trace,
                 parent_event_uuid=None if parent is None else self._event_id(parent),
+            )
+        for log in self.tree.logs:
+            place = self.tree.place_of(log)
+            yield Identified(row_id=self._event_id(log)), EventFact(
+                session_id=self.tree.session if place is None else self.tree.session_of(place),
+                key=log.id,
+                event_type=name_of(log.name) or LOG,
+                timestamp=log.span.started_at,
+                run_id=self.tree.trace_id if place is None else self.tree.run_of(place),
+                data=log.span.data,
+                agent_id=None if place is None else self.tree.agent_of(place),
+                span_id=log.id,
+                ended_at=log.span.started_at,
+                trace_uuid=trace,
+                parent_event_uuid=None if place is None else self._event_id(place),
             )
 
     def _errors(self) -> Iterator[tuple[Identified, ErrorFact]]:

@@ -4,6 +4,7 @@ This module needs the extra `otlp`; nothing else imports it before protobuf arri
 """
 
 from datetime import datetime
+from functools import partial
 from typing import Any  # `Any`: generated message classes have no useful types
 
 from google.protobuf.message import DecodeError
@@ -11,6 +12,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agentrecord.codec import values
+from agentrecord.ingest.otlp_logs import log_of
 from agentrecord.ingest.otlp_wire import (
     MAX_ATTRIBUTE_DEPTH,
     Received,
@@ -43,13 +45,35 @@ def spans_of_protobuf(body: bytes, *, latest: datetime) -> Received:
         for scope_spans in resource_spans.scope_spans:
             scope = _scope(scope_spans.scope)
             for span in scope_spans.spans:
-                keep(received, lambda span=span, resource=resource, scope=scope: _span(span, resource, scope, latest))
+                keep(received, partial(_span, span, resource, scope, latest))
     return received
 
 
-def parsed_logs(body: bytes) -> Any:
-    """Return an ExportLogsServiceRequest; raise `Undecodable` if it is none."""
-    return _parsed(ExportLogsServiceRequest, body)
+def logs_of_protobuf(body: bytes, *, latest: datetime) -> Received:
+    """Read an ExportLogsServiceRequest in protobuf; raise `Undecodable` if it is none."""
+    received = Received()
+    for resource_logs in _parsed(ExportLogsServiceRequest, body).resource_logs:
+        resource = attributes_of(resource_logs.resource.attributes)
+        for scope_logs in resource_logs.scope_logs:
+            scope = _scope(scope_logs.scope)
+            for record in scope_logs.log_records:
+                keep(received, partial(_log, record, resource, scope, latest))
+    return received
+
+
+def _log(record: Any, resource: dict[str, Any], scope: dict[str, Any], latest: datetime) -> Span:
+    return log_of(
+        record.trace_id.hex(),
+        record.span_id.hex(),
+        clean(record.event_name),
+        record.time_unix_nano or record.observed_time_unix_nano,
+        attributes_of(record.attributes),
+        body=any_value(record.body, 0),
+        severity=int(record.severity_number),
+        resource=resource,
+        scope=scope,
+        latest=latest,
+    )
 
 
 def attributes_of(pairs: Any) -> dict[str, Any]:

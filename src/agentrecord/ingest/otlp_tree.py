@@ -1,20 +1,39 @@
 """A trace as a tree: who is below whom, which spans are runs, which requests to models count."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from functools import cached_property
 
 from agentrecord.ingest.otlp_words import Seen, SpanKind, seen
-from agentrecord.records.span import Span, instant
+from agentrecord.records.span import Span
+
+
+def _with_logs(one: Seen, logs: Sequence[Seen]) -> Seen:
+    """Return a span with the content that log records carry for it, where the span itself has none."""
+    if not logs:
+        return one
+    attributes = dict(one.attributes)
+    events = list(one.data.get("events", ()))
+    for log in logs:
+        if log.name == "gen_ai.client.inference.operation.details":
+            attributes = {**log.attributes, **attributes}
+        elif isinstance(body := log.data.get("body"), dict):
+            events.append({"name": log.name, "time": log.span.start_nanos, "attributes": body})
+    return Seen(one.span, {**one.data, "events": events}, attributes)
 
 
 class Tree:
     """The spans known of one trace. Whatever is asked depends on which these are, never on the order they came in."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
-        """Take the spans of one trace, each once."""
-        self.spans = sorted(map(seen, spans), key=lambda one: one.order)
+        """Take the spans of one trace, each once; log records among them add to the spans that they name."""
+        found = sorted(map(seen, spans), key=lambda one: one.order)
+        self.logs = [one for one in found if one.is_log]
+        told: dict[str | None, list[Seen]] = {}
+        for log in self.logs:
+            told.setdefault(log.span.parent_span_id, []).append(log)
+        self.spans = [_with_logs(one, told.get(one.id, [])) for one in found if not one.is_log]
         self.trace_id = spans[0].trace_id
+        self.started_at = found[0].span.started_at
         self.by_id = {one.id: one for one in self.spans}
         self.parents = self._acyclic()
         self.children: dict[str, list[Seen]] = {}
@@ -39,6 +58,10 @@ class Tree:
             sound.update(path)
         return parents
 
+    def place_of(self, log: Seen) -> Seen | None:
+        """Return the span that a log record belongs to, None as long as it has not come."""
+        return self.by_id.get(log.span.parent_span_id or "")
+
     def above(self, one: Seen) -> Iterator[Seen]:
         """Yield a span's ancestors, the nearest first."""
         at = self.parents[one.id]
@@ -53,16 +76,6 @@ class Tree:
             at = waiting.pop()
             yield at
             waiting.extend(self.children.get(at.id, ()))
-
-    @property
-    def started_at(self) -> datetime:
-        """When the first span began."""
-        return self.spans[0].span.started_at
-
-    @property
-    def last_at(self) -> datetime:
-        """When the last span ended."""
-        return instant(max(one.span.end_nanos for one in self.spans))
 
     @cached_property
     def root(self) -> Seen | None:

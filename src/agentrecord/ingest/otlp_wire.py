@@ -2,9 +2,10 @@
 
 import base64
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any  # `Any`: JSON of a foreign client
 
 import msgspec
@@ -17,6 +18,9 @@ MAX_REASONS = 5
 """So many different reasons of a refusal are told; all refused spans are counted."""
 
 MAX_ATTRIBUTE_DEPTH = 32
+LOG = "log"
+"""What the data of a log record is marked with, among the spans of its trace."""
+
 _EARLIEST_NANOS = 946_684_800_000_000_000
 _MAX_NANOS = 2**63 - 1
 _NOTHING: tuple[Any, ...] = ("", 0, [], {}, {"code": 0, "message": ""})
@@ -83,11 +87,11 @@ def spans_of_json(body: bytes, *, latest: datetime) -> Received:
         for scope_spans in objects(resource_spans, "scopeSpans"):
             scope = scope_of(_object(scope_spans, "scope"))
             for span in objects(scope_spans, "spans"):
-                keep(received, lambda span=span, resource=resource, scope=scope: span_of(span, resource, scope, latest))
+                keep(received, partial(span_of, span, resource, scope, latest))
     return received
 
 
-def keep(received: Received, read: Any) -> None:
+def keep(received: Received, read: Callable[[], Span]) -> None:
     """Add a span, or count it as refused where it cannot be read."""
     try:
         received.spans.append(read())

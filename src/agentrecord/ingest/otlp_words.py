@@ -15,6 +15,7 @@ import msgspec
 from agentrecord.codec import values
 from agentrecord.exceptions import InvalidValue
 from agentrecord.ingest.fields import digest, fit, host_of, json_text
+from agentrecord.ingest.otlp_wire import LOG
 from agentrecord.ingest.source import MAX_TOKENS
 from agentrecord.records.span import Span
 from agentrecord.records.tokens import TokenCounts
@@ -112,6 +113,11 @@ class Seen:
     def name(self) -> str:
         """What the span is called."""
         return str(self.data.get("name") or "span")
+
+    @property
+    def is_log(self) -> bool:
+        """Say whether it is a log record of the trace, and no span."""
+        return bool(self.data.get(LOG))
 
     @property
     def order(self) -> tuple[int, str]:

@@ -13,12 +13,13 @@ from starlette.staticfiles import StaticFiles
 from agentrecord import dashboard
 from agentrecord.server.auth import Authentication
 from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
+from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
-from agentrecord.server.routes import calls, exports, figures, pages, prices, projects, runs, sessions
+from agentrecord.server.routes import calls, exports, figures, otlp, pages, prices, projects, runs, sessions
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (sessions, runs, calls, figures, prices, projects)
+API_ROUTES = (sessions, runs, calls, figures, prices, projects, otlp)
 PAGE_ROUTES = (exports, pages)
 
 
@@ -38,12 +39,14 @@ def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = N
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
+            Middleware(OtlpErrors),
             Middleware(CatchAll),
             Middleware(LocalHostOnly),
             Middleware(BodyLimit),
             Middleware(Authentication, store=store, secret=secret, sign_in_token=sign_in_token),
         ],
     )
+    app.state.otlp = Admission()
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

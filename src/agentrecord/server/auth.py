@@ -178,7 +178,7 @@ class Authentication:
 def _unknown(path: str) -> Response:
     detail = (
         "Send `Authorization: Bearer arec_…` with an API key of this record."
-        if path.startswith("/api")
+        if is_api(path)
         else "Open the link that `agentrecord serve` printed when it started: it signs this browser in for 30 days."
     )
     found = problem(401, detail, name="SignInNeeded", title="Sign in first")

@@ -5,9 +5,10 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentrecord.server.problems import answer, problem
+from agentrecord.server.problems import answer, is_otlp, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_OTLP_BYTES = 64 * 1024 * 1024
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -78,8 +79,13 @@ def is_local(hosts: list[str]) -> bool:
     return name in LOCAL_HOSTS and (not port or port.isdigit())
 
 
+def most_bytes(path: str) -> int:
+    """Return how large a request for `path` may be: exporters send many spans at once."""
+    return MAX_OTLP_BYTES if is_otlp(path) else MAX_BODY_BYTES
+
+
 class BodyLimit:
-    """Refuses requests whose body is larger than `MAX_BODY_BYTES`."""
+    """Refuses requests whose body is larger than its path allows."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
@@ -90,9 +96,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = Headers(scope=scope).get("content-length", "0")
-        refused = answer(scope["path"], problem(413, f"A request may have {MAX_BODY_BYTES:,} bytes.", name="TooLarge"))
-        if not told.isdigit() or int(told) > MAX_BODY_BYTES:
+        most, told = most_bytes(scope["path"]), Headers(scope=scope).get("content-length", "0")
+        refused = answer(scope["path"], problem(413, f"A request may have {most:,} bytes.", name="TooLarge"))
+        if not told.isdigit() or int(told) > most:
             await refused(scope, receive, send)
             return
         size = 0
@@ -102,12 +108,12 @@ class BodyLimit:
             message = await receive()
             size += len(message.get("body", b""))
             # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.
-            return {"type": "http.disconnect"} if size > MAX_BODY_BYTES else message
+            return {"type": "http.disconnect"} if size > most else message
 
         async def unless_refused(message: Message) -> None:
-            if size <= MAX_BODY_BYTES:
+            if size <= most:
                 await send(message)
 
         await self._app(scope, counted, unless_refused)
-        if size > MAX_BODY_BYTES:
+        if size > most:
             await refused(scope, receive, send)
