@@ -9,6 +9,7 @@ import pytest
 
 from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
 from agentrecord.ids import derived_id, new_id
+from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
@@ -24,6 +25,7 @@ from agentrecord.records.usage import UsageBy
 from agentrecord.schema import metadata
 from databases import ENGINES
 from faces import OPERATIONS, Facing
+from otlp_requests import chat, conversation, received, said
 
 SECRET = "s3cr3t"
 AT = datetime(2026, 3, 4, tzinfo=UTC)
@@ -57,6 +59,8 @@ def fill(store: Facing) -> Ids:
         ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
     )
     store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
+    secret = chat(1, [said("user", SECRET)], said("assistant", SECRET), trace="c" * 32)
+    store.traces.record([*received(secret), *received(*conversation())], derive)
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid
     ids["price"] = store.prices.set(
@@ -193,6 +197,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         "mine", "/m", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=0),),
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
+    "traces.record": (lambda s, i: s.traces.record(received(*conversation()), derive),),
+    "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
     "feed.changes": (lambda s, i: s.feed.changes()[0],),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
     "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
@@ -210,7 +216,7 @@ OPEN_ANSWERS = {
     "prices.list": "everybody's prices", "prices.ensure_host": "hosts are the same for all",
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
-    "imports.finish_file": "one's own file", "usage.recount": "differences only",
+    "imports.finish_file": "one's own file", "traces.record": "stores one's own spans", "usage.recount": "differences only",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip

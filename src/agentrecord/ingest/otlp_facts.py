@@ -236,7 +236,6 @@ class _Facts:
                 finished_at=one.span.ended_at,
                 is_error=one.failure is not None,
                 result=_text_at(one, _TOOL_RESULTS) or one.failure,
-                duration_ms=one.duration_ms,
             )
             self.tools[session, ref] = (Identified(row_id=self._tool(session, ref)), call, result)
 

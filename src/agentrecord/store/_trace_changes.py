@@ -17,6 +17,7 @@ from agentrecord.store._load_rows import Rows
 from agentrecord.store._load_trees import Trees
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._trace_messages import Messages
+from agentrecord.store._trace_tools import Tools
 from agentrecord.store.imports import named, of_live_sessions
 
 Pairs = tuple[tuple[Any, Any], ...]
@@ -114,19 +115,15 @@ class Changes:
         trees = Trees(conn, scope, user, owner=owner, figures=figures, counts=counts)
         whole = joined([change.after for change in changes])
         trees.load_sessions(whole.sessions, named(whole, "session_id"))
-        fresh = replace(
-            joined([change.after for change in changes]),
-            **{kind: tuple(p for c in changes for p in c.new(kind)) for kind in ("calls", "errors", "events")},
-            **_new_tools(changes),
-        )
+        kinds = ("calls", "errors", "events")
+        fresh = replace(whole, **{kind: tuple(p for c in changes for p in c.new(kind)) for kind in kinds})
         fresh, counts.deleted = of_live_sessions(fresh, trees.deleted)
         trees.load_runs(fresh.runs, named(fresh, "run_id"))
         rows = Rows(conn, scope, user, trees, figures=figures, counts=counts)
-        Messages(conn, scope, user, trees, figures=figures, others=self._derived).load(
-            [change.before for change in changes if change.before is not None], fresh
-        )
+        before = [change.before for change in changes if change.before is not None]
+        Messages(conn, scope, user, trees, figures=figures, others=self._derived).load(before, fresh)
+        Tools(conn, scope, user, trees, figures).load(before, fresh)
         rows.calls(fresh.calls)
-        rows.tools(fresh.tool_calls, fresh.tool_results)
         rows.events(fresh.events, sequences=self._sequences)
         rows.errors(fresh.errors)
 
@@ -156,20 +153,9 @@ def _ids(changes: Iterable[Change], kind: str) -> set[UUID]:
 
 
 def _tools_gone(changes: Sequence[Change]) -> set[UUID]:
-    """Return the tool calls to take away: those said otherwise now, and those whose result is another one."""
-    return _ids(changes, "tool_calls") | _ids(changes, "tool_results")
-
-
-def _new_tools(changes: Sequence[Change]) -> dict[str, Pairs]:
-    calls: list[Any] = []
-    results: list[Any] = []
-    for change in changes:
-        again = {identity.row_id for identity, _ in change.new("tool_calls")}
-        again |= {identity.row_id for kind in ("tool_calls", "tool_results") for identity, _ in change.gone(kind)}
-        calls += [pair for pair in change.after.tool_calls if pair[0].row_id in again]
-        wanted = again | {identity.row_id for identity, _ in change.new("tool_results")}
-        results += [pair for pair in change.after.tool_results if pair[0].row_id in wanted]
-    return {"tool_calls": tuple(calls), "tool_results": tuple(results)}
+    """Return the tool calls that traces told of and no longer do, or that are another user's now."""
+    before = {identity.row_id for c in changes if c.before is not None for identity, _ in c.before.tool_calls}
+    return before - {identity.row_id for c in changes for identity, _ in c.after.tool_calls}
 
 
 def joined(batches: Sequence[ImportBatch]) -> ImportBatch:

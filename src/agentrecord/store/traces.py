@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -24,6 +24,9 @@ from agentrecord.store._sql import insert_or_skip, within
 from agentrecord.store._trace_changes import Change, Changes
 
 _ADD_TRACE = insert_or_skip(traces)
+MAX_SPANS = 10_000
+"""So many spans can be read at once."""
+
 Known = dict[str, Span]
 
 
@@ -118,13 +121,12 @@ def spans(
     run: UUID | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    after: UUID | None = None,
+    after: Span | None = None,
     limit: int = 1000,
 ) -> tuple[Span, ...]:
-    """Return spans as they were sent, by row id: of a session, a run, or those that began in a stretch of time.
+    """Return spans as they were sent, by when they began: of a session, a run, or those of a stretch of time.
 
-    `after` is the last span's row id in the part before, see `span_row_id`; spans whose content was deleted are left
-    out.
+    `after` is the last span of the part before. Spans whose content was deleted are left out.
     """
     statement = (
         select(traces.c.trace_id, events.c.span_id, events.c.data)
@@ -140,7 +142,8 @@ def spans(
         statement = statement.where(events.c.timestamp >= values.moment("since", since))
     if until is not None:
         statement = statement.where(events.c.timestamp < values.moment("until", until))
+    order = (events.c.timestamp, traces.c.trace_id, events.c.span_id)
     if after is not None:
-        statement = statement.where(events.c.id > after)
-    checked = values.integer("limit", limit, minimum=1, maximum=10_000)
-    return tuple(Span.of(*row) for row in conn.rows(statement.order_by(events.c.id).limit(checked)))
+        statement = statement.where(tuple_(*order) > tuple_(after.started_at, after.trace_id, after.span_id))
+    checked = values.integer("limit", limit, minimum=1, maximum=MAX_SPANS)
+    return tuple(Span.of(*row) for row in conn.rows(statement.order_by(*order).limit(checked)))
