@@ -1,7 +1,7 @@
 """Requests as tracing clients send them, built span by span."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from agentrecord.ingest.otlp_wire import json_attributes, spans_of_json

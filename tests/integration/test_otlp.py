@@ -233,9 +233,7 @@ def test_more_requests_than_can_wait_are_told_to_come_again(exporter: Exporter) 
     assert exporter.send(as_json(ONE)).status_code == 200
 
 
-def test_many_spans_are_stored_in_parts_and_are_one_record(
-    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_spans_are_stored_in_parts_and_are_one_record(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route, "SPANS_AT_ONCE", 2)
     assert exporter.send(as_json(*conversation())).status_code == 200
     assert exporter.store.sessions.get("talk").message_count == 9
@@ -279,7 +277,8 @@ def test_an_evaluation_is_an_event_of_the_span_that_it_judges(exporter: Exporter
     assert exporter.send(logs(judged, judged), path="/v1/logs").json() == {}
     found = {e.event_type: e for e in exporter.store.events.list()}
     assert found["gen_ai.evaluation.result"].parent_event_uuid == found["llm"].id
-    assert json.loads(found["gen_ai.evaluation.result"].data or "")["attributes"]["gen_ai.evaluation.score.value"] == 0.5
+    told = json.loads(found["gen_ai.evaluation.result"].data or "")
+    assert told["attributes"]["gen_ai.evaluation.score.value"] == 0.5
     assert len(exporter.store.events.list()) == 2
 
 

@@ -4,15 +4,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any  # `Any`: facts of several kinds with their ids
 from uuid import UUID
 
 from agentrecord.ids import derived_id
 from agentrecord.ingest.fields import json_or_text
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
-from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of
 from agentrecord.ingest.otlp_wire import LOG
+from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
@@ -144,24 +143,27 @@ class _Facts:
         for one in self.tree.requests:
             answer = self._conversation(one)
             failure = one.failure
-            yield Identified(row_id=self._id(one.span.started_at, "call", one.id), message_uuid=answer), CallFact(
-                session_id=self.tree.session_of(one),
-                run_id=self.tree.run_of(one),
-                dedup_key=None,
-                timestamp=one.span.started_at,
-                model=one.model,
-                host=one.host,
-                tokens=one.tokens,
-                request_id=one.text("gen_ai.response.id", "ai.response.id"),
-                is_subagent=self.tree.is_subagent(one),
-                usage_metrics=one.usage_metrics,
-                status=CallStatus.SUCCESS if failure is None else CallStatus.ERROR,
-                error_message=failure,
-                latency_ms=one.duration_ms,
-                cost_nanos=one.cost_nanos,
-                input_params=one.input_params,
-                time_to_first_token_ms=one.first_token_ms,
-                agent_id=self.tree.agent_of(one),
+            yield (
+                Identified(row_id=self._id(one.span.started_at, "call", one.id), message_uuid=answer),
+                CallFact(
+                    session_id=self.tree.session_of(one),
+                    run_id=self.tree.run_of(one),
+                    dedup_key=None,
+                    timestamp=one.span.started_at,
+                    model=one.model,
+                    host=one.host,
+                    tokens=one.tokens,
+                    request_id=one.text("gen_ai.response.id", "ai.response.id"),
+                    is_subagent=self.tree.is_subagent(one),
+                    usage_metrics=one.usage_metrics,
+                    status=CallStatus.SUCCESS if failure is None else CallStatus.ERROR,
+                    error_message=failure,
+                    latency_ms=one.duration_ms,
+                    cost_nanos=one.cost_nanos,
+                    input_params=one.input_params,
+                    time_to_first_token_ms=one.first_token_ms,
+                    agent_id=self.tree.agent_of(one),
+                ),
             )
 
     def _conversation(self, one: Seen) -> UUID | None:
@@ -277,34 +279,40 @@ class _Facts:
         trace = trace_uuid(self.tree.trace_id, self.salt)
         for one in self.tree.spans:
             parent = self.tree.parents[one.id]
-            yield Identified(row_id=self._event_id(one)), EventFact(
-                session_id=self.tree.session_of(one),
-                key=one.id,
-                event_type=one.kind.value,
-                timestamp=one.span.started_at,
-                run_id=self.tree.run_of(one),
-                data=one.span.data,
-                duration_ms=one.duration_ms,
-                agent_id=self.tree.agent_of(one),
-                span_id=one.id,
-                ended_at=one.span.ended_at,
-                trace_uuid=trace,
-                parent_event_uuid=None if parent is None else self._event_id(parent),
+            yield (
+                Identified(row_id=self._event_id(one)),
+                EventFact(
+                    session_id=self.tree.session_of(one),
+                    key=one.id,
+                    event_type=one.kind.value,
+                    timestamp=one.span.started_at,
+                    run_id=self.tree.run_of(one),
+                    data=one.span.data,
+                    duration_ms=one.duration_ms,
+                    agent_id=self.tree.agent_of(one),
+                    span_id=one.id,
+                    ended_at=one.span.ended_at,
+                    trace_uuid=trace,
+                    parent_event_uuid=None if parent is None else self._event_id(parent),
+                ),
             )
         for log in self.tree.logs:
             place = self.tree.place_of(log)
-            yield Identified(row_id=self._event_id(log)), EventFact(
-                session_id=self.tree.session if place is None else self.tree.session_of(place),
-                key=log.id,
-                event_type=name_of(log.name) or LOG,
-                timestamp=log.span.started_at,
-                run_id=self.tree.trace_id if place is None else self.tree.run_of(place),
-                data=log.span.data,
-                agent_id=None if place is None else self.tree.agent_of(place),
-                span_id=log.id,
-                ended_at=log.span.started_at,
-                trace_uuid=trace,
-                parent_event_uuid=None if place is None else self._event_id(place),
+            yield (
+                Identified(row_id=self._event_id(log)),
+                EventFact(
+                    session_id=self.tree.session if place is None else self.tree.session_of(place),
+                    key=log.id,
+                    event_type=name_of(log.name) or LOG,
+                    timestamp=log.span.started_at,
+                    run_id=self.tree.trace_id if place is None else self.tree.run_of(place),
+                    data=log.span.data,
+                    agent_id=None if place is None else self.tree.agent_of(place),
+                    span_id=log.id,
+                    ended_at=log.span.started_at,
+                    trace_uuid=trace,
+                    parent_event_uuid=None if place is None else self._event_id(place),
+                ),
             )
 
     def _errors(self) -> Iterator[tuple[Identified, ErrorFact]]:
@@ -316,15 +324,18 @@ class _Facts:
             for number, (kind, message, trace, at) in enumerate(told[one.id]):
                 if (kind, message) in below or (fails_below and trace is None):
                     continue
-                yield Identified(row_id=self._id(at, "error", one.id, number)), ErrorFact(
-                    session_id=self.tree.session_of(one),
-                    key=f"{one.id}:{number}",
-                    error_type=kind,
-                    error_message=message,
-                    created_at=at,
-                    run_id=self.tree.run_of(one),
-                    stack_trace=trace,
-                    agent_id=self.tree.agent_of(one),
+                yield (
+                    Identified(row_id=self._id(at, "error", one.id, number)),
+                    ErrorFact(
+                        session_id=self.tree.session_of(one),
+                        key=f"{one.id}:{number}",
+                        error_type=kind,
+                        error_message=message,
+                        created_at=at,
+                        run_id=self.tree.run_of(one),
+                        stack_trace=trace,
+                        agent_id=self.tree.agent_of(one),
+                    ),
                 )
 
 
@@ -358,5 +369,3 @@ def _said(chat: Chat) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-

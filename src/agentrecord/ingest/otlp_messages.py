@@ -1,8 +1,8 @@
 """Chat messages of a span, whatever shape its framework gave them: one reader for values, one for each place."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any  # `Any`: messages of foreign frameworks
 
 from agentrecord.ingest.fields import json_or_text, text_of
@@ -17,8 +17,15 @@ _ROLES = {
     "humanmessage": MessageRole.USER, "systemmessage": MessageRole.SYSTEM, "toolmessage": MessageRole.TOOL,
     "aimessagechunk": MessageRole.ASSISTANT,
 }  # fmt: skip
+_BLOCKS = frozenset({
+    "text", "input_text", "output_text", "thinking", "reasoning", "tool_call", "tool_use", "tool-call", "tool_result",
+    "tool-result", "tool_call_response", "image", "image_url", "input_image",
+})  # fmt: skip
 _NUMBERED = re.compile(r"^(\d+)\.(?:message\.)?(.+)$")
 _MAX_DEPTH = 12
+
+Place = Callable[[Seen, Attributes], "list[Chat]"]
+"""Reads the messages in one place of a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,6 @@ class Chat:
     call_ref: str | None = None
     name: str | None = None
     images: tuple[str, ...] = ()
-    other: tuple[Part, ...] = field(default=())
 
     @property
     def is_empty(self) -> bool:
@@ -65,12 +71,14 @@ class Chat:
 
 def messages_of(span: Seen) -> tuple[list[Chat], list[Chat]]:
     """Return what a request was asked with and what was answered; the first place that tells either wins."""
-    given, made = span.attributes, span.attributes
-    inputs = next(filter(None, (place(span, given) for place in _INPUTS)), [])
-    outputs = next(filter(None, (place(span, made) for place in _OUTPUTS)), [])
+    inputs, outputs = (_first_told(span, places) for places in (_INPUTS, _OUTPUTS))
     if not any(chat.role is MessageRole.SYSTEM for chat in inputs):
         inputs = [*_instructions(span), *inputs]
     return [chat for chat in inputs if not chat.is_empty], [chat for chat in outputs if not chat.is_empty]
+
+
+def _first_told(span: Seen, places: Sequence[Place]) -> list[Chat]:
+    return next(filter(None, (place(span, span.attributes) for place in places)), [])
 
 
 def _instructions(span: Seen) -> list[Chat]:
@@ -98,16 +106,14 @@ def _chat(value: object, role: MessageRole, depth: int) -> list[Chat]:
 def _listed(value: list[Any], role: MessageRole, depth: int) -> list[Chat]:
     blocks = [item for item in value if isinstance(item, dict) and "role" not in item]
     if blocks and len(blocks) == len(value) and all(_is_block(item) for item in blocks):
-        return [_of_blocks(value, role)]
+        return _of_blocks(value, role)
     return [chat for item in value for chat in _chat(item, role, depth + 1)]
 
 
 def _is_block(item: dict[str, Any]) -> bool:
     kind = item.get("type")
-    return (
-        kind in ("text", "thinking", "reasoning", "tool_use", "tool-call", "input_text", "output_text", "image_url")
-        and not ("role" in item or "message" in item)
-    ) or ("toolCallId" in item and "toolName" in item and kind is None)
+    is_whole = "role" in item or "message" in item
+    return (kind in _BLOCKS and not is_whole) or ("toolCallId" in item and "toolName" in item and kind is None)
 
 
 def _told(value: dict[str, Any], role: MessageRole, depth: int) -> list[Chat]:
@@ -123,14 +129,14 @@ def _told(value: dict[str, Any], role: MessageRole, depth: int) -> list[Chat]:
     if kind == "reasoning" and "role" not in value:
         return [Chat(MessageRole.ASSISTANT, "", reasoning=_flat(value.get("summary")))]
     if "role" in value or (isinstance(kind, str) and kind.lower() in _ROLES):
-        return [_one(value, role)]
+        return _one(value, role)
     for name, speaker in _HOLDERS:
         if name in value and (found := _chat(value[name], speaker or role, depth + 1)):
             system = value.get("system") or value.get("instructions") or value.get("system_instruction")
             before = _chat(system, MessageRole.SYSTEM, depth + 1) if speaker is MessageRole.USER and system else []
             return [*(replace(one, role=MessageRole.SYSTEM) for one in before), *found]
     if "content" in value or "parts" in value or "tool_calls" in value:
-        return [_one(value, role)]
+        return _one(value, role)
     return []
 
 
@@ -143,55 +149,67 @@ _HOLDERS: tuple[tuple[str, MessageRole | None], ...] = (
 )  # fmt: skip
 
 
-def _one(value: dict[str, Any], role: MessageRole) -> Chat:
+def _one(value: dict[str, Any], role: MessageRole) -> list[Chat]:
+    """Return what one message says: itself, after the results of tools that it brings."""
     named = value.get("role") if isinstance(value.get("role"), str) else value.get("type")
-    speaker = _ROLES.get(str(named).lower(), role)
+    # Some frameworks name the tool where its message should say that a tool speaks.
+    speaker = _ROLES.get(str(named).lower(), MessageRole.TOOL if isinstance(value.get("role"), str) else role)
     extra = value["additional_kwargs"] if isinstance(value.get("additional_kwargs"), dict) else {}
-    held = next((value[name] for name in ("parts", "content", "contents") if value.get(name)), None)
-    held = opened(held)
-    if isinstance(held, dict):
-        held = held.get("parts", [held])
-    chat = _of_blocks(held, speaker) if isinstance(held, list) else Chat(speaker, _flat(held))
+    held = _blocks_in(next((value[name] for name in ("parts", "content", "contents") if value.get(name)), None))
+    *results, chat = _of_blocks(held, speaker) if isinstance(held, list) else [Chat(speaker, _flat(held))]
     calls = value.get("tool_calls") or value.get("toolCalls") or extra.get("tool_calls") or ()
     uses = tuple(_use(call) for call in calls if isinstance(call, dict)) if isinstance(calls, list | tuple) else ()
     if isinstance(old := value.get("function_call") or extra.get("function_call"), dict) and not uses:
         uses = (_use(old),)
-    ref = text_of(value, "tool_call_id", "toolCallId", "call_id") or chat.call_ref
-    return replace(
+    ref = chat.call_ref or text_of(value, "tool_call_id", "toolCallId", "call_id")
+    whole = replace(
         chat,
         uses=chat.uses or uses,
         reasoning=chat.reasoning or _flat(value.get("reasoning_content")),
         call_ref=ref if chat.role is MessageRole.TOOL else None,
         name=text_of(value, "name") or chat.name,
     )
+    return [*results, whole]
 
 
-def _of_blocks(blocks: list[Any], role: MessageRole) -> Chat:
-    """Return one message made of parts: text, reasoning, calls, results, images."""
+def _blocks_in(held: object) -> object:
+    """Return a message's content: a list of parts where it is one, even as JSON text; other text as it is."""
+    found = opened(held)
+    if isinstance(found, dict) and isinstance(found.get("parts"), list):
+        return found["parts"]
+    if isinstance(held, str):
+        is_parts = isinstance(found, list) and bool(found) and all(isinstance(p, dict) and _is_block(p) for p in found)
+        return found if is_parts else held
+    return [found] if isinstance(found, dict) else found
+
+
+def _of_blocks(blocks: list[Any], role: MessageRole) -> list[Chat]:
+    """Return a message made of parts (text, reasoning, calls, images), after one for each result of a tool in it."""
+    results: list[Chat] = []
     texts: list[str] = []
     reasoning: list[str] = []
     uses: list[Use] = []
     images: list[str] = []
-    ref = name = None
     for block in blocks:
+        kind = str(block.get("type") or "") if isinstance(block, dict) else ""
         if not isinstance(block, dict):
             texts.append(_flat(block))
-            continue
-        kind = str(block.get("type") or "")
-        if kind in ("thinking", "reasoning") or block.get("thought") is True:
+        elif kind in ("thinking", "reasoning") or block.get("thought") is True:
             reasoning.append(_flat(block.get("thinking") or block.get("content") or block.get("text")))
         elif call := _call_in(block, kind):
             uses.append(call)
-        elif (result := _result_in(block, kind)) is not None:
-            role = MessageRole.TOOL
-            texts.append(result[1])
-            ref, name = result[0] or ref, text_of(block, "name", "toolName") or name
+        elif result := _result_in(block, kind):
+            results.append(result)
         elif kind in ("image", "image_url", "input_image", "blob", "uri", "file") or "inlineData" in block:
             images.append(text_of(block, "mime_type", "media_type", "mediaType") or "image")
         else:
             texts.append(_flat(block))
-    return Chat(role, "\n".join(filter(None, texts)), "\n".join(filter(None, reasoning)), tuple(uses), ref, name,
-                tuple(images))  # fmt: skip
+    whole = Chat(role, _lines(texts), _lines(reasoning), tuple(uses), images=tuple(images))
+    return results if results and whole.is_empty else [*results, whole]
+
+
+def _lines(texts: list[str]) -> str:
+    return "\n".join(filter(None, texts))
 
 
 def _call_in(block: dict[str, Any], kind: str) -> Use | None:
@@ -205,16 +223,19 @@ def _call_in(block: dict[str, Any], kind: str) -> Use | None:
     return None
 
 
-def _result_in(block: dict[str, Any], kind: str) -> tuple[str | None, str] | None:
-    """Return the call that a part is the result of, and the result's text."""
-    for name in ("functionResponse", "function_response"):
-        if isinstance(held := block.get(name), dict):
-            return text_of(held, "id", "name"), json_or_text(held.get("response")) or ""
-    if kind in ("tool_call_response", "tool_result", "tool-result", "server_tool_call_response"):
-        held = next((block[n] for n in ("response", "result", "content", "output") if n in block), None)
-        found = held if isinstance(held, str) else _flat(held) or json_or_text(held)
-        return text_of(block, "id", "tool_use_id", "toolCallId", "call_id"), found or ""
-    return None
+def _result_in(block: dict[str, Any], kind: str) -> Chat | None:
+    """Return the message that a part is, if it is the result of a tool."""
+    name = text_of(block, "name", "toolName")
+    for holder in ("functionResponse", "function_response"):
+        if isinstance(held := block.get(holder), dict):
+            ref = text_of(held, "id", "name")
+            return Chat(MessageRole.TOOL, json_or_text(held.get("response")) or "", call_ref=ref, name=name)
+    if kind not in ("tool_call_response", "tool_result", "tool-result", "server_tool_call_response"):
+        return None
+    held = next((block[n] for n in ("response", "result", "content", "output") if n in block), None)
+    found = held if isinstance(held, str) else _flat(held) or json_or_text(held)
+    ref = text_of(block, "id", "tool_use_id", "toolCallId", "call_id")
+    return Chat(MessageRole.TOOL, found or "", call_ref=ref, name=name)
 
 
 def _use(call: dict[str, Any]) -> Use:
@@ -253,8 +274,7 @@ def _numbered(attributes: Attributes, prefix: str) -> list[Chat]:
 
 def _of_flat(fields: dict[str, Any]) -> Chat:
     role = _ROLES.get(str(fields.get("role", "")).lower(), MessageRole.USER)
-    content = opened(fields.get("content"))
-    texts = [_flat(content)] if content else []
+    texts = [_flat(_blocks_in(fields.get("content")))]
     uses: dict[str, dict[str, Any]] = {}
     images: list[str] = []
     for name, value in fields.items():
@@ -297,7 +317,7 @@ def _of_event(name: str, told: dict[str, Any], role: MessageRole) -> list[Chat]:
     body = next((told[key] for key in _EVENT_BODIES if told.get(key)), None)
     if body is not None:
         return [replace(c, role=speaker) if speaker is not role else c for c in _chat(body, speaker, 1)]
-    return [_one({"role": speaker.value, **told}, speaker)]
+    return _one({"role": speaker.value, **told}, speaker)
 
 
 _EVENT_BODIES = ("gen_ai.prompt", "gen_ai.completion", "gen_ai.input.messages", "gen_ai.output.messages", "message",
@@ -313,22 +333,22 @@ def _vercel_answer(span: Seen, attributes: Attributes) -> list[Chat]:
     return [Chat(MessageRole.ASSISTANT, words if isinstance(words, str) else "", uses=uses)] if words or uses else []
 
 
-def _at(*names: str, role: MessageRole) -> Any:
+def _at(*names: str, role: MessageRole) -> Place:
     def read(span: Seen, attributes: Attributes) -> list[Chat]:
         return next(filter(None, (chats(attributes.get(name), role) for name in names)), [])
 
     return read
 
 
-_INPUTS = (
+_INPUTS: tuple[Place, ...] = (
     _at("gen_ai.input.messages", role=MessageRole.USER),
     lambda span, attributes: _numbered(attributes, "llm.input_messages."),
     lambda span, attributes: _numbered(attributes, "gen_ai.prompt."),
     lambda span, attributes: _said_in_events(span, _INPUT_EVENTS, MessageRole.USER),
-    _at("gen_ai.prompt", "ai.prompt.messages", "ai.prompt", "langfuse.observation.input", "gcp.vertex.agent.llm_request",
-        "llm.prompts", "input.value", "traceloop.entity.input", role=MessageRole.USER),
+    _at("gen_ai.prompt", "ai.prompt.messages", "ai.prompt", "langfuse.observation.input",
+        "gcp.vertex.agent.llm_request", "llm.prompts", "input.value", "traceloop.entity.input", role=MessageRole.USER),
 )  # fmt: skip
-_OUTPUTS = (
+_OUTPUTS: tuple[Place, ...] = (
     _at("gen_ai.output.messages", role=MessageRole.ASSISTANT),
     lambda span, attributes: _numbered(attributes, "llm.output_messages."),
     lambda span, attributes: _numbered(attributes, "gen_ai.completion."),

@@ -332,9 +332,7 @@ def json_request(spans: Iterable[Span]) -> dict[str, Any]:
     for span in spans:
         found, resource, scope = json_span(span)
         key = msgspec.json.encode(resource).decode()
-        holder = grouped.setdefault(
-            key, {"resource": {"attributes": json_attributes(resource)}, "scopes": {}}
-        )
+        holder = grouped.setdefault(key, {"resource": {"attributes": json_attributes(resource)}, "scopes": {}})
         scope_key = msgspec.json.encode(scope).decode()
         told = {name: value for name, value in scope.items() if name != "attributes"}
         if scope.get("attributes"):
@@ -352,8 +350,8 @@ def requests_in(text: str) -> Iterator[bytes]:
     """Yield the requests of a dump: one JSON object, or one on each line."""
     stripped = text.strip()
     lines = [line for line in stripped.splitlines() if line.strip()]
-    whole_file = len(lines) > 1 and not all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for line in lines)
-    yield from ([stripped.encode()] if whole_file else (line.encode() for line in lines))
+    is_one = not all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for line in lines)
+    yield from ([stripped.encode()] if is_one else (line.encode() for line in lines))
 
 
 def encoded_bytes(value: bytes) -> dict[str, str]:

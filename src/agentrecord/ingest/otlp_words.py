@@ -216,9 +216,7 @@ class Seen:
         read, written = self._count(_CACHE_READ), self._count(_CACHE_WRITE)
         cached = (read or 0) + (written or 0)
         # Conventions count cached tokens into the input; emitters that left them out show it by their sums.
-        is_apart = given is not None and (
-            cached > given or (cached > 0 and total == given + (made or 0) + cached)
-        )
+        is_apart = given is not None and (cached > given or (cached > 0 and total == given + (made or 0) + cached))
         reasoning = self._count(_REASONING)
         return TokenCounts(
             input=given if given is None or is_apart else given - cached,
@@ -276,7 +274,8 @@ class Seen:
         """Milliseconds until the first token came, where the span tells."""
         for event in self.data.get("events", ()):
             if event["name"] in ("First Token Stream Event", "gen_ai.first_token", "ai.stream.firstChunk"):
-                return max(0, (event["time"] - self.span.start_nanos) // 1_000_000)
+                first: int = event["time"] - self.span.start_nanos
+                return max(0, first // 1_000_000)
         seconds = self.attributes.get("gen_ai.response.time_to_first_chunk")
         if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < 86_400:
             return round(seconds * 1000)

@@ -325,9 +325,7 @@ class Rows:
             row = event_row(self._conn, self._scope, new, event=identity.row_id, user=self._user, agent=agent)
             row["session_sequence"] = kept[1] if is_again else last[session.row_id]
             rows.append(row)
-            self._figures.session(
-                session.row_id, active_at=fact.ended_at, last_event_sequence=int(not is_again)
-            )
+            self._figures.session(session.row_id, active_at=fact.ended_at, last_event_sequence=int(not is_again))
         self._conn.many(ADD_EVENT, rows)
         self._counts.events += len(rows)
 
@@ -352,9 +350,7 @@ class Rows:
                 created_at=fact.created_at,
             )
             agent = self._agent(session, fact.agent_id)
-            rows.append(
-                error_row(self._conn, self._scope, new, error=identity.row_id, user=self._user, agent=agent)
-            )
+            rows.append(error_row(self._conn, self._scope, new, error=identity.row_id, user=self._user, agent=agent))
         add_rows(self._conn, self._scope, rows, self._figures)
         self._counts.errors += len(rows)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any  # `Any`: rows and facts of several kinds
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, delete, exists, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId
@@ -104,8 +104,8 @@ class Changes:
             mine = (error_groups.c.project_id == project, error_groups.c.id == row["group_uuid"])
             self._conn.run(update(error_groups).where(*mine).values(count=error_groups.c.count - 1))
         for group in {row["group_uuid"] for row in rows}:
-            mine = (error_groups.c.project_id == project, error_groups.c.id == group, error_groups.c.count == 0)
-            self._conn.run(delete(error_groups).where(*mine))
+            empty = (error_groups.c.project_id == project, error_groups.c.id == group, error_groups.c.count == 0)
+            self._conn.run(delete(error_groups).where(*empty))
 
     # -- what is new -----------------------------------------------------------------------------------------------
 
@@ -116,7 +116,8 @@ class Changes:
         whole = joined([change.after for change in changes])
         trees.load_sessions(whole.sessions, named(whole, "session_id"))
         kinds = ("calls", "errors", "events")
-        fresh = replace(whole, **{kind: tuple(p for c in changes for p in c.new(kind)) for kind in kinds})
+        news: dict[str, Any] = {kind: tuple(p for c in changes for p in c.new(kind)) for kind in kinds}
+        fresh = replace(whole, **news)
         fresh, counts.deleted = of_live_sessions(fresh, trees.deleted)
         trees.load_runs(fresh.runs, named(fresh, "run_id"))
         rows = Rows(conn, scope, user, trees, figures=figures, counts=counts)
@@ -161,4 +162,5 @@ def _tools_gone(changes: Sequence[Change]) -> set[UUID]:
 def joined(batches: Sequence[ImportBatch]) -> ImportBatch:
     """Return several batches as one."""
     kinds = [field.name for field in fields(ImportBatch) if field.default == ()]
-    return replace(batches[0], **{kind: tuple(f for b in batches for f in getattr(b, kind)) for kind in kinds})
+    found: dict[str, Any] = {kind: tuple(f for b in batches for f in getattr(b, kind)) for kind in kinds}
+    return replace(batches[0], **found)

@@ -14,7 +14,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId
 from agentrecord.records.message import NewMessage
 from agentrecord.records.scope import Scope
-from agentrecord.records.transcript import Identified, ImportBatch, MessageFact
+from agentrecord.records.transcript import ImportBatch, MessageFact
 from agentrecord.schema import events, messages, sessions
 from agentrecord.store import search
 from agentrecord.store._figures import Figures

@@ -6,9 +6,10 @@ says is derived anew from all of its spans, and the record is changed by the dif
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -56,7 +57,7 @@ def record(conn: Connection, scope: Scope, spans: Sequence[Span], derive: Derive
             changes.setdefault(after.user, []).append(Change(before, after))
     figures = Figures(scope.project, conn.now)
     work = Changes(conn, scope, figures, lambda row_ids: _derived(conn, scope, row_ids, derive, salt))
-    for user, found in changes.items():
+    for found in changes.values():
         work.retract(found)
     for user, found in changes.items():
         work.load(people.user_uuid(conn, scope, None if salt else user), user or UNASSIGNED, found)
@@ -104,13 +105,18 @@ def known_spans(conn: Connection, scope: Scope, named: Mapping[UUID, str]) -> di
     return found
 
 
-def _derived(
-    conn: Connection, scope: Scope, row_ids: Iterable[UUID], derive: Derive, salt: str
-) -> list[ImportBatch]:
+def _derived(conn: Connection, scope: Scope, row_ids: Iterable[UUID], derive: Derive, salt: str) -> list[ImportBatch]:
     """Return what traces that did not change say."""
     rows = rows_by(conn, scope.project, traces, "id", row_ids, columns=("id", "trace_id"))
     known = known_spans(conn, scope, {row["id"]: row["trace_id"] for row in rows})
     return [derive(list(spans.values()), salt) for spans in known.values() if spans]
+
+
+def _comes_after(order: Sequence[ColumnElement[Any]], values_of: Sequence[object]) -> ColumnElement[bool]:
+    """Return the condition that a row comes after these values, the first column deciding before the next."""
+    (column, *columns), (value, *others) = order, values_of
+    later = column > value
+    return or_(later, and_(column == value, _comes_after(columns, others))) if columns else later
 
 
 def spans(
@@ -144,6 +150,6 @@ def spans(
         statement = statement.where(events.c.timestamp < values.moment("until", until))
     order = (events.c.timestamp, traces.c.trace_id, events.c.span_id)
     if after is not None:
-        statement = statement.where(tuple_(*order) > tuple_(after.started_at, after.trace_id, after.span_id))
+        statement = statement.where(_comes_after(order, (after.started_at, after.trace_id, after.span_id)))
     checked = values.integer("limit", limit, minimum=1, maximum=MAX_SPANS)
     return tuple(Span.of(*row) for row in conn.rows(statement.order_by(*order).limit(checked)))
