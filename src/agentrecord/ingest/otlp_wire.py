@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -344,14 +344,6 @@ def json_request(spans: Iterable[Span]) -> dict[str, Any]:
             for holder in grouped.values()
         ]
     }
-
-
-def requests_in(text: str) -> Iterator[bytes]:
-    """Yield the requests of a dump: one JSON object, or one on each line."""
-    stripped = text.strip()
-    lines = [line for line in stripped.splitlines() if line.strip()]
-    is_one = not all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for line in lines)
-    yield from ([stripped.encode()] if is_one else (line.encode() for line in lines))
 
 
 def encoded_bytes(value: bytes) -> dict[str, str]:
