@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from agentrecord.ingest.otlp_dumps import import_dumps
+from agentrecord.ingest.otlp_export import json_attributes
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.ingest.otlp_messages import messages_of
 from agentrecord.ingest.otlp_protobuf import spans_of_protobuf
-from agentrecord.ingest.otlp_wire import json_attributes, spans_of_json
+from agentrecord.ingest.otlp_wire import spans_of_json
 from agentrecord.ingest.otlp_words import seen
 from agentrecord.records.span import Span
 from agentrecord.records.usage import UsageBy

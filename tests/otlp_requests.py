@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from agentrecord.ingest.otlp_wire import json_attributes, spans_of_json
+from agentrecord.ingest.otlp_export import json_attributes
+from agentrecord.ingest.otlp_wire import spans_of_json
 from agentrecord.records.span import Span
 
 AT = datetime(2026, 3, 4, 9, tzinfo=UTC)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "usage": ("usage", "Show tokens and costs."),
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
+    "export": ("export", "Write the spans of traces, to import elsewhere."),
     "serve": ("serve", "Serve the dashboard and the API."),
     "db": ("db", "Look after the database."),
     "check-samples": ("check_samples", "Check the importer against expected figures."),
@@ -40,6 +41,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
     "Money": ("usage", "prices", "reprice"),
+    "Take out": ("export",),
     "Serve and look after": ("serve", "db", "check-samples", "completion"),
 }
 EPILOG = """\b

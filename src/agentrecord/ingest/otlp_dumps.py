@@ -72,8 +72,13 @@ def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: boo
 
 
 def _received(request: bytes, latest: datetime) -> Received:
-    read = logs_of_json if _LOGS in request else spans_of_json
-    return read(request, latest=latest)
+    received = spans_of_json(request, latest=latest)
+    if _LOGS in request:
+        logs = logs_of_json(request, latest=latest)
+        received.spans += logs.spans
+        received.rejected += logs.rejected
+        received.reasons += logs.reasons
+    return received
 
 
 def _store(store: Store, spans: Sequence[Span], summary: DumpSummary, *, dry_run: bool) -> None:

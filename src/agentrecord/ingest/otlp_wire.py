@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -256,93 +256,6 @@ def _link(link: dict[str, Any]) -> dict[str, Any]:
         "span_id": identifier("links.spanId", link.get("spanId"), 16),
         "trace_state": text(link.get("traceState")),
         "attributes": attributes_of(link),
-    }
-
-
-# -- the way back ------------------------------------------------------------------------------------------------
-
-
-def json_value(value: Any) -> dict[str, Any]:
-    """Return plain JSON as an AnyValue in JSON."""
-    match value:
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value}
-        case str():
-            return {"stringValue": value}
-        case list():
-            return {"arrayValue": {"values": [json_value(item) for item in value]}}
-        case {"bytesValue": str(encoded)} if len(value) == 1:
-            return {"bytesValue": encoded}
-        case dict():
-            return {"kvlistValue": {"values": json_attributes(value)}}
-        case _:
-            return {}
-
-
-def json_attributes(attributes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return attributes by name as OTLP has them in JSON."""
-    return [{"key": name, "value": json_value(value)} for name, value in attributes.items()]
-
-
-def json_span(span: Span) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return a span in OTLP's JSON, with its resource and scope."""
-    data = msgspec.json.decode(span.data)
-    found: dict[str, Any] = {"traceId": span.trace_id, "spanId": span.span_id}
-    if span.parent_span_id:
-        found["parentSpanId"] = span.parent_span_id
-    found.update(
-        name=data.get("name", ""),
-        kind=data.get("kind", 0),
-        startTimeUnixNano=str(span.start_nanos),
-        endTimeUnixNano=str(span.end_nanos),
-        attributes=json_attributes(data.get("attributes", {})),
-        status={name: value for name, value in data.get("status", {}).items() if value},
-    )
-    if events := data.get("events"):
-        found["events"] = [
-            {
-                "name": event["name"],
-                "timeUnixNano": str(event["time"]),
-                "attributes": json_attributes(event["attributes"]),
-            }
-            for event in events
-        ]
-    if links := data.get("links"):
-        found["links"] = [
-            {
-                "traceId": link["trace_id"],
-                "spanId": link["span_id"],
-                "traceState": link["trace_state"],
-                "attributes": json_attributes(link["attributes"]),
-            }
-            for link in links
-        ]
-    found.update({"traceState": data["trace_state"]} if data.get("trace_state") else {})
-    found.update({"flags": data["flags"]} if data.get("flags") else {})
-    return found, data.get("resource", {}), data.get("scope", {})
-
-
-def json_request(spans: Iterable[Span]) -> dict[str, Any]:
-    """Return spans as an ExportTraceServiceRequest in JSON, grouped by resource and scope."""
-    grouped: dict[str, dict[str, Any]] = {}
-    for span in spans:
-        found, resource, scope = json_span(span)
-        key = msgspec.json.encode(resource).decode()
-        holder = grouped.setdefault(key, {"resource": {"attributes": json_attributes(resource)}, "scopes": {}})
-        scope_key = msgspec.json.encode(scope).decode()
-        told = {name: value for name, value in scope.items() if name != "attributes"}
-        if scope.get("attributes"):
-            told["attributes"] = json_attributes(scope["attributes"])
-        holder["scopes"].setdefault(scope_key, {"scope": told, "spans": []})["spans"].append(found)
-    return {
-        "resourceSpans": [
-            {"resource": holder["resource"], "scopeSpans": list(holder["scopes"].values())}
-            for holder in grouped.values()
-        ]
     }
 
 

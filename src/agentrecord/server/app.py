@@ -15,11 +15,11 @@ from agentrecord.server.auth import Authentication
 from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
-from agentrecord.server.routes import calls, exports, figures, otlp, pages, prices, projects, runs, sessions
+from agentrecord.server.routes import calls, exports, figures, otlp, pages, prices, projects, runs, sessions, traces
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (sessions, runs, calls, figures, prices, projects, otlp)
+API_ROUTES = (sessions, runs, calls, figures, prices, projects, traces, otlp)
 PAGE_ROUTES = (exports, pages)
 
 

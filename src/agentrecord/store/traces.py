@@ -23,6 +23,7 @@ from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._sql import insert_or_skip, within
 from agentrecord.store._trace_changes import Change, Changes
+from agentrecord.store.runs import subtree_of
 
 _ADD_TRACE = insert_or_skip(traces)
 MAX_SPANS = 10_000
@@ -130,7 +131,7 @@ def spans(
     after: Span | None = None,
     limit: int = 1000,
 ) -> tuple[Span, ...]:
-    """Return spans as they were sent, by when they began: of a session, a run, or those of a stretch of time.
+    """Return spans as they were sent, by when they began: of a session, of a run and all below it, of a time.
 
     `after` is the last span of the part before. Spans whose content was deleted are left out.
     """
@@ -141,9 +142,10 @@ def spans(
         )
         .where(*within(scope, events), events.c.data.is_not(None))
     )
-    for column, wanted in ((events.c.session_uuid, session), (events.c.run_uuid, run)):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
+    if session is not None:
+        statement = statement.where(events.c.session_uuid == session)
+    if run is not None:
+        statement = statement.where(events.c.run_uuid.in_(subtree_of(scope, run)))
     if since is not None:
         statement = statement.where(events.c.timestamp >= values.moment("since", since))
     if until is not None:
