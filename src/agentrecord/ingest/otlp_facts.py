@@ -54,6 +54,7 @@ class _Facts:
         self.tree = tree
         self.salt = salt
         self.owner = salt or tree.user or ""
+        self.shown: dict[str, tuple[list[Chat], list[Chat]]] = {}
         self.messages: dict[UUID, MessageFact] = {}
         self.tools: dict[tuple[str, str], Tool] = {}
         self.asked: list[tuple[str, Use, Seen, str]] = []
@@ -80,6 +81,12 @@ class _Facts:
             events=tuple(self._events()),
             errors=tuple(self._errors()),
         )
+
+    def _said(self, one: Seen) -> tuple[list[Chat], list[Chat]]:
+        """Return the messages that a span shows, read once."""
+        if one.id not in self.shown:
+            self.shown[one.id] = messages_of(one)
+        return self.shown[one.id]
 
     def _id(self, at: datetime | int, kind: str, *key: object) -> UUID:
         return derived_id(at, kind, SOURCE, self.salt, self.tree.trace_id, *key)
@@ -117,7 +124,7 @@ class _Facts:
         return self._id(0, "run", name)
 
     def _run(self, one: Seen) -> RunFact:
-        inputs, outputs = messages_of(one)
+        inputs, outputs = self._said(one)
         asked = next((chat.text for chat in reversed(inputs) if chat.role is MessageRole.USER and chat.text), None)
         answered = next((chat.text for chat in reversed(outputs) if chat.text), None)
         name = self.tree.runs[one.id]
@@ -172,7 +179,7 @@ class _Facts:
         A message is known by what it says and by the message before it, so that the history which each request
         repeats is the same messages again, and an answer is the same as in the next request's history.
         """
-        inputs, outputs = messages_of(one)
+        inputs, outputs = self._said(one)
         session, before, often = self.tree.session_of(one), "", Counter[str]()
         answer = None
         whole = len(inputs) + len(outputs) - 1

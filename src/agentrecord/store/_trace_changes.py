@@ -44,7 +44,9 @@ class Change:
 
     def new(self, kind: str) -> Pairs:
         """Return the facts that it did not say before."""
-        known = set() if self.before is None or self.is_moved else set(getattr(self.before, kind))
+        if self.before is None:
+            return tuple(getattr(self.after, kind))
+        known = set() if self.is_moved else set(getattr(self.before, kind))
         return tuple(pair for pair in getattr(self.after, kind) if pair not in known)
 
 

@@ -28,6 +28,12 @@ _MINE = (messages.c.project_id == bindparam("key_project"), messages.c.id == bin
 _RETELL = Prepared(update(messages).where(*_MINE).values({name: bindparam(name) for name in _TOLD}))
 _RENUMBER = Prepared(update(messages).where(*_MINE).values(sequence=bindparam("sequence")))
 _REMOVE = Prepared(messages.delete().where(*_MINE))
+_LAST_AT = Prepared(
+    select(messages.c.created_at)
+    .where(messages.c.project_id == bindparam("key_project"), messages.c.session_uuid == bindparam("session"))
+    .order_by(messages.c.sequence.desc())
+    .limit(1)
+)
 _SOURCE = "otlp"
 
 
@@ -102,12 +108,9 @@ class Messages:
         rows = rows_by(self._conn, self._scope.project, sessions, "id", ids, columns=columns, lock=True)
         found: dict[UUID, tuple[int, Any]] = {}
         for row in rows:
-            at = self._conn.value(
-                select(messages.c.created_at)
-                .where(messages.c.project_id == self._scope.project, messages.c.session_uuid == row["id"])
-                .order_by(messages.c.sequence.desc())
-                .limit(1)
-            )
+            at = None
+            if row["last_sequence"]:
+                at = self._conn.value(_LAST_AT, {"key_project": self._scope.project, "session": row["id"]})
             found[row["id"]] = (row["last_sequence"], at)
         return found
 
