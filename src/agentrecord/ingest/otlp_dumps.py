@@ -17,7 +17,7 @@ from agentrecord.records.transcript import ImportBatch, Unreadable
 from agentrecord.store import Store
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
-SPANS_AT_ONCE = 1000
+SPANS_AT_ONCE = 256
 _EXCERPT = 160
 _LOGS = b'"resourceLogs"'
 

@@ -180,7 +180,8 @@ class _Facts:
         repeats is the same messages again, and an answer is the same as in the next request's history.
         """
         inputs, outputs = self._said(one)
-        session, before, often = self.tree.session_of(one), "", Counter[str]()
+        session, run = self.tree.session_of(one), self.tree.run_of(one)
+        before, often = "", Counter[str]()
         answer = None
         whole = len(inputs) + len(outputs) - 1
         ended = max(one.span.ended_at, one.span.started_at + whole * _MICROSECOND)
@@ -192,11 +193,14 @@ class _Facts:
             before = before if chat.role is MessageRole.SYSTEM else said
             is_answer = place >= len(inputs)
             at = ended - (whole - place) * _MICROSECOND if is_answer else one.span.started_at + place * _MICROSECOND
-            row_id = self._message(one, session, key, chat, at, is_answer=is_answer)
+            row_id = self._message(one, (session, run), key, chat, at, is_answer=is_answer)
             answer = row_id if is_answer and chat.role is MessageRole.ASSISTANT else answer
         return answer
 
-    def _message(self, one: Seen, session: str, key: str, chat: Chat, at: datetime, *, is_answer: bool) -> UUID:
+    def _message(
+        self, one: Seen, place: tuple[str, str], key: str, chat: Chat, at: datetime, *, is_answer: bool
+    ) -> UUID:
+        session, run = place
         row_id = derived_id(0, "message", SOURCE, self.owner, session, key)
         self.asked.extend((session, use, one, key) for use in chat.uses)
         if chat.role is MessageRole.TOOL and chat.call_ref:
@@ -209,7 +213,7 @@ class _Facts:
                 role=chat.role,
                 content=chat.text,
                 created_at=at,
-                run_id=self.tree.run_of(one),
+                run_id=run,
                 parts=chat.parts,
                 tool_call_id=chat.call_ref,
                 tool_name=name_of(chat.name) if chat.role is MessageRole.TOOL else None,

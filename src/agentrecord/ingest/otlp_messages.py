@@ -335,7 +335,7 @@ def _vercel_answer(span: Seen, attributes: Attributes) -> list[Chat]:
 
 def _at(*names: str, role: MessageRole) -> Place:
     def read(span: Seen, attributes: Attributes) -> list[Chat]:
-        return next(filter(None, (chats(attributes.get(name), role) for name in names)), [])
+        return next(filter(None, (chats(attributes[name], role) for name in names if name in attributes)), [])
 
     return read
 

@@ -235,7 +235,8 @@ class Seen:
 
     def _count(self, names: tuple[str, ...]) -> int | None:
         """Return the largest of the counts under these names: one usage, told in the words of several conventions."""
-        found = [count for name in names if (count := counted(self.attributes.get(name))) is not None]
+        told = self.attributes
+        found = [count for name in names if name in told and (count := counted(told[name])) is not None]
         return max(found, default=None)
 
     @cached_property

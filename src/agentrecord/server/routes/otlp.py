@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["otlp"])
 MAX_SPANS = 20_000
 """So many spans, or log records, may one request have: what they become must fit into memory."""
 
-SPANS_AT_ONCE = 1000
+SPANS_AT_ONCE = 256
 """So many are stored in one transaction: others write in between."""
 
 Read = Callable[..., Received]
