@@ -10,7 +10,7 @@ from agentrecord.exceptions import NotFound
 from agentrecord.ingest.load import CLOCK_SLACK
 from agentrecord.ingest.otlp_facts import SOURCE, derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, Undecodable, spans_of_json
+from agentrecord.ingest.otlp_wire import Received, Undecodable, portions, spans_of_json
 from agentrecord.ingest.source import walk
 from agentrecord.records.span import Span, TraceCounts
 from agentrecord.records.transcript import ImportBatch, Unreadable
@@ -18,6 +18,7 @@ from agentrecord.store import Store
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 SPANS_AT_ONCE = 256
+SPANS_KEPT = 2048
 _EXCERPT = 160
 _LOGS = b'"resourceLogs"'
 
@@ -61,9 +62,9 @@ def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: boo
         summary.refused += received.rejected
         summary.reasons += [reason for reason in received.reasons if reason not in summary.reasons]
         waiting.extend(received.spans)
-        while len(waiting) >= SPANS_AT_ONCE:
-            _store(store, waiting[:SPANS_AT_ONCE], summary, dry_run=dry_run)
-            del waiting[:SPANS_AT_ONCE]
+        if len(waiting) >= SPANS_KEPT:
+            _store(store, waiting, summary, dry_run=dry_run)
+            waiting.clear()
     _store(store, waiting, summary, dry_run=dry_run)
     summary.files += 1
     summary.unreadable += [(file, line) for line in unreadable]
@@ -84,8 +85,9 @@ def _received(request: bytes, latest: datetime) -> Received:
 def _store(store: Store, spans: Sequence[Span], summary: DumpSummary, *, dry_run: bool) -> None:
     if dry_run:
         summary.counts.spans += len(spans)
-    elif spans:
-        summary.counts.add(store.traces.record(spans, derive))
+        return
+    for portion in portions(spans, SPANS_AT_ONCE):
+        summary.counts.add(store.traces.record(portion, derive))
 
 
 def _requests(file: Path) -> Iterator[tuple[int, bytes]]:

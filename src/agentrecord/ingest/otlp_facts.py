@@ -54,7 +54,6 @@ class _Facts:
         self.tree = tree
         self.salt = salt
         self.owner = salt or tree.user or ""
-        self.shown: dict[str, tuple[list[Chat], list[Chat]]] = {}
         self.messages: dict[UUID, MessageFact] = {}
         self.tools: dict[tuple[str, str], Tool] = {}
         self.asked: list[tuple[str, Use, Seen, str]] = []
@@ -81,12 +80,6 @@ class _Facts:
             events=tuple(self._events()),
             errors=tuple(self._errors()),
         )
-
-    def _said(self, one: Seen) -> tuple[list[Chat], list[Chat]]:
-        """Return the messages that a span shows, read once."""
-        if one.id not in self.shown:
-            self.shown[one.id] = messages_of(one)
-        return self.shown[one.id]
 
     def _id(self, at: datetime | int, kind: str, *key: object) -> UUID:
         return derived_id(at, kind, SOURCE, self.salt, self.tree.trace_id, *key)
@@ -124,7 +117,7 @@ class _Facts:
         return self._id(0, "run", name)
 
     def _run(self, one: Seen) -> RunFact:
-        inputs, outputs = self._said(one)
+        inputs, outputs = messages_of(one)
         asked = next((chat.text for chat in reversed(inputs) if chat.role is MessageRole.USER and chat.text), None)
         answered = next((chat.text for chat in reversed(outputs) if chat.text), None)
         name = self.tree.runs[one.id]
@@ -179,7 +172,7 @@ class _Facts:
         A message is known by what it says and by the message before it, so that the history which each request
         repeats is the same messages again, and an answer is the same as in the next request's history.
         """
-        inputs, outputs = self._said(one)
+        inputs, outputs = messages_of(one)
         session, run = self.tree.session_of(one), self.tree.run_of(one)
         before, often = "", Counter[str]()
         answer = None

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any  # `Any`: messages of foreign frameworks
 
 from agentrecord.ingest.fields import json_or_text, text_of
-from agentrecord.ingest.otlp_words import Attributes, Seen, opened
+from agentrecord.ingest.otlp_words import KEPT_SPANS, Attributes, Seen, opened
 from agentrecord.records.message import MessageRole, Part, PartKind
 
 _ROLES = {
@@ -69,6 +70,7 @@ class Chat:
         return () if all(part.kind is PartKind.TEXT for part in found) else tuple(found)
 
 
+@lru_cache(maxsize=KEPT_SPANS)
 def messages_of(span: Seen) -> tuple[list[Chat], list[Chat]]:
     """Return what a request was asked with and what was answered; the first place that tells either wins."""
     inputs, outputs = (_first_told(span, places) for places in (_INPUTS, _OUTPUTS))

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -257,6 +257,24 @@ def _link(link: dict[str, Any]) -> dict[str, Any]:
         "trace_state": text(link.get("traceState")),
         "attributes": attributes_of(link),
     }
+
+
+def portions(spans: Iterable[Span], at_once: int) -> Iterator[list[Span]]:
+    """Yield spans in lists to store in one transaction each, the spans of one trace always together.
+
+    A trace is derived anew with every piece of it, so that parting one would cost more than a long transaction.
+    """
+    traces: dict[str, list[Span]] = {}
+    for span in spans:
+        traces.setdefault(span.trace_id, []).append(span)
+    found: list[Span] = []
+    for trace in traces.values():
+        if found and len(found) + len(trace) > at_once:
+            yield found
+            found = []
+        found = [*found, *trace]
+    if found:
+        yield found
 
 
 def encoded_bytes(value: bytes) -> dict[str, str]:

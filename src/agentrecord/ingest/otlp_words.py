@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any  # `Any`: attributes of foreign spans
 
 import msgspec
@@ -19,6 +19,10 @@ from agentrecord.ingest.otlp_wire import LOG
 from agentrecord.ingest.source import MAX_TOKENS
 from agentrecord.records.span import Span
 from agentrecord.records.tokens import TokenCounts
+
+KEPT_SPANS = 2048
+KEPT_CHARACTERS = 8192
+"""Spans that are remembered, and how long they may be: 16 MB of text at most."""
 
 Attributes = Mapping[str, Any]
 
@@ -96,7 +100,7 @@ _REMOTE_KNOWN, _REMOTE = 0x100, 0x200
 _NANOS = Decimal(1_000_000_000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
     """A span with its attributes at hand."""
 
@@ -284,9 +288,19 @@ class Seen:
 
 
 def seen(span: Span) -> Seen:
-    """Return a span with its attributes at hand."""
+    """Return a span with its attributes at hand.
+
+    Small ones are remembered for a while: a trace that comes in pieces is read anew with every piece.
+    """
+    return _remembered(span) if len(span.data) <= KEPT_CHARACTERS else _read(span)
+
+
+def _read(span: Span) -> Seen:
     data = msgspec.json.decode(span.data)
     return Seen(span, data, data.get("attributes", {}))
+
+
+_remembered = lru_cache(maxsize=KEPT_SPANS)(_read)
 
 
 def counted(value: object) -> int | None:

@@ -13,17 +13,17 @@ from starlette.exceptions import HTTPException
 from agentrecord.ingest.load import CLOCK_SLACK
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, Undecodable, spans_of_json
+from agentrecord.ingest.otlp_wire import Received, Undecodable, portions, spans_of_json
 from agentrecord.server.otlp_wire import JSON, Admission, acknowledged, encoding_of, inflated, protobuf_reader
 from agentrecord.server.wire import store_of
 
 router = APIRouter(prefix="/v1", tags=["otlp"])
 
-MAX_SPANS = 20_000
+MAX_SPANS = 10_000
 """So many spans, or log records, may one request have: what they become must fit into memory."""
 
 SPANS_AT_ONCE = 256
-"""So many are stored in one transaction: others write in between."""
+"""So many of different traces are stored in one transaction: others write in between."""
 
 Read = Callable[..., Received]
 
@@ -49,8 +49,8 @@ async def _take(request: Request, read_json: Read, read_protobuf: str, rejected:
         latest = store.engine.maker.clock.now() + CLOCK_SLACK
         async with admission.turn:
             received = await run_in_threadpool(lambda: _decoded(read, inflated(body, headers), latest))
-            for start in range(0, len(received.spans), SPANS_AT_ONCE):
-                await store.traces.record(received.spans[start : start + SPANS_AT_ONCE], derive)
+            for spans in portions(received.spans, SPANS_AT_ONCE):
+                await store.traces.record(spans, derive)
     return acknowledged(received, encoding, rejected)
 
 
