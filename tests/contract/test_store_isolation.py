@@ -198,7 +198,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
     "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
-    "traces.record": (lambda s, i: s.traces.record(received(*conversation()), derive),),
     "feed.changes": (lambda s, i: s.feed.changes()[0],),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
     "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
@@ -206,6 +205,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    # The last, since it gives the stranger rows of their own, which the others would show.
+    "traces.record": (lambda s, i: s.traces.record(received(*conversation()), derive),),
 }  # fmt: skip
 
 OPEN_ANSWERS = {

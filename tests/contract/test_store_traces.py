@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -210,3 +211,17 @@ def test_spans_are_read_back_as_they_were_sent(store: Facing) -> None:
     assert [s for page in pages for s in page] == list(found)
     with pytest.raises(InvalidValue):
         store.traces.spans(limit=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_writers_that_part_one_trace_between_them_leave_one_record(
+    open_store: Callable[[str, str], Facing], engine: str
+) -> None:
+    spans = received(*conversation())
+    store = open_store(engine, "sync")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: record(store, [one]), [*spans, *spans[::-1]]))
+    whole = open_store(engine, "sync")
+    record(whole, spans)
+    assert everything(store) == everything(whole)
+    assert store.usage.recount() == ()

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -302,3 +304,31 @@ def test_log_records_come_in_protobuf_too(exporter: Exporter) -> None:
 
 def test_the_clock_of_the_tests_is_after_their_spans() -> None:
     assert datetime.fromtimestamp(nanos(100) / 1e9, UTC) < Clock().now()
+
+
+def test_a_server_without_protobuf_says_how_to_get_it(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "agentrecord.ingest.otlp_protobuf", raising=False)
+    monkeypatch.setitem(sys.modules, "google.protobuf.message", None)
+    answer = exporter.send(as_protobuf(ONE), PROTOBUF)
+    assert answer.status_code == 415
+    assert "agentrecord[otlp]" in Status.FromString(answer.content).message
+    assert exporter.send(as_json(ONE)).status_code == 200
+
+
+def test_the_dashboard_shows_a_trace_as_a_session_and_a_run(exporter: Exporter) -> None:
+    exporter.send(as_json(*conversation()))
+    headers = {"Authorization": f"Bearer {exporter.key}"}
+    session, run = exporter.client.get("/s/talk", headers=headers), exporter.client.get(f"/r/{TRACE}", headers=headers)
+    assert (session.status_code, run.status_code) == (200, 200)
+    assert "Is it sunny?" in session.text
+    assert "weather" in run.text
+
+
+def test_requests_that_part_one_trace_at_the_same_time_leave_one_record(exporter: Exporter) -> None:
+    bodies = [as_json(one) for one in conversation()] * 2
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(exporter.send, bodies))
+    assert {answer.status_code for answer in answers} == {200}
+    session = exporter.store.sessions.get("talk")
+    assert (session.message_count, session.usage.calls, exporter.count()) == (9, 4, 7)
+    assert exporter.store.usage.recount() == ()

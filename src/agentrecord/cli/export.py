@@ -61,4 +61,4 @@ def command(session: str | None, run: str | None, since: str | None, until: str 
             count += len(spans)
         output.write(document.end())
         output.flush()
-    hint(f"{count:,} spans")
+    hint(f"{count:,} spans" if count else "no spans: only what came in as traces has some")

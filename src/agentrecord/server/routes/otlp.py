@@ -17,7 +17,8 @@ from agentrecord.ingest.otlp_wire import Received, Undecodable, portions, spans_
 from agentrecord.server.otlp_wire import JSON, Admission, acknowledged, encoding_of, inflated, protobuf_reader
 from agentrecord.server.wire import store_of
 
-router = APIRouter(prefix="/v1", tags=["otlp"])
+# What travels here is described by OpenTelemetry, not by this API.
+router = APIRouter(prefix="/v1", include_in_schema=False)
 
 MAX_SPANS = 10_000
 """So many spans, or log records, may one request have: what they become must fit into memory."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any  # `Any`: OpenAPI is JSON
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as InQuery
@@ -18,6 +18,12 @@ from agentrecord.store import AsyncStore
 router = APIRouter(prefix="/api", tags=["traces"], responses=PROBLEMS)
 
 PAGE_SPANS = 500
+SENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Spans: as `json` an ExportTraceServiceRequest, as `jsonl` one a line, as `csv` a row a span",
+        "content": {"application/json": {"schema": {"type": "object"}}, "application/jsonl": {}, "text/csv": {}},
+    }
+}
 
 
 class SpanQuery(Query):
@@ -29,7 +35,7 @@ class SpanQuery(Query):
     until: datetime | None = None
 
 
-@router.get("/traces.{shape}", response_model=None, responses=MISSING)
+@router.get("/traces.{shape}", response_model=None, responses={**SENT, **MISSING})
 async def export_traces(request: Request, shape: ExportAs, query: Annotated[SpanQuery, InQuery()]) -> Response:
     """Send spans of a session, a run or a stretch of time; `json` and `jsonl` can be imported again anywhere."""
     store = store_of(request)
