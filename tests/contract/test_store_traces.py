@@ -12,7 +12,7 @@ from agentrecord.exceptions import InvalidValue
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
-from agentrecord.records.session import SessionFilter
+from agentrecord.records.session import SessionChanges, SessionFilter
 from agentrecord.records.span import Span
 from agentrecord.records.tool_call import ToolCallStatus
 from databases import ENGINES
@@ -20,8 +20,8 @@ from faces import Facing, covers
 from otlp_requests import AT, SECOND_TRACE, TRACE, chat, conversation, received, said, span
 
 ROWS = {
-    "ar_sessions": "s.session_id, s.message_count, s.last_sequence, s.run_count, s.tool_call_count, s.error_count,"
-                   " s.calls, s.input_tokens, s.output_tokens, s.created_at, s.last_activity_at",
+    "ar_sessions": "s.session_id, s.title, s.message_count, s.last_sequence, s.run_count, s.tool_call_count,"
+                   " s.error_count, s.calls, s.input_tokens, s.output_tokens, s.created_at, s.last_activity_at",
     "ar_runs": "s.id, s.run_id, s.parent_uuid, s.session_uuid, s.status, s.objective, s.agent_uuid, s.started_at,"
                " s.finished_at, s.final_synthesis_output, s.child_count, s.calls, s.output_tokens, s.tool_call_count",
     "ar_messages": "s.id, s.session_uuid, s.sequence, s.role, s.content, s.parts, s.run_uuid, s.created_at,"
@@ -63,6 +63,7 @@ def test_a_trace_becomes_a_session_with_its_messages_runs_calls_and_tools(store:
     assert (counts.spans, counts.unchanged, counts.traces) == (7, 0, 2)
     session = store.sessions.get("talk")
     assert (session.user, session.source, session.created_at) == ("ana", "otlp", AT)
+    assert session.title == "Is it sunny?"
     shown = [(m.sequence, m.role, m.content) for m in store.messages.list(session.id)]
     assert shown == [
         (1, MessageRole.SYSTEM, "Be brief."),
@@ -158,6 +159,15 @@ def test_a_trace_whose_root_has_not_come_is_a_running_run(store: Facing) -> None
     # The session that stood for the trace is gone: what it held is the conversation's.
     assert [s.session_id for s in store.sessions.list(SessionFilter(include_children=True))] == ["talk"]
     assert store.sessions.get("talk").message_count == 3
+
+
+@covers("traces.record", "sessions.update")
+def test_a_session_that_somebody_named_keeps_its_name(store: Facing) -> None:
+    spans = received(*conversation())
+    record(store, spans[:6])
+    store.sessions.update("talk", SessionChanges(title="Weather"))
+    record(store, spans[6:])
+    assert store.sessions.get("talk").title == "Weather"
 
 
 @covers("traces.record", "sessions.delete")

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select, update
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId
-from agentrecord.records.message import NewMessage
+from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.scope import Scope
 from agentrecord.records.transcript import ImportBatch, MessageFact
 from agentrecord.schema import events, messages, sessions
@@ -34,7 +34,31 @@ _LAST_AT = Prepared(
     .order_by(messages.c.sequence.desc())
     .limit(1)
 )
+_QUESTIONS = Prepared(
+    select(messages.c.content)
+    .where(
+        messages.c.project_id == bindparam("key_project"),
+        messages.c.session_uuid == bindparam("session"),
+        messages.c.role == MessageRole.USER,
+        messages.c.deleted_at.is_(None),
+        messages.c.content != "",
+    )
+    .order_by(messages.c.created_at, messages.c.id)
+    .limit(20)
+)
+_RETITLE = Prepared(
+    update(sessions)
+    .where(sessions.c.project_id == bindparam("key_project"), sessions.c.id == bindparam("session"))
+    .values(title=bindparam("title"))
+)
+_TITLE_CHARACTERS = 80
 _SOURCE = "otlp"
+
+
+def title_of(question: str) -> str:
+    """Return what a session is called after its first question: the question's beginning, on one line."""
+    line = " ".join(question.split())
+    return line if len(line) <= _TITLE_CHARACTERS else f"{line[: _TITLE_CHARACTERS - 1]}…"
 
 
 class Messages:
@@ -72,6 +96,7 @@ class Messages:
         self._store({row: fact for row, fact in found.items() if told.get(row) != fact}, told)
         for session in sorted(self._unordered | self._holed):
             self._renumber(session)
+        self._title({fact.session_id for fact in found.values() if fact.role is MessageRole.USER})
 
     # -- what is said ----------------------------------------------------------------------------------------------
 
@@ -187,6 +212,21 @@ class Messages:
             traces.update(row[0] for row in rows)
         batches = self._others(sorted(traces - changed))
         return {identity.row_id for batch in batches for identity, _ in batch.messages}
+
+    # -- what the session is called ----------------------------------------------------------------------------------
+
+    def _title(self, named: set[str]) -> None:
+        """Call sessions that only traces tell of by their first question, unless somebody named them."""
+        asked = {self._trees.sessions[name].row_id for name in named} | self._holed
+        columns = ("id", "title", "source", "deleted_at")
+        for row in rows_by(self._conn, self._scope.project, sessions, "id", sorted(asked), columns=columns):
+            is_unsure = row["title"] is None or row["id"] in self._unordered | self._holed
+            if row["source"] != _SOURCE or row["deleted_at"] is not None or not is_unsure:
+                continue
+            key = {"key_project": self._scope.project, "session": row["id"]}
+            first = [title_of(content) for (content,) in self._conn.rows(_QUESTIONS, key)]
+            if first and (row["title"] is None or row["title"] in first[1:]):
+                self._conn.run(_RETITLE, {**key, "title": first[0]})
 
     # -- in which order --------------------------------------------------------------------------------------------
 
