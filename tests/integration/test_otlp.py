@@ -121,6 +121,14 @@ def test_an_empty_request_is_a_valid_one(exporter: Exporter, body: bytes, kind: 
     assert exporter.send(body, kind).status_code == 200
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """Return lists in lists."""
+    value: dict[str, Any] = {"intValue": "1"}
+    for _ in range(levels):
+        value = {"arrayValue": {"values": [value]}}
+    return value
+
+
 def bad(**fields: Any) -> dict[str, Any]:
     """Return a span with something wrong."""
     return {**span(2, "bad"), **fields}
@@ -134,7 +142,7 @@ def bad(**fields: Any) -> dict[str, Any]:
         (bad(startTimeUnixNano=str(nanos(9e9)), endTimeUnixNano=str(nanos(9e9))), "future"),
         (bad(attributes=[{"key": "a", "value": {"intValue": "1e3"}}]), "intValue"),
         (bad(attributes=[{"key": "a", "value": {"doubleValue": "x"}}]), "doubleValue"),
-        (bad(events=7), "events"),
+        (bad(events=7), "events"), (bad(attributes=[{"key": "a", "value": nested(40)}]), "deeper"),
     ],
 )  # fmt: skip
 def test_a_span_that_cannot_be_right_is_refused_alone(exporter: Exporter, wrong: dict[str, Any], reason: str) -> None:
@@ -172,6 +180,13 @@ def test_what_is_no_otlp_is_refused_and_nothing_is_stored(
     else:
         assert (answer.json()["code"], said_so in answer.json()["message"]) == (3, True)
     assert exporter.count() == 0
+
+
+def test_a_resource_that_cannot_be_read_refuses_the_request(exporter: Exporter) -> None:
+    body = request(ONE)
+    body["resourceSpans"][0]["resource"]["attributes"] = [{"key": "a", "value": {"intValue": "many"}}]
+    answer = exporter.send(json.dumps(body).encode())
+    assert (answer.status_code, "intValue" in answer.json()["message"], exporter.count()) == (400, True, 0)
 
 
 def test_text_that_is_no_utf_8_is_refused_in_protobuf(exporter: Exporter) -> None:

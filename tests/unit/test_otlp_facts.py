@@ -199,7 +199,8 @@ def test_span_events_of_the_older_conventions_say_them_too() -> None:
 
 
 ODD = ["[[[[", "null", "7", "[]", '{"messages": 7}', '{"role": 7}', '[{"parts": [7, null]}]',
-       '{"messages": [{"role": "user", "content": {"a": [1]}}]}', "[" * 500]  # fmt: skip
+       '{"messages": [{"role": "user", "content": {"a": [1]}}]}', "[" * 500,
+       '[{"role": "user", "content": ' + "[" * 900 + "]" * 900 + "}]", "[" * 900 + "]" * 900]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", ODD)

@@ -10,7 +10,7 @@ from agentrecord.exceptions import NotFound
 from agentrecord.ingest.load import CLOCK_SLACK
 from agentrecord.ingest.otlp_facts import SOURCE, derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, Undecodable, portions, spans_of_json
+from agentrecord.ingest.otlp_wire import Received, portions, spans_of_json
 from agentrecord.ingest.source import walk
 from agentrecord.records.span import Span, TraceCounts
 from agentrecord.records.transcript import ImportBatch, Unreadable
@@ -55,7 +55,7 @@ def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: boo
     for number, request in _requests(file):
         try:
             received = _received(request, latest)
-        except Undecodable as error:
+        except ValueError as error:
             shown = request[:_EXCERPT].decode("utf-8", "replace")
             unreadable.append(Unreadable(line=number, reason=str(error), excerpt=shown))
             continue

@@ -270,7 +270,7 @@ class Seen:
                 found[name.removeprefix(_PARAMETERS)] = value
         try:
             return values.json_text("input_params", json_text(found)) if found else None
-        except InvalidValue:
+        except (InvalidValue, RecursionError):
             # The span keeps what was sent; a copy that no engine stores alike is not worth losing the call.
             return None
 
@@ -330,7 +330,7 @@ def opened(value: object) -> Any:
         return value
     try:
         found = msgspec.json.decode(value)
+        # Only an escape can bring back the characters that were cleaned from the text.
+        return fit(found) if "\\u" in value else found
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return value
-    # Only an escape can bring back the characters that were cleaned from the text.
-    return fit(found) if "\\u" in value else found

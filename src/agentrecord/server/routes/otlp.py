@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from agentrecord.ingest.load import CLOCK_SLACK
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, Undecodable, portions, spans_of_json
+from agentrecord.ingest.otlp_wire import Received, portions, spans_of_json
 from agentrecord.server.otlp_wire import JSON, Admission, acknowledged, encoding_of, inflated, protobuf_reader
 from agentrecord.server.wire import store_of
 
@@ -59,7 +59,8 @@ def _decoded(read: Read, body: bytes, latest: datetime) -> Received:
     try:
         # An empty request is a valid one, which brings nothing.
         received = read(body, latest=latest) if body else Received()
-    except Undecodable as error:
+    except ValueError as error:
+        # No OTLP at all, or a resource or scope, which many spans share, that cannot be read.
         raise HTTPException(400, f"{error}.") from error
     if len(received.spans) + received.rejected > MAX_SPANS:
         raise HTTPException(413, f"A request may have {MAX_SPANS:,} spans or log records; send smaller batches.")
