@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, assert_never  # `Any`: OTLP's JSON
@@ -38,7 +39,8 @@ def json_value(value: Any) -> dict[str, Any]:
         case int():
             return {"intValue": str(value)}
         case float():
-            return {"doubleValue": value}
+            # JSON has no number for these, so that OTLP writes their names.
+            return {"doubleValue": value if math.isfinite(value) else str(value)}
         case str():
             return {"stringValue": value}
         case list():

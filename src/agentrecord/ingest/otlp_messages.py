@@ -75,11 +75,11 @@ def messages_of(span: Seen) -> tuple[list[Chat], list[Chat]]:
     """Return what a request was asked with and what was answered; the first place that tells either wins."""
     try:
         inputs, outputs = (_first_told(span, places) for places in (_INPUTS, _OUTPUTS))
+        if not any(chat.role is MessageRole.SYSTEM for chat in inputs):
+            inputs = [*_instructions(span), *inputs]
     except RecursionError:
         # No message is nested so deeply; whatever it is, the span keeps it.
         return [], []
-    if not any(chat.role is MessageRole.SYSTEM for chat in inputs):
-        inputs = [*_instructions(span), *inputs]
     return [chat for chat in inputs if not chat.is_empty], [chat for chat in outputs if not chat.is_empty]
 
 
