@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
-.PHONY: help run test test-long lint bench check-samples clean
+.PHONY: help run test test-long lint bench check-samples check-traces clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,6 +51,10 @@ bench: $(VENV)/.test ## the figures of benchmarks/README.md, as ratios from one 
 check-samples: $(VENV)/.run ## hold a folder of transcripts against expected figures: make check-samples DIR=…
 	@test -n "$(DIR)" || { echo "name a folder: make check-samples DIR=path/to/transcripts [EXPECTED=figures.tsv]"; exit 2; }
 	@$(BIN)/agentrecord check-samples $(DIR) $(if $(EXPECTED),--expected $(EXPECTED))
+
+check-traces: $(VENV)/.test ## hold a folder of OpenTelemetry traces against expected figures: make check-traces DIR=…
+	@test -n "$(DIR)" || { echo "name a folder: make check-traces DIR=path/to/traces"; exit 2; }
+	@$(BIN)/python scripts/check_traces.py $(DIR)
 
 clean: ## remove the virtual environment and what was built
 	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .ruff_cache .mypy_cache

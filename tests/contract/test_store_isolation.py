@@ -10,6 +10,7 @@ import pytest
 
 from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
 from agentrecord.ids import derived_id, new_id
+from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
@@ -27,6 +28,7 @@ from agentrecord.records.usage import UsageBy
 from agentrecord.schema import metadata
 from databases import ENGINES
 from faces import OPERATIONS, Facing
+from otlp_requests import chat, conversation, received
 
 SECRET = "s3cr3t"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
@@ -63,9 +65,11 @@ def fill(store: Facing) -> Ids:
         ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
     )
     store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
-    said = (NewMessage(role=USER, content=SECRET),)
-    turn_asked = NewTurn(session_id="turns", messages=said, lease_owner=SECRET, lease_s=60, idempotency_key="k")
+    asked = (NewMessage(role=USER, content=SECRET),)
+    turn_asked = NewTurn(session_id="turns", messages=asked, lease_owner=SECRET, lease_s=60, idempotency_key="k")
     ids["turn"] = store.turns.begin(turn_asked).turn.id
+    secret = chat(1, [said("user", SECRET)], said("assistant", SECRET), trace="c" * 32)
+    store.traces.record([*received(secret), *received(*conversation())], derive)
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid
     ids["price"] = store.prices.set(
@@ -290,6 +294,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         "mine", "/m", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=0),),
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
+    "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
     "feed.changes": (lambda s, i: s.feed.changes()[0],),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
     "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
@@ -313,6 +318,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
         lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
     ),
+    # The last, since it gives the stranger rows of their own, which the others would show.
+    "traces.record": (lambda s, i: s.traces.record(received(*conversation()), derive),),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
@@ -325,7 +332,8 @@ OPEN_ANSWERS = {
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "audit.trail": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
-    "imports.finish_file": "one's own file", "usage.recount": "differences only", "turns.begin": "one's own turn",
+    "imports.finish_file": "one's own file",
+    "traces.record": "one's own spans", "usage.recount": "differences only", "turns.begin": "one's own turn",
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",

@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from agentrecord.cli import words
+from agentrecord.cli import import_otlp, words
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush, output_options, wants_json, write_json
 from agentrecord.cli.progress import Meter
@@ -174,7 +174,7 @@ def _tell_change(summary: ImportSummary, before: UsageReport, after: UsageReport
 
 
 @click.command("import")
-@click.argument("source", type=click.Choice([*SOURCES, ALL]), default=ALL)
+@click.argument("source", type=click.Choice([*SOURCES, import_otlp.NAME, ALL]), default=ALL)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--watch", is_flag=True, help="Go on importing what the tools write, until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Read and count, store nothing.")
@@ -183,14 +183,21 @@ def _tell_change(summary: ImportSummary, before: UsageReport, after: UsageReport
 def command(source: str, paths: tuple[Path, ...], watch: bool, dry_run: bool, no_index: bool) -> None:
     """Import transcripts of coding agents; what is in the record already stays as it is.
 
-    Without PATH, from the places where the tools keep them; without SOURCE, from every tool that is found.
+    Without PATH, from the places where the tools keep them; without SOURCE, from every tool that is found. `otlp` reads
+    dumps of OpenTelemetry traces (OTLP in JSON, one request a file or a line), which have no such place.
 
     \b
     Examples:
       agentrecord import
       agentrecord import claude-code ~/.claude/projects --dry-run
       agentrecord import codex --watch --user bob --project shop
+      agentrecord import otlp traces.jsonl
     """
+    if source == import_otlp.NAME:
+        if watch:
+            raise click.UsageError("dumps do not grow: send spans to a server (agentrecord serve) instead of --watch")
+        import_otlp.run(paths, dry_run=dry_run)
+        return
     work = plan(source, paths)
     if watch and dry_run:
         raise click.UsageError("--watch and --dry-run cannot go together")

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "budgets": ("budgets", "List and set limits on what calls may cost."),
     "accounts": ("accounts", "List, make and change accounts."),
     "keys": ("keys", "List, make and revoke API keys."),
+    "export": ("export", "Write the spans of traces, to import elsewhere."),
     "serve": ("serve", "Serve the dashboard and the API."),
     "db": ("db", "Look after the database."),
     "check-samples": ("check_samples", "Check the importer against expected figures."),
@@ -43,6 +44,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
     "Money": ("usage", "prices", "reprice", "budgets"),
+    "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }
 EPILOG = """\b

@@ -164,13 +164,14 @@ def first_text(values: Iterable[str | None]) -> str | None:
 
 def cleaned(row: Row) -> tuple[Row, bool]:
     """Return a row without the characters that no database stores, and whether it had any."""
-    fit = _fit(row)
-    return (fit, True) if isinstance(fit, dict) and fit != row else (row, False)
+    clean = fit(row)
+    return (clean, True) if isinstance(clean, dict) and clean != row else (row, False)
 
 
-def _fit(value: object) -> object:
+def fit(value: object) -> object:
+    """Return a value of JSON without the characters that no database stores, at any depth."""
     if isinstance(value, str):
         return _UNFIT.sub(REPLACEMENT, value)
     if isinstance(value, dict):
-        return {str(_fit(name)): _fit(item) for name, item in value.items()}
-    return [_fit(item) for item in value] if isinstance(value, list) else value
+        return {str(fit(name)): fit(item) for name, item in value.items()}
+    return [fit(item) for item in value] if isinstance(value, list) else value

@@ -58,6 +58,7 @@ class NewEvent:
     run_ref: str | None = None
     session_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
+    trace_uuid: UUID | None = None
     span_id: str | None = None
 
 
@@ -84,6 +85,7 @@ class Event:
     session_sequence: int | None = None
     run_sequence: int | None = None
     parent_event_uuid: UUID | None = None
+    trace_uuid: UUID | None = None
     span_id: str | None = None
 
 

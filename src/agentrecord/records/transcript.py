@@ -17,7 +17,10 @@ from agentrecord.records.tokens import TokenCounts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFact:
-    """A session was seen; told again, later non-empty fields win and the earliest `created_at` stays."""
+    """A session was seen; told again, later non-empty fields win and the earliest `created_at` stays.
+
+    `row_id` is given by sources that learn when a session began only after they told of it.
+    """
 
     session_id: str
     created_at: datetime
@@ -32,6 +35,8 @@ class SessionFact:
     host: str | None = None
     initial_task: str | None = None
     metadata: str | None = None
+    row_id: UUID | None = None
+    is_coding: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class RunFact:
     finished_at: datetime | None = None
     output: str | None = None
     error_message: str | None = None
+    trace_id: str | None = None
+    row_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +101,8 @@ class CallFact:
     latency_ms: int | None = None
     cost_nanos: int | None = None
     input_params: str | None = None
+    time_to_first_token_ms: int | None = None
+    agent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +116,7 @@ class ToolCallFact:
     started_at: datetime
     arguments: str | None = None
     message_key: str | None = None
+    agent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +147,11 @@ class EventFact:
     run_id: str | None = None
     data: str | None = None
     duration_ms: int | None = None
+    agent_id: str | None = None
+    span_id: str | None = None
+    ended_at: datetime | None = None
+    trace_uuid: UUID | None = None
+    parent_event_uuid: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +166,8 @@ class ErrorFact:
     run_id: str | None = None
     error_code: str | None = None
     context: str | None = None
+    stack_trace: str | None = None
+    agent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

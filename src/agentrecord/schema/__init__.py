@@ -23,7 +23,7 @@ from agentrecord.schema.people import (
     users,
 )
 from agentrecord.schema.prices import hosts, models, prices
-from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls
+from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls, traces
 from agentrecord.schema.sessions import (
     coding_sessions,
     contents,
@@ -77,6 +77,7 @@ __all__ = [
     "sign_ins",
     "tool_calls",
     "tool_days",
+    "traces",
     "turn_events",
     "turns",
     "unreadable_lines",

@@ -82,6 +82,7 @@ events = define(
     optional("session_sequence", Whole()),
     optional("run_sequence", Whole()),
     optional("parent_event_uuid", Id()),
+    optional("trace_uuid", Id()),
     optional("span_id"),
     optional("data"),
     optional("duration_ms", Whole()),
@@ -97,6 +98,23 @@ index(
     sqlite_where=events.c.run_ref.is_not(None),
     postgresql_where=events.c.run_ref.is_not(None),
 )
+index(
+    "ix_ar_events_trace",
+    events.c.project_id,
+    events.c.trace_uuid,
+    sqlite_where=events.c.trace_uuid.is_not(None),
+    postgresql_where=events.c.trace_uuid.is_not(None),
+)
+
+traces = define(
+    "ar_traces",
+    project_id(),
+    row_id(),
+    column("trace_id", Words()),
+    column("user_uuid", Id()),
+    at("created_at"),
+)
+index("ix_ar_traces_trace", traces.c.project_id, traces.c.trace_id)
 
 llm_calls = define(
     "ar_llm_calls",

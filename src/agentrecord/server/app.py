@@ -20,6 +20,7 @@ from agentrecord.server.auth import PER_MINUTE, Authentication
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
+from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
@@ -33,12 +34,14 @@ from agentrecord.server.routes import (
     exports,
     figures,
     keys,
+    otlp,
     pages,
     people,
     prices,
     projects,
     runs,
     sessions,
+    traces,
 )
 from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
@@ -57,6 +60,8 @@ API_ROUTES = (
     prices,
     budgets,
     projects,
+    traces,
+    otlp,
 )
 PAGE_ROUTES = (people, exports, chat, pages)
 
@@ -114,6 +119,7 @@ def build_app(
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
+            Middleware(OtlpErrors),
             Middleware(CatchAll),
             Middleware(KnownHosts, public=settings.public_hosts),
             Middleware(BodyLimit),
@@ -122,6 +128,7 @@ def build_app(
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations = conversations
+    app.state.otlp = Admission()
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

@@ -8,10 +8,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentrecord.server.problems import answer, problem
+from agentrecord.server.problems import answer, is_otlp, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_BODY_S = 30.0
+MAX_OTLP_BYTES = 64 * 1024 * 1024
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -83,13 +84,17 @@ def is_known(hosts: list[str], known: Collection[str] = LOCAL_HOSTS) -> bool:
     return name in known and (not port or (port.isascii() and port.isdigit()))
 
 
+def most_bytes(path: str) -> int:
+    """Return how large a request for `path` may be: exporters send many spans at once."""
+    return MAX_OTLP_BYTES if is_otlp(path) else MAX_BODY_BYTES
+
+
 class BodyLimit:
     """Refuses requests whose body is too large, comes too slowly, or is compressed: nobody's memory or time is free."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, max_s: float = MAX_BODY_S) -> None:
+    def __init__(self, app: ASGIApp, *, max_s: float = MAX_BODY_S) -> None:
         """Wrap an application."""
         self._app = app
-        self._max_bytes = max_bytes
         self._max_s = max_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,21 +102,23 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, path = Headers(scope=scope), scope["path"]
         told, coding = headers.get("content-length", "0"), headers.get("content-encoding", "identity")
-        if coding.lower() != "identity":
+        # Exporters compress what they send: their route unpacks it, within bounds of its own.
+        if coding.lower() != "identity" and not is_otlp(path):
             detail = f"Content-Encoding {coding[:40]!r} is not taken here; send the body as it is."
             await answer(scope["path"], problem(415, detail, name="Compressed"))(scope, receive, send)
-        elif not told.isdigit() or int(told) > self._max_bytes:
+        elif not told.isdigit() or int(told) > most_bytes(path):
             await self._too_large(scope)(scope, receive, send)
         else:
             await self._limited(scope, receive, send)
 
     def _too_large(self, scope: Scope) -> Response:
-        return answer(scope["path"], problem(413, f"A request may have {self._max_bytes:,} bytes.", name="TooLarge"))
+        most = most_bytes(scope["path"])
+        return answer(scope["path"], problem(413, f"A request may have {most:,} bytes.", name="TooLarge"))
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size, complete = 0, False
+        size, complete, most = 0, False, most_bytes(scope["path"])
         refused: list[Response] = []
         deadline = asyncio.get_running_loop().time() + self._max_s
 
@@ -127,7 +134,7 @@ class BodyLimit:
                 return {"type": "http.disconnect"}
             size += len(message.get("body", b""))
             complete = complete or not message.get("more_body", False)
-            if size <= self._max_bytes:
+            if size <= most:
                 return message
             refused.append(self._too_large(scope))
             # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.

@@ -100,7 +100,12 @@ class BudgetProblem(Problem):
 
 def is_api(path: str) -> bool:
     """Say whether answers at `path` are for programs."""
-    return path == "/healthz" or path == "/api" or path.startswith("/api/")
+    return path in ("/healthz", "/api") or path.startswith("/api/") or is_otlp(path)
+
+
+def is_otlp(path: str) -> bool:
+    """Say whether answers at `path` are for OpenTelemetry's exporters."""
+    return path.startswith("/v1/")
 
 
 def problem(

@@ -16,6 +16,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
 from agentrecord.records.llm_call import CallStatus
+from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import activity_days, latency_days, runs, sessions, tool_days, usage_days, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
@@ -226,6 +227,16 @@ class Figures:
         sums = self._tools.setdefault(key, [0, 0, 0, 0])
         for position, value in enumerate((calls, errors, sign * (duration_ms or 0), sign * (duration_ms is not None))):
             sums[position] += value
+
+    def untool(self, row: Mapping[str, Any]) -> None:
+        """Take a tool call's row away again."""
+        errors = int(row["status"] == ToolCallStatus.ERROR)
+        self.tool(row, calls=-1, errors=-errors, duration_ms=None)
+        if row["duration_ms"] is not None:
+            at: datetime = row["started_at"] or row["created_at"]
+            sums = self._tools[day_of(at), row["user_uuid"], row["agent_uuid"] or NIL, row["tool_name"]]
+            sums[2] -= row["duration_ms"]
+            sums[3] -= 1
 
     def session_params(self, session: UUID) -> dict[str, object]:
         """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""

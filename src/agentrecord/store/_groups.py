@@ -27,6 +27,7 @@ from agentrecord.store import (
     sessions,
     sign_ins,
     tool_calls,
+    traces,
     turns,
     usage,
 )
@@ -289,6 +290,13 @@ class Imports:
     finish_file = writes(imports.finish_file)
     files = reads(imports.files)
     unreadable = reads(imports.unreadable)
+
+
+class Traces:
+    """Traces of other programs, span by span."""
+
+    record = writes(traces.record, before=load_table)
+    spans = reads(traces.spans)
 
 
 class Feed:

@@ -1,6 +1,7 @@
 """Bulk loading, second half: messages, calls, tool calls, events and errors; what is there already stays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from agentrecord.records.transcript import (
     ToolResultFact,
 )
 from agentrecord.schema import errors, events, llm_calls, messages, sessions, tool_calls
-from agentrecord.store import search
+from agentrecord.store import agents, search
 from agentrecord.store._figures import Figures
 from agentrecord.store._load_trees import Known, Trees
 from agentrecord.store._lookup import rows_by
@@ -73,6 +74,9 @@ class Rows:
         if known is None:
             raise InvalidValue("session_id", name, "names a session that this transcript does not tell of")
         return known
+
+    def _agent(self, session: Known, agent_id: str | None) -> UUID | None:
+        return agents.agent_uuid(self._conn, self._scope, agent_id, agent_id) or session.agent_uuid
 
     def _run(self, name: str | None) -> UUID | None:
         return None if name is None else self._trees.runs.get(name)
@@ -202,9 +206,11 @@ class Rows:
             error_message=fact.error_message,
             latency_ms=fact.latency_ms,
             cost_nanos=fact.cost_nanos,
+            time_to_first_token_ms=fact.time_to_first_token_ms,
             origin=CallOrigin.IMPORT,
         )
-        return call_row(self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=session.agent_uuid)
+        agent = self._agent(session, fact.agent_id)
+        return call_row(self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=agent)
 
     # -- tool calls ----------------------------------------------------------------------------------------------
 
@@ -261,9 +267,8 @@ class Rows:
                 message_uuid=identity.message_uuid,
                 started_at=fact.started_at,
             )
-            row = tool_row(
-                self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=session.agent_uuid
-            )
+            agent = self._agent(session, fact.agent_id)
+            row = tool_row(self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=agent)
             known[key] = fresh[row["id"]] = row
             self._figures.tool(row, calls=1, errors=0, duration_ms=None)
             self._counts.tool_calls += 1
@@ -289,8 +294,13 @@ class Rows:
 
     # -- events and errors ---------------------------------------------------------------------------------------
 
-    def events(self, facts: Sequence[tuple[Identified, EventFact]]) -> None:
-        """Store the events that are new."""
+    def events(
+        self,
+        facts: Sequence[tuple[Identified, EventFact]],
+        *,
+        sequences: Mapping[UUID, tuple[UUID | None, int | None]] = MappingProxyType({}),
+    ) -> None:
+        """Store the events that are new; one that is stored again keeps its number in the session of `sequences`."""
         seen = self._known_ids(events, facts)
         last = self._last("last_event_sequence", {fact.session_id for _, fact in facts})
         rows = []
@@ -300,7 +310,9 @@ class Rows:
                 continue
             seen.add(identity.row_id)
             session = self._session(fact.session_id)
-            last[session.row_id] += 1
+            kept = sequences.get(identity.row_id, (None, None))
+            is_again = kept[0] == session.row_id
+            last[session.row_id] += not is_again
             new = NewEvent(
                 event_type=fact.event_type,
                 timestamp=fact.timestamp,
@@ -308,13 +320,15 @@ class Rows:
                 duration_ms=fact.duration_ms,
                 run_uuid=self._run(fact.run_id),
                 session_uuid=session.row_id,
+                parent_event_uuid=fact.parent_event_uuid,
+                trace_uuid=fact.trace_uuid,
+                span_id=fact.span_id,
             )
-            row = event_row(
-                self._conn, self._scope, new, event=identity.row_id, user=self._user, agent=session.agent_uuid
-            )
-            row["session_sequence"] = last[session.row_id]
+            agent = self._agent(session, fact.agent_id)
+            row = event_row(self._conn, self._scope, new, event=identity.row_id, user=self._user, agent=agent)
+            row["session_sequence"] = kept[1] if is_again else last[session.row_id]
             rows.append(row)
-            self._figures.session(session.row_id, last_event_sequence=1)
+            self._figures.session(session.row_id, active_at=fact.ended_at, last_event_sequence=int(not is_again))
         self._conn.many(ADD_EVENT, rows)
         self._counts.events += len(rows)
 
@@ -333,15 +347,13 @@ class Rows:
                 error_message=fact.error_message,
                 error_code=fact.error_code,
                 context=fact.context,
+                stack_trace=fact.stack_trace or None,
                 session_uuid=session.row_id,
                 run_uuid=self._run(fact.run_id),
                 created_at=fact.created_at,
             )
-            rows.append(
-                error_row(
-                    self._conn, self._scope, new, error=identity.row_id, user=self._user, agent=session.agent_uuid
-                )
-            )
+            agent = self._agent(session, fact.agent_id)
+            rows.append(error_row(self._conn, self._scope, new, error=identity.row_id, user=self._user, agent=agent))
         add_rows(self._conn, self._scope, rows, self._figures)
         self._counts.errors += len(rows)
 

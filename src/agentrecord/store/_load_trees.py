@@ -38,6 +38,12 @@ _UPDATE_CODING = Prepared(
     .values({name: bindparam(name) for name in _CODING_TOLD})
 )
 _RUN_TOLD = ("objective", "status", "error_message", "final_synthesis_output", "finished_at", "heartbeat_at")
+_RUN_PLACED = ("user_uuid", "agent_uuid", "agent_name", "session_uuid", "parent_uuid", "started_at")
+_REPLACE_RUN = Prepared(
+    update(runs)
+    .where(runs.c.project_id == bindparam("key_project"), runs.c.id == bindparam("key_id"))
+    .values({name: bindparam(name) for name in (*_RUN_PLACED, *_RUN_TOLD, "created_at", "updated_at")})
+)
 _UPDATE_RUN = Prepared(
     update(runs)
     .where(runs.c.project_id == bindparam("key_project"), runs.c.id == bindparam("key_id"))
@@ -153,7 +159,7 @@ class Trees:
     def _add_session(self, fact: SessionFact, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
         conn, scope = self._conn, self._scope
         parent = stored.get(fact.parent_session_id) if fact.parent_session_id else None
-        session = derived_id(fact.created_at, "session", scope.project, self._owner, fact.session_id)
+        session = fact.row_id or derived_id(fact.created_at, "session", scope.project, self._owner, fact.session_id)
         new = NewSession(
             session_id=fact.session_id,
             agent_name=fact.agent_name,
@@ -172,8 +178,9 @@ class Trees:
             row["root_uuid"] = parent["root_uuid"] or parent["id"]
             self._figures.session(parent["id"], child_count=1)
         conn.run(ADD_SESSION, row)
-        details = CodingDetails(**{name: getattr(fact, name) for name in _CODING_TOLD})
-        conn.run(ADD_CODING, coding_row(scope, session, details))
+        if fact.is_coding:
+            details = CodingDetails(**{name: getattr(fact, name) for name in _CODING_TOLD})
+            conn.run(ADD_CODING, coding_row(scope, session, details))
         self._figures.activity(fact.created_at, self._user, row["agent_uuid"], session_count=1)
         self._counts.sessions += 1
         return row
@@ -189,6 +196,8 @@ class Trees:
         if any(new[name] != row[name] for name in (*_SESSION_TOLD, "created_at")):
             conn.run(_UPDATE_SESSION, {**key, **new})
             row.update(new)
+        if not fact.is_coding:
+            return
         found = rows_by(
             conn, project, coding_sessions, "session_uuid", [row["id"]], columns=("session_uuid", *_CODING_TOLD)
         )
@@ -205,13 +214,13 @@ class Trees:
         """Make or complete the runs told of, and find those that are only `named`."""
         told = latest_told(facts, "run_id")
         parents = {f.parent_run_id for f in told.values() if f.parent_run_id}
-        columns = ("id", "run_id", "user_uuid", "agent_uuid", "session_uuid", "started_at", "created_at",
-                   "total_iterations", *_RUN_TOLD)  # fmt: skip
+        own = {fact.row_id for fact in told.values() if fact.row_id is not None}
+        columns = ("id", "run_id", "created_at", "total_iterations", *_RUN_PLACED, *_RUN_TOLD)
         rows = rows_by(
             self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
             columns=columns, across_users=True,
         )  # fmt: skip
-        stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user}
+        stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user or row["id"] in own}
         taken = {row["run_id"] for row in rows} - {*stored}
         others = rows_by(
             self._conn, self._scope.project, runs, "run_id", sorted(map(self._own, taken)), columns=columns
@@ -222,8 +231,10 @@ class Trees:
             row = stored.get(name)
             if row is None:
                 stored[name] = self._add_run(fact, stored)
-            else:
+            elif fact.row_id is None:
                 self._complete_run(row, fact)
+            else:
+                self._replace_run(row, fact, stored)
         self.runs = {name: row["id"] for name, row in stored.items()}
 
     def _own(self, run_id: str) -> str:
@@ -234,7 +245,7 @@ class Trees:
         conn, scope = self._conn, self._scope
         parent = stored.get(fact.parent_run_id) if fact.parent_run_id else None
         session = self.sessions.get(fact.session_id)
-        run = derived_id(fact.started_at, "run", scope.project, self._owner, fact.run_id)
+        run = fact.row_id or derived_id(fact.started_at, "run", scope.project, self._owner, fact.run_id)
         agent = agent_store.agent_uuid(conn, scope, fact.agent_id, fact.agent_name)
         new = NewRun(
             run_id=fact.run_id,
@@ -242,6 +253,7 @@ class Trees:
             objective=fact.objective,
             session_uuid=None if session is None else session.row_id,
             parent_uuid=None if parent is None else parent["id"],
+            trace_id=fact.trace_id,
             started_at=fact.started_at,
         )
         row = run_row(conn, scope, new, run=run, user=self._user, agent=agent, status=fact.status)
@@ -261,6 +273,35 @@ class Trees:
         count_run(self._figures, row)
         self._counts.runs += 1
         return row
+
+    def _replace_run(self, row: dict[str, Any], fact: RunFact, stored: dict[str, dict[str, Any]]) -> None:
+        """Make a run what its source, which knows all of it, now says."""
+        parent = stored.get(fact.parent_run_id) if fact.parent_run_id else None
+        session = self.sessions.get(fact.session_id)
+        new: dict[str, Any] = {
+            "user_uuid": self._user,
+            "agent_uuid": agent_store.agent_uuid(self._conn, self._scope, fact.agent_id, fact.agent_name),
+            "agent_name": fact.agent_name,
+            "session_uuid": None if session is None else session.row_id,
+            "parent_uuid": None if parent is None else parent["id"],
+            "started_at": fact.started_at,
+            "objective": fact.objective,
+            "status": fact.status,
+            "error_message": fact.error_message,
+            "final_synthesis_output": fact.output,
+            "finished_at": fact.finished_at,
+            "heartbeat_at": fact.finished_at or fact.started_at,
+        }
+        if all(new[name] == row[name] for name in new):
+            return
+        key = {"key_project": self._scope.project, "key_id": row["id"]}
+        times = {"created_at": fact.started_at, "updated_at": fact.finished_at or fact.started_at}
+        self._conn.run(_REPLACE_RUN, {**new, **key, **times})
+        for told, sign in ((row, -1), ({**row, **new}, 1)):
+            self._figures.session(told["session_uuid"], run_count=sign)
+            self._figures.run(told["parent_uuid"], child_count=sign)
+            count_run(self._figures, told, sign)
+        row.update(new)
 
     def _complete_run(self, row: dict[str, Any], fact: RunFact) -> None:
         """Take over what a later telling knows better; an older, shorter transcript takes nothing back."""

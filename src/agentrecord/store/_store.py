@@ -101,6 +101,7 @@ class Store:
         self.relations = groups.Relations(bound)
         self.audit = groups.Audit(bound)
         self.imports = groups.Imports(bound)
+        self.traces = groups.Traces(bound)
         self.feed = groups.Feed(bound)
         self.pages = groups.Pages(bound)
 
@@ -181,6 +182,7 @@ class AsyncStore:
         self.relations = groups.AsyncRelations(bound)
         self.audit = groups.AsyncAudit(bound)
         self.imports = groups.AsyncImports(bound)
+        self.traces = groups.AsyncTraces(bound)
         self.feed = groups.AsyncFeed(bound)
         self.pages = groups.AsyncPages(bound)
 

@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, case, func, null, select, update
 
 from agentrecord.codec import values
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, derived_id
 from agentrecord.records.error import ErrorGroup, ErrorRecord, NewError
@@ -24,6 +24,17 @@ from agentrecord.store._sql import contains, insert_into, insert_or_skip, within
 
 ADD_ERROR = insert_into(errors)
 _ADD_GROUP = insert_or_skip(error_groups)
+_AT = bindparam("at", type_=errors.c.created_at.type)
+_SEEN_AGAIN = Prepared(
+    update(error_groups)
+    .where(error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id"))
+    .values(
+        count=error_groups.c.count + 1,
+        resolved_at=null(),
+        first_seen_at=case((error_groups.c.first_seen_at > _AT, _AT), else_=error_groups.c.first_seen_at),
+        last_seen_at=case((error_groups.c.last_seen_at < _AT, _AT), else_=error_groups.c.last_seen_at),
+    )
+)
 _VARYING = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
 )
@@ -103,13 +114,7 @@ def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures
             "resolved_at": None,
         }
         conn.run(_ADD_GROUP, group)
-        mine = (error_groups.c.project_id == scope.project, error_groups.c.id == row["group_uuid"])
-        conn.run(update(error_groups).where(*mine).values(count=error_groups.c.count + 1, resolved_at=None))
-        for column, outside in (
-            (error_groups.c.first_seen_at, error_groups.c.first_seen_at > at),
-            (error_groups.c.last_seen_at, error_groups.c.last_seen_at < at),
-        ):
-            conn.run(update(error_groups).where(*mine, outside).values({column.name: at}))
+        conn.run(_SEEN_AGAIN, {"key_project": scope.project, "key_id": row["group_uuid"], "at": at})
         figures.session(row["session_uuid"], error_count=1)
         figures.activity(at, row["user_uuid"], row["agent_uuid"], error_count=1)
     conn.many(ADD_ERROR, rows)

@@ -74,6 +74,7 @@ def event_row(
         "session_sequence": None,
         "run_sequence": None,
         "parent_event_uuid": new.parent_event_uuid,
+        "trace_uuid": new.trace_uuid,
         "span_id": None if new.span_id is None else values.text("span_id", new.span_id),
         "data": None if new.data is None else values.json_text("data", new.data),
         "duration_ms": None if new.duration_ms is None else values.integer("duration_ms", new.duration_ms, minimum=0),

@@ -88,6 +88,10 @@ class Imports(_groups.Imports, Face):
     """Imported files and unreadable lines."""
 
 
+class Traces(_groups.Traces, Face):
+    """Traces of other programs, span by span."""
+
+
 class Feed(_groups.Feed, Face):
     """What changed lately."""
 
@@ -178,6 +182,10 @@ class AsyncAudit(_groups.Audit, AsyncFace):
 
 class AsyncImports(_groups.Imports, AsyncFace):
     """Imported files and unreadable lines."""
+
+
+class AsyncTraces(_groups.Traces, AsyncFace):
+    """Traces of other programs, span by span."""
 
 
 class AsyncFeed(_groups.Feed, AsyncFace):

@@ -48,9 +48,9 @@ def load(conn: Connection, scope: Scope, batch: ImportBatch) -> ImportCounts:
     figures, counts = Figures(scope.project, conn.now), ImportCounts()
     owner = batch.user or UNASSIGNED
     trees = Trees(conn, scope, user, owner=owner, figures=figures, counts=counts)
-    trees.load_sessions(batch.sessions, _named(batch, "session_id"))
-    batch, counts.deleted = _of_live_sessions(batch, trees.deleted)
-    trees.load_runs(batch.runs, _named(batch, "run_id"))
+    trees.load_sessions(batch.sessions, named(batch, "session_id"))
+    batch, counts.deleted = of_live_sessions(batch, trees.deleted)
+    trees.load_runs(batch.runs, named(batch, "run_id"))
     rows = Rows(conn, scope, user, trees, figures=figures, counts=counts)
     rows.messages(batch.messages, indexed=batch.indexed)
     rows.calls(batch.calls)
@@ -64,7 +64,7 @@ def load(conn: Connection, scope: Scope, batch: ImportBatch) -> ImportCounts:
     return counts
 
 
-def _of_live_sessions(batch: ImportBatch, deleted: set[str]) -> tuple[ImportBatch, int]:
+def of_live_sessions(batch: ImportBatch, deleted: set[str]) -> tuple[ImportBatch, int]:
     """Leave out what belongs to sessions that were deleted here, but for the calls: the ledger goes on."""
     if not deleted:
         return batch, 0
@@ -108,7 +108,8 @@ def _taken(conn: Connection, project: ProjectId, table: Table, key: str, wanted:
     return {row[key] for row in rows}
 
 
-def _named(batch: ImportBatch, name: str) -> set[str]:
+def named(batch: ImportBatch, name: str) -> set[str]:
+    """Return the sessions or runs that the facts of a batch name."""
     kinds = (batch.messages, batch.calls, batch.tool_calls, batch.tool_results, batch.events, batch.errors)
     found = {getattr(fact, name, None) for facts in kinds for _, fact in facts}
     found.update(getattr(fact, name) for fact in batch.runs)

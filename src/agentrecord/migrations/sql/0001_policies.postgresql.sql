@@ -152,6 +152,15 @@ CREATE POLICY in_scope ON agentrecord.ar_tool_days USING (
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );
 
+ALTER TABLE agentrecord.ar_traces ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_traces FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_traces USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_unreadable_lines ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_unreadable_lines FORCE ROW LEVEL SECURITY;

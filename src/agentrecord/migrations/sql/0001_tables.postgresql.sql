@@ -147,6 +147,7 @@ CREATE TABLE agentrecord.ar_events (
 	session_sequence BIGINT,
 	run_sequence BIGINT,
 	parent_event_uuid UUID,
+	trace_uuid UUID,
 	span_id TEXT,
 	data TEXT,
 	duration_ms BIGINT,
@@ -160,6 +161,8 @@ CREATE INDEX ix_ar_events_run ON agentrecord.ar_events (project_id, run_uuid, ru
 CREATE INDEX ix_ar_events_run_ref ON agentrecord.ar_events (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
 CREATE INDEX ix_ar_events_session ON agentrecord.ar_events (project_id, session_uuid, session_sequence);
+
+CREATE INDEX ix_ar_events_trace ON agentrecord.ar_events (project_id, trace_uuid) WHERE trace_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_hosts (
 	id UUID NOT NULL,
@@ -441,6 +444,17 @@ CREATE TABLE agentrecord.ar_tool_days (
 	duration_count BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
 );
+
+CREATE TABLE agentrecord.ar_traces (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	trace_id TEXT NOT NULL,
+	user_uuid UUID NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_traces PRIMARY KEY (project_id, id)
+);
+
+CREATE INDEX ix_ar_traces_trace ON agentrecord.ar_traces (project_id, trace_id);
 
 CREATE TABLE agentrecord.ar_unreadable_lines (
 	project_id UUID NOT NULL,

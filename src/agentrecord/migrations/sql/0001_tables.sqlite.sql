@@ -156,6 +156,7 @@ CREATE TABLE ar_events (
 	session_sequence INTEGER,
 	run_sequence INTEGER,
 	parent_event_uuid BLOB,
+	trace_uuid BLOB,
 	span_id TEXT,
 	data TEXT,
 	duration_ms INTEGER,
@@ -170,6 +171,8 @@ CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 CREATE INDEX ix_ar_events_run_ref ON ar_events (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
 CREATE INDEX ix_ar_events_session ON ar_events (project_id, session_uuid, session_sequence);
+
+CREATE INDEX ix_ar_events_trace ON ar_events (project_id, trace_uuid) WHERE trace_uuid IS NOT NULL;
 
 CREATE TABLE ar_hosts (
 	id BLOB NOT NULL,
@@ -466,6 +469,18 @@ CREATE TABLE ar_tool_days (
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
 )
  STRICT;
+
+CREATE TABLE ar_traces (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	trace_id TEXT NOT NULL,
+	user_uuid BLOB NOT NULL,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_traces PRIMARY KEY (project_id, id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_traces_trace ON ar_traces (project_id, trace_id);
 
 CREATE TABLE ar_unreadable_lines (
 	project_id BLOB NOT NULL,
