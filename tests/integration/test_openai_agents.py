@@ -26,7 +26,9 @@ from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, InternalSer
 from agentrecord.agents.openai_agents import OpenAIAgentsRunner
 from agentrecord.agents.openai_agents.ledger import Ledger
 from agentrecord.agents.openai_agents.model import RecordedModel
+from agentrecord.agents.openai_agents.turn_session import TurnSession
 from agentrecord.agents.openai_agents.wire import ListeningClient
+from agentrecord.agents.runner import AgentTurn
 from agentrecord.exceptions import InvalidTransition, OverBudget, TurnFailed
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import CallStatus, LLMCall
@@ -681,6 +683,28 @@ def test_nothing_is_traced(room: Room) -> None:
     finally:
         set_trace_processors([])
     assert seen.traced == []
+
+
+def test_an_output_that_the_sdk_adds_again_is_stored_once_and_nothing_stored_is_taken_back(loop: Loop) -> None:
+    output: Any = {"call_id": "c1", "output": "3", "type": "function_call_output"}
+
+    async def body() -> tuple[list[Any], list[str]]:
+        async with AsyncStore("memory:") as store:
+            begun = await store.turns.begin(NewTurn(session_id="chat", messages=(SAID,), lease_owner=OWNER, lease_s=60))
+            recorder = NotedRecorder(begun, store)
+            turn = AgentTurn(session=begun.session, run=begun.run, messages=begun.messages)
+            session = TurnSession(turn, recorder, Ledger(recorder, model="m", host=None))
+            said: Any = session.new_items()
+            assert await session.get_items() == []
+            await session.add_items(said)
+            await session.add_items([output])
+            popped = [await session.pop_item(), await session.pop_item(), await session.pop_item()]
+            await session.add_items([*said, output])
+            await session.clear_session()
+            stored = await store.messages.list(begun.session.id)
+            return popped, [message.content for message in stored.items]
+
+    assert loop.run(body()) == ([output, {"content": "Hello.", "role": "user"}, None], ["Hello.", "3"])
 
 
 def test_an_answer_that_comes_whole_is_recorded_too(room: Room) -> None:

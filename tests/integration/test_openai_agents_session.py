@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from agentrecord.adapters.openai_agents import AgentRecordSession
+from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.message import MessageRole, NewMessage, Part, PartKind
+from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.store import AsyncStore, Store
+from agentrecord.store import AsyncStore, Store, sessions
 from databases import Databases
 from faces import Loop
 
@@ -109,12 +112,13 @@ def test_items_are_messages_to_every_other_door(store: Store, loop: Loop) -> Non
 def test_a_text_edited_elsewhere_is_read_as_edited(store: Store, loop: Loop) -> None:
     async def body() -> list[Any]:
         session = AgentRecordSession("chat", store)
-        await session.add_items(items([USER, ANSWER]))
+        await session.add_items(items([USER, ANSWER, {"role": "developer", "content": "developer"}]))
         for message in store.messages.list(store.sessions.get("chat").id).items:
             store.messages.edit(message.id, "Other.")
         return await session.get_items()
 
-    said, answer = loop.run(body())
+    said, answer, ordered = loop.run(body())
+    assert ordered == {"role": "developer", "content": "Other."}
     assert said == {"content": "Other.", "role": "user"}
     assert answer == {**ANSWER, "content": [{**ANSWER["content"][0], "text": "Other."}]}  # type: ignore[index]
 
@@ -154,7 +158,7 @@ def test_sessions_of_other_doors_read_as_items(store: Store, loop: Loop) -> None
         {"content": "Done.", "role": "assistant"},
     ]
     assert everything == expected
-    assert last[-1] == expected[-1]
+    assert last == expected[-2:]
     assert popped == expected[:-4:-1]
 
 
@@ -195,27 +199,67 @@ def test_a_batch_with_an_item_that_cannot_be_stored_leaves_nothing(
     assert store.sessions.find("chat") is None
 
 
-def test_an_item_is_handed_to_one_of_many_who_pop_at_once(store: Store, loop: Loop) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def two_stores(request: pytest.FixtureRequest, databases: Databases) -> Iterator[tuple[AsyncStore, AsyncStore]]:
+    """Return a record that is open twice, as two processes have it."""
+    url = databases.create(request.param)
+    found = AsyncStore(url), AsyncStore(url)
+    yield found
+    for store in found:
+        store.close()
+    databases.drop(url)
+
+
+def test_an_item_is_handed_to_one_of_many_who_pop_at_once(
+    two_stores: tuple[AsyncStore, AsyncStore], loop: Loop
+) -> None:
     async def body() -> list[Any]:
-        session = AgentRecordSession("chat", store)
-        await session.add_items(items([{"role": "user", "content": str(n)} for n in range(12)]))
-        return await asyncio.gather(*(session.pop_item() for _ in range(15)))
+        found = [AgentRecordSession("chat", store) for store in two_stores]
+        await found[0].add_items(items([{"role": "user", "content": str(n)} for n in range(24)]))
+        return await asyncio.gather(*(found[n % 2].pop_item() for n in range(30)))
 
     popped = loop.run(body())
-    assert sorted(item["content"] for item in popped if item is not None) == sorted(str(n) for n in range(12))
-    assert popped.count(None) == 3
+    assert sorted(item["content"] for item in popped if item is not None) == sorted(str(n) for n in range(24))
+    assert popped.count(None) == 6
 
 
-def test_batches_of_many_at_once_stay_together(store: Store, loop: Loop) -> None:
-    async def body() -> list[Any]:
-        session = AgentRecordSession("chat", store)
+def test_batches_of_many_at_once_stay_together(two_stores: tuple[AsyncStore, AsyncStore], loop: Loop) -> None:
+    async def body(name: str) -> list[Any]:
+        found = [AgentRecordSession(name, store) for store in two_stores]
         batches = [[{"role": "user", "content": f"{n}.{k}"} for k in range(4)] for n in range(8)]
-        await asyncio.gather(*(session.add_items(items(batch)) for batch in batches))
-        return await session.get_items()
+        await asyncio.gather(*(found[n % 2].add_items(items(batch)) for n, batch in enumerate(batches)))
+        return await found[0].get_items()
 
-    found = [item["content"] for item in loop.run(body())]
-    assert sorted(found[::4]) == [f"{n}.0" for n in range(8)]
-    assert [text.split(".")[1] for text in found] == ["0", "1", "2", "3"] * 8
+    for attempt in range(5):
+        found = [item["content"] for item in loop.run(body(f"chat {attempt}"))]
+        assert sorted(found[::4]) == [f"{n}.0" for n in range(8)]
+        assert [text.split(".")[1] for text in found] == ["0", "1", "2", "3"] * 8
+
+
+def test_a_session_that_somebody_makes_meanwhile_is_the_one_written_to(databases: Databases, loop: Loop) -> None:
+    url, go = databases.create("postgresql"), threading.Event()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+    def make_slowly(conn: Connection, scope: Scope) -> None:
+        sessions.create(conn, scope, NewSession(session_id="chat"))
+        conn.settle()
+        assert go.wait(60)
+
+    async def body() -> list[Any]:
+        with Store(url) as maker, Store(url) as watcher:
+            async with AsyncStore(url) as store:
+                making = asyncio.create_task(asyncio.to_thread(maker.run, make_slowly))
+                adding = asyncio.create_task(AgentRecordSession("chat", store).add_items(items([USER])))
+                while watcher.engine.read(lambda conn: conn.text(waiting)) == [(0,)]:
+                    assert not adding.done()
+                    await asyncio.sleep(0.01)
+                go.set()
+                await making
+                await adding
+                return await AgentRecordSession("chat", store).get_items()
+
+    assert loop.run(body()) == [USER]
+    databases.drop(url)
 
 
 def test_a_cancelled_write_is_finished_first(store: Store, loop: Loop) -> None:

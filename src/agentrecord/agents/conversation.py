@@ -285,8 +285,9 @@ class Conversations:
         live.tell(() if live.end is None else await live.store.turns.events(live.id, after=live.told_in_order()))
 
     async def _outcome(self, live: LiveTurn, recorder: LiveRecorder) -> TurnEnd:
+        limit = asyncio.timeout(self.limits.turn_s)
         try:
-            async with asyncio.timeout(self.limits.turn_s) as limit:
+            async with limit:
                 reply = await self._runner.run(await self._turn_of(live), recorder)
                 await recorder.flush()
             return _completed(reply)

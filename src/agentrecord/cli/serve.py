@@ -11,25 +11,17 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from agentrecord.agents.choose import runner_from, turn_timeout_s
-from agentrecord.agents.conversation import Limits
-from agentrecord.agents.runner import AgentRunner
-from agentrecord.cli.identity import (
-    check_open_to_all,
-    from_environment,
-    identity_settings,
-    is_near,
-    loaded,
-    public_names,
-    secret_of,
-)
+from agentrecord.agents.choose import runner_from
+from agentrecord.cli import settings
+from agentrecord.cli.identity import check_open_to_all, from_environment, is_near, loaded, public_names
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import flush
 from agentrecord.cli.terminal import hint, say
+from agentrecord.cli.worker import Worker, serve_here, serve_in
 from agentrecord.exceptions import AgentRecordError, InvalidValue, StoreUnavailable
 from agentrecord.ingest.load import import_sample
 from agentrecord.ingest.registry import SOURCES
-from agentrecord.store import AsyncStore, Store
+from agentrecord.store import Store
 from agentrecord.store.roles import MEND, bypass_of
 
 DEFAULT_PORT = 8321
@@ -84,31 +76,29 @@ def check_isolation(store: Store, *, allowed: bool) -> None:
 
 
 def _serve(
-    store: Store, listener: socket.socket, runner: AgentRunner, *, host: str, public: tuple[str, ...], opens: bool
+    store: Store, listener: socket.socket, *, host: str, public: tuple[str, ...], opens: bool, workers: int
 ) -> None:
-    uvicorn, app = loaded("uvicorn"), loaded("agentrecord.server.app")
-    environ, is_public = from_environment(), bool(public) or not is_near(host)
-    identity = identity_settings(environ, public_hosts=public_names(host, public))
-    # Where others can come in, they come in by name: the link is for who sits at this computer.
-    token = None if is_public else secrets.token_urlsafe(24)
+    is_public = bool(public) or not is_near(host)
+    worker = Worker(
+        url=settings.current().url,
+        project=store.scope.project,
+        user=store.scope.user,
+        # Where others can come in, they come in by name: the link is for who sits at this computer.
+        token=None if is_public else secrets.token_urlsafe(24),
+        public_hosts=public_names(host, public),
+    )
     keep_ballast = getattr(store.engine, "keep_ballast", None)
     if keep_ballast is not None:
         keep_ballast()
-    asked = AsyncStore(engine=store.engine, scope=store.scope)
-    built = app.build_app(
-        asked, secret=secret_of(store, environ), sign_in_token=token, identity=identity, runner=runner,
-        limits=Limits(turn_s=turn_timeout_s(environ)),
-    )  # fmt: skip
-    link = _tell(host, listener.getsockname()[1], token)
+    link = _tell(host, listener.getsockname()[1], worker.token)
     flush()
     if opens:
         webbrowser.open(link)
-    # A live page never closes its stream by itself, so the end must not wait for it.
-    server = loaded("agentrecord.server.running").Server(
-        uvicorn.Config(built, log_level="warning", timeout_graceful_shutdown=2)
-    )
     with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+        if workers > 1:
+            serve_in(workers, worker, listener)
+        else:
+            serve_here(worker, store, listener)
     hint("stopped")
 
 
@@ -133,6 +123,8 @@ def _tell(host: str, port: int, token: str | None) -> str:
               help="A name that others reach the server by; may be repeated.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the dashboard in the browser.")
 @click.option("--sample", "--demo", "sample", is_flag=True, help="Fill an empty record with the packaged sample.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="How many processes answer; more than one needs a file or PostgreSQL.")  # fmt: skip
 @click.option(
     "--allow-rls-bypass",
     is_flag=True,
@@ -141,7 +133,7 @@ def _tell(host: str, port: int, token: str | None) -> str:
 @click.pass_context
 def command(
     context: click.Context, *, host: str, port: int, public: tuple[str, ...], opens: bool, sample: bool,
-    allow_rls_bypass: bool,
+    workers: int, allow_rls_bypass: bool,
 ) -> None:  # fmt: skip
     """Serve the dashboard and the API, and print the link that signs in.
 
@@ -153,7 +145,9 @@ def command(
     """
     loaded("fastapi")
     checked_host(host)
-    runner = runner_from(from_environment())
+    runner_from(from_environment())
+    if workers > 1 and settings.current().url.startswith("memory"):
+        raise InvalidValue("workers", workers, "must be 1 for a record in memory, which other processes cannot see")
     given = context.get_parameter_source("port") is ParameterSource.COMMANDLINE
     with writing() as store:
         check_isolation(store, allowed=allow_rls_bypass)
@@ -162,4 +156,4 @@ def command(
         with bound_socket(host, port, exactly=given) as listener:
             if sample and add_sample(store):
                 hint("the record was empty: the packaged sample is in it now")
-            _serve(store, listener, runner, host=host, public=public, opens=opens)
+            _serve(store, listener, host=host, public=public, opens=opens, workers=workers)

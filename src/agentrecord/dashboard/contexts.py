@@ -191,6 +191,25 @@ class SessionPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPage:
+    """The chat: one's conversations, and the one that is open, if one is.
+
+    `running` is the turn that is being answered; `retry` is what can be said again, where the last turn gave no
+    answer; `key` makes the next message one turn, however often it is sent; `runner` is what answers.
+    """
+
+    found: Page[Session]
+    sums: Mapping[UUID, UsageTotals]
+    is_first: bool
+    shows_all: bool
+    talk: SessionPage | None
+    running: UUID | None
+    retry: str | None
+    runner: str
+    key: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """A row of a run's waterfall: a run, a call to a model, or a use of a tool."""
 

@@ -13,6 +13,7 @@ from agentrecord.dashboard import charts, filters, formats
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("overview", "/", "Overview"),
+    ("chat", "/chat", "Chat"),
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),

@@ -28,6 +28,7 @@ from agentrecord.server.routes import (
     auth,
     budgets,
     calls,
+    chat,
     conversation,
     exports,
     figures,
@@ -57,7 +58,7 @@ API_ROUTES = (
     budgets,
     projects,
 )
-PAGE_ROUTES = (people, exports, pages)
+PAGE_ROUTES = (people, exports, chat, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +79,13 @@ def build_app(
     identity: IdentitySettings | None = None,
     runner: AgentRunner | None = None,
     limits: Limits | None = None,
+    on_close: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
 
     `secret`, at least 32 bytes, signs cookies and access tokens; `/sign-in?token=<sign_in_token>` lets a browser in
     with the store's own role. Without that token accounts, API keys and the identity provider open the record.
-    `runner` answers conversations, the echo if there is none, within `limits`.
+    `runner` answers conversations, the echo if there is none, within `limits`. `on_close` is called last.
     """
     settings = identity or IdentitySettings()
     provider = None if settings.provider is None else Provider(settings.provider)
@@ -98,6 +100,8 @@ def build_app(
         yield
         await conversations.close()
         desk.close()
+        if on_close is not None:
+            on_close()
 
     app = FastAPI(
         title="agentrecord",

@@ -111,31 +111,32 @@ class BodyLimit:
         return answer(scope["path"], problem(413, f"A request may have {self._max_bytes:,} bytes.", name="TooLarge"))
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size, refused, complete = 0, None, False
+        size, complete = 0, False
+        refused: list[Response] = []
         deadline = asyncio.get_running_loop().time() + self._max_s
 
         async def counted() -> Message:
-            nonlocal size, refused, complete
+            nonlocal size, complete
             try:
                 # Once the body is there, whoever waits here waits for the client to leave.
                 async with asyncio.timeout_at(None if complete else deadline):
                     message = await receive()
             except TimeoutError:
                 detail = f"The body did not come within {self._max_s:g} s."
-                refused = answer(scope["path"], problem(408, detail, name="TooSlow"), {"Connection": "close"})
+                refused.append(answer(scope["path"], problem(408, detail, name="TooSlow"), {"Connection": "close"}))
                 return {"type": "http.disconnect"}
             size += len(message.get("body", b""))
             complete = complete or not message.get("more_body", False)
             if size <= self._max_bytes:
                 return message
-            refused = self._too_large(scope)
+            refused.append(self._too_large(scope))
             # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.
             return {"type": "http.disconnect"}
 
         async def unless_refused(message: Message) -> None:
-            if refused is None:
+            if not refused:
                 await send(message)
 
         await self._app(scope, counted, unless_refused)
-        if refused is not None:
-            await refused(scope, receive, send)
+        if refused:
+            await refused[0](scope, receive, send)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import Select, Update, delete, select, update
+from sqlalchemy import ColumnElement, Select, Update, delete, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -27,7 +27,7 @@ _ADD_MEMBERSHIP = insert_into(memberships)
 HASH_MARK = "$argon2id$"
 
 
-_COLUMNS: list[Any] = [
+_COLUMNS: list[ColumnElement[Any]] = [
     accounts.c.id, accounts.c.email, accounts.c.name, memberships.c.project_id, memberships.c.role,
     memberships.c.user_uuid, accounts.c.email.label("user"), accounts.c.created_at, accounts.c.disabled_at,
 ]  # fmt: skip
@@ -39,9 +39,8 @@ def selected() -> Select[Any]:
     It reads no table of a project, because the project is known by its answer only. An account's user is called by
     its e-mail.
     """
-    columns: Any = select(*_COLUMNS)
-    found: Select[Any] = columns.join(memberships, memberships.c.account_uuid == accounts.c.id)
-    return found
+    joined = accounts.join(memberships, memberships.c.account_uuid == accounts.c.id)
+    return select(*_COLUMNS).select_from(joined)
 
 
 def built(row: Mapping[str, Any]) -> Account:

@@ -152,7 +152,7 @@ class Ledger:
         if call.is_recorded:
             return
         call.is_recorded = True
-        if not call.wire.was_sent and not isinstance(error, asyncio.CancelledError):
+        if not call.wire.was_sent:
             await settled(self._recorder.release(call.id))
             return
         failed = self._new_call(call, error=error, said="".join(call.partial))

@@ -109,13 +109,7 @@ class RecordSession:
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove the latest item and return it; None if there is none."""
-        while True:
-            try:
-                popped = await settled(self._store.run(_pop, self._key))
-            except NotFound:
-                # Somebody else took that message between our reading and our deleting it.
-                continue
-            return cast("TResponseInputItem | None", popped)
+        return cast("TResponseInputItem | None", await settled(self._store.run(_pop, self._key)))
 
     async def clear_session(self) -> None:
         """Remove every item; what the conversation cost stays."""
@@ -147,11 +141,15 @@ def _add(conn: Connection, scope: Scope, key: str | UUID, items: Sequence[Item])
 
 def _pop(conn: Connection, scope: Scope, key: str | UUID) -> Item | None:
     """Take the latest item out of a session; of a message that tells several, the others stay."""
-    session = sessions.find(conn, scope, key)
-    while session is not None:
+    try:
+        # Locked, so that nobody else takes the same item.
+        session = sessions.locked(conn, scope, key)
+    except NotFound:
+        return None
+    while True:
         found = messages.recent(conn, scope, session.id, limit=_CONTEXT)
         if not found:
-            break
+            return None
         last = found[-1]
         calls = tool_calls.list_(conn, scope, session=session.id, sort="-started_at", limit=MAX_PAGE)
         by_ref = {call.call_ref: call for call in calls if call.call_ref is not None}
@@ -160,4 +158,3 @@ def _pop(conn: Connection, scope: Scope, key: str | UUID) -> Item | None:
         messages.append(conn, scope, session.id, [message_of(item) for item in items[:-1]])
         if items:
             return items[-1]
-    return None

@@ -9,6 +9,7 @@ from typing import Any  # `Any`: a tool returns what it likes
 from agents import FunctionTool, RunContextWrapper, Tool
 from agents.tool import resolve_function_tool_failure_error_function, set_function_tool_failure_error_function
 from agents.tool_context import ToolContext
+from pydantic import BaseModel
 
 from agentrecord.agents.openai_agents.items import flat
 from agentrecord.agents.openai_agents.ledger import described
@@ -73,5 +74,5 @@ def _arguments(given: str) -> str | None:
 def _shown(result: object) -> str:
     """Return a tool's result as text."""
     parts = result if isinstance(result, list) else [result]
-    texts = [part.model_dump() for part in parts if hasattr(part, "model_dump")]
+    texts = [part.model_dump() for part in parts if isinstance(part, BaseModel)]
     return values.clean_text(flat(texts) or str(result))

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from starlette.exceptions import HTTPException
 
 from agentrecord.dashboard import filters
 from agentrecord.dashboard import people as pages
 from agentrecord.dashboard.views import sign_in_page
-from agentrecord.exceptions import AgentRecordError, InvalidFilter, InvalidValue
+from agentrecord.exceptions import AgentRecordError, InvalidValue
 from agentrecord.server import cookies
+from agentrecord.server.forms import form_of
 from agentrecord.server.gate import Gate
 from agentrecord.server.identity import Identity, address_of, administrator_of, identity_of
 from agentrecord.server.problems import of_error
@@ -23,31 +22,6 @@ from agentrecord.server.routes.keys import GivenRole, made_key
 from agentrecord.server.shown import page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-MAX_FORM_BYTES, MAX_FIELDS = 16 * 1024, 10
-FORM = "application/x-www-form-urlencoded"
-
-
-async def form_of(request: Request, *known: str) -> Mapping[str, str]:
-    """Return a form's fields without blanks around them (a password as it is); what is empty is left out.
-
-    Raises `InvalidFilter` for a field that is not `known` or comes twice, HTTP errors for what is no form.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise HTTPException(415, f"Send a form: {FORM}.")
-    body = await request.body()
-    if len(body) > MAX_FORM_BYTES:
-        raise HTTPException(413, f"A form may have {MAX_FORM_BYTES:,} bytes.")
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError as error:
-        raise HTTPException(400, "The form cannot be read.") from error
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in known or name in found:
-            raise InvalidFilter(name, "…", f"is no field of this form; there are {', '.join(known)}, each once")
-        found[name] = value if "password" in name else value.strip()
-    return {name: value for name, value in found.items() if value}
 
 
 def _gate(request: Request) -> Gate:
