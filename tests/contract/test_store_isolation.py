@@ -29,6 +29,7 @@ from agentrecord.schema import metadata
 from databases import ENGINES
 from faces import OPERATIONS, Facing
 from otlp_requests import chat, conversation, received
+from otlp_requests import said as telling
 
 SECRET = "s3cr3t"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
@@ -68,7 +69,7 @@ def fill(store: Facing) -> Ids:
     asked = (NewMessage(role=USER, content=SECRET),)
     turn_asked = NewTurn(session_id="turns", messages=asked, lease_owner=SECRET, lease_s=60, idempotency_key="k")
     ids["turn"] = store.turns.begin(turn_asked).turn.id
-    secret = chat(1, [said("user", SECRET)], said("assistant", SECRET), trace="c" * 32)
+    secret = chat(1, [telling("user", SECRET)], telling("assistant", SECRET), trace="c" * 32)
     store.traces.record([*received(secret), *received(*conversation())], derive)
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid

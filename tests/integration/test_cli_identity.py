@@ -1,5 +1,6 @@
 """`agentrecord accounts`, `keys`, and what `serve` asks for before it opens up to others."""
 
+import http.client
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -226,5 +228,24 @@ def test_a_server_for_others_prints_no_link_and_answers_to_its_names(path: Path)
         assert status("x.org", "/sign-in?token=") == 401
         body = json.dumps({"email": "ana@example.org", "password": PASSWORD}).encode()
         assert status("x.org", "/api/auth/sign-in", body) == 200
+        assert cookie_through_a_proxy(port).startswith("__Host-agentrecord-")
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
+
+
+def cookie_through_a_proxy(port: int) -> str:
+    """Return the cookie that signing in by the form sets behind a proxy on this computer that speaks https."""
+    body = urllib.parse.urlencode({"email": "ana@example.org", "password": PASSWORD})
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/sign-in", body, {
+        "Host": "x.org", "Origin": "https://x.org", "Content-Type": "application/x-www-form-urlencoded",
+        "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7",
+    })  # fmt: skip
+    answer = connection.getresponse()
+    connection.close()
+    assert answer.status == 303
+    cookie = answer.headers["set-cookie"]
+    assert "Secure" in cookie
+    with Store(os.environ["AGENTRECORD_URL"]) as store:
+        assert store.audit.list().items[0].origin == "203.0.113.7"
+    return cookie

@@ -165,6 +165,7 @@ def test_every_route_has_its_entries(described: dict[Route, dict[str, Any]]) -> 
     known = {"session_id", "run_id", "message_id", "call_id", "budget_id", "account_id", "key_id", "turn_id"}
     assert {name for _, path in described for name in re.findall(r"\{(\w+)\}", path)} == known
     assert set(NEEDED) | OPEN | OWN | set(QUERIES) <= set(described)
+    assert {route for route, told in described.items() if told.get("security") == []} == OPEN
     assert len(described) > 50
 
 

@@ -16,7 +16,7 @@ from agentrecord import dashboard
 from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
-from agentrecord.server.auth import PER_MINUTE, Authentication
+from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
@@ -116,15 +116,7 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=[
-            Middleware(SecurityHeaders),
-            Middleware(GZipMiddleware, minimum_size=1000),
-            Middleware(OtlpErrors),
-            Middleware(CatchAll),
-            Middleware(KnownHosts, public=settings.public_hosts),
-            Middleware(BodyLimit),
-            Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
-        ],
+        middleware=_middleware(gate, trail, settings),
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations = conversations
@@ -137,15 +129,30 @@ def build_app(
     return app
 
 
+def _middleware(gate: Gate, trail: Trail, settings: IdentitySettings) -> list[Middleware]:
+    """Return the checks that hold for every route, the outermost first."""
+    return [
+        Middleware(SecurityHeaders),
+        Middleware(GZipMiddleware, minimum_size=1000),
+        Middleware(OtlpErrors),
+        Middleware(CatchAll),
+        Middleware(KnownHosts, public=settings.public_hosts),
+        Middleware(BodyLimit),
+        Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
+    ]
+
+
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """Return what describes the API: as FastAPI does, but problems under their own media type, and how to get in."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            for operations in schema["paths"].values():
+            for path, operations in schema["paths"].items():
                 for operation in operations.values():
                     _name_problems(operation["responses"])
+                    if is_open(path):
+                        operation["security"] = []
             schema.setdefault("components", {})["securitySchemes"] = {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }

@@ -65,9 +65,7 @@ def create(
     """
     if not scope.role.includes(role):
         raise Forbidden(f"the role {scope.role} cannot give the role {role}")
-    ends = None if expires_at is None else values.moment("expires_at", expires_at)
-    if ends is not None and ends <= conn.now:
-        raise InvalidValue("expires_at", ends, "is past; name an instant to come")
+    ends = None if expires_at is None else _to_come(conn, expires_at)
     people.ensure_scope_project(conn, scope)
     owner = people.user_uuid(conn, scope, user) if user is not None else scope.user
     # Secrets are the one thing that a repeated attempt may make anew: the first attempt's was never shown.
@@ -90,6 +88,13 @@ def create(
     conn.run(_ADD, row)
     audit.record_by(conn, scope, by, "key.create", "key", str(key), {"name": name, "role": role})
     return NewApiKey(key=_get(conn, scope, key), secret=f"{MARK}_{public}_{secret}{_check(secret)}")
+
+
+def _to_come(conn: Connection, expires_at: datetime) -> datetime:
+    ends = values.moment("expires_at", expires_at)
+    if ends <= conn.now:
+        raise InvalidValue("expires_at", ends, "is past; name an instant to come")
+    return ends
 
 
 def find(conn: Connection, scope: Scope, secret: str) -> ApiKey | None:
