@@ -1,1 +1,1 @@
-"""Ways in for frameworks that know nothing of this package, one module each; they never import one another."""
+"""One module for each framework that writes into the record; each needs the extra of its name, if it has one."""

@@ -208,8 +208,9 @@ class Trees:
         columns = ("id", "run_id", "user_uuid", "agent_uuid", "session_uuid", "started_at", "created_at",
                    "total_iterations", *_RUN_TOLD)  # fmt: skip
         rows = rows_by(
-            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}), columns=columns
-        )
+            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
+            columns=columns, across_users=True,
+        )  # fmt: skip
         stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user}
         taken = {row["run_id"] for row in rows} - {*stored}
         others = rows_by(
