@@ -326,12 +326,17 @@ def test_what_waits_while_the_database_is_away_is_written_once_when_it_is_back()
 def test_more_than_can_wait_is_counted_as_lost(caplog: pytest.LogCaptureFixture) -> None:
     store = Store("memory:")
     run = store.recorder.run(run_id="r", writes="buffered")
-    with caplog.at_level(logging.WARNING), pytest.raises(StoreUnavailable, match="away"), run:  # noqa: PT012
-        store.engine.observer = away
-        for _ in range(MOST_WAITING + 3):
-            run.event("e")
-        assert store.recorder.failures == 3
+
+    def overflow() -> None:
+        with run:
+            store.engine.observer = away
+            for _ in range(MOST_WAITING + 3):
+                run.event("e")
+            assert store.recorder.failures == 3
+
     with caplog.at_level(logging.WARNING):
+        with pytest.raises(StoreUnavailable, match="away"):
+            overflow()
         store.close()
     assert store.recorder.failures >= MOST_WAITING
     assert any("are lost" in record.message for record in caplog.records)

@@ -241,11 +241,14 @@ def test_calls_are_numbered_and_read_with_their_prompts(store: Facing) -> None:
     assert [n.call.id for n in store.llm_calls.named(agent_id="a", run_id="r")] == [first.id]
     assert [n.call.serial for n in store.llm_calls.named(limit=1)] == [3]
     assert store.llm_calls.record_numbered([]) == ()
+    reports = [NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=n, output=n)) for n in (1, 3, 2)]
+    assert {call.serial for call in store.llm_calls.record_numbered(reports)} == {4}
+    assert store.llm_calls.named(limit=1)[0].call.tokens.input == 3
     with pytest.raises(InvalidFilter):
         store.llm_calls.named(limit=-1)
     with pytest.raises(InvalidValue):
         store.llm_calls.record_numbered([NewLLMCall(model="m"), NewLLMCall(model="m", latency_ms=-1)])
-    assert store.rows_in("ar_llm_calls") == 3
+    assert store.rows_in("ar_llm_calls") == 4
 
 
 @covers("runs.figures")

@@ -75,14 +75,6 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
     return record_of(conn, rows[0])
 
 
-def _owner(conn: Connection, scope: Scope, new: NewLLMCall, user: str | None) -> reserving.Owner:
-    if new.id is not None and new.session_uuid is None and new.run_uuid is None and user is None:
-        reserved_for = reserving.owner_of(conn, scope, new.id)
-        if reserved_for is not None:
-            return reserved_for
-    return owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
-
-
 def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCall]) -> tuple[LLMCall, ...]:
     """Record many calls, each with an integer id; a call belongs to the agent that it names itself or to none."""
     placed = [_placed(conn, scope, new) for new in new_calls]
@@ -91,9 +83,12 @@ def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCa
     rows: dict[int, dict[str, Any]] = {}
     for user in dict.fromkeys(users):
         places = [place for place, owner in enumerate(users) if owner == user]
-        mine = [placed[place] for place in places]
-        found = record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True)
-        rows.update(zip(places, found, strict=True))
+        # Reports of one call are told apart from what is stored, so each of them has to be before the next.
+        batches = [[place] for place in places] if any(new.dedup_key for new in placed) else [places]
+        for batch in batches:
+            mine = [placed[place] for place in batch]
+            found = record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True)
+            rows.update(zip(batch, found, strict=True))
     figures.apply(conn)
     return tuple(record_of(conn, rows[place]) for place in range(len(placed)))
 
@@ -104,6 +99,14 @@ def _placed(conn: Connection, scope: Scope, new: NewLLMCall) -> NewLLMCall:
         return new
     named = refs.run_named(conn, scope, refs.ref(new.run_ref))
     return new if named is None else replace(new, run_uuid=named)
+
+
+def _owner(conn: Connection, scope: Scope, new: NewLLMCall, user: str | None) -> reserving.Owner:
+    if new.id is not None and new.session_uuid is None and new.run_uuid is None and user is None:
+        reserved_for = reserving.owner_of(conn, scope, new.id)
+        if reserved_for is not None:
+            return reserved_for
+    return owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
 
 
 def record_rows(
@@ -121,8 +124,7 @@ def record_rows(
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
     A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled,
-    and its agent is the call's where nothing else names one.
-    New ones get integer ids if `numbered`.
+    and its agent is the call's where nothing else names one. New ones get integer ids if `numbered`.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
