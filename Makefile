@@ -25,6 +25,9 @@ $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing what the tests need, a PostgreSQL server included"
 	@$(PIP) install -c constraints.txt -e '.[all]' --group test
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing the browser that the tests drive"; \
+	  apt-get update --quiet --quiet && apt-get install --quiet --quiet --yes chromium >/dev/null; fi
 	@touch $@ $(VENV)/.run
 
 run: $(VENV)/.run ## serve the dashboard over your record, with a sample if it is empty

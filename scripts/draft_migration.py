@@ -1,5 +1,7 @@
 """Write the DDL of the tables as they are declared now, for both dialects, as a migration's SQL files.
 
+The policies that keep each table's rows within a scope come with them; SQLite has none.
+
     python scripts/draft_migration.py 1
 
 Only for a migration that no release contains yet: a released one never changes.
@@ -11,9 +13,10 @@ from pathlib import Path
 from sqlalchemy import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from agentrecord.engine.postgres import SCHEMA
 from agentrecord.engine.postgres import new_dialect as postgresql
 from agentrecord.engine.sqlite import new_dialect as sqlite
-from agentrecord.schema import metadata
+from agentrecord.schema import metadata, policies
 
 FOLDER = Path(__file__).parent.parent / "src" / "agentrecord" / "migrations" / "sql"
 
@@ -36,11 +39,16 @@ def statements(dialect: Dialect, schema: str | None) -> list[str]:
 
 
 def main() -> None:
-    """Write `NNNN_tables.sqlite.sql` and `NNNN_tables.postgresql.sql`."""
+    """Write `NNNN_tables` and `NNNN_policies`, for each dialect."""
     number = int(sys.argv[1])
-    for name, dialect, schema in (("sqlite", sqlite(), None), ("postgresql", postgresql(), "agentrecord")):
-        path = FOLDER / f"{number:04d}_tables.{name}.sql"
-        path.write_text("\n\n".join(statements(dialect, schema)) + "\n")
+    for part, dialect, found in (
+        ("tables", "sqlite", statements(sqlite(), None)),
+        ("tables", "postgresql", statements(postgresql(), SCHEMA)),
+        ("policies", "sqlite", ["-- SQLite has no row-level security."]),
+        ("policies", "postgresql", policies.statements(SCHEMA)),
+    ):
+        path = FOLDER / f"{number:04d}_{part}.{dialect}.sql"
+        path.write_text("\n\n".join(found) + "\n")
         print(f"wrote {path.name}")
 
 

@@ -1,5 +1,6 @@
 """Fresh databases for tests: memory, a copy of a migrated SQLite file, a copy of a migrated PostgreSQL template."""
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -11,8 +12,12 @@ from typing import Any, Protocol
 import pytest
 
 from agentrecord.store import Store
+from agentrecord.store.roles import grant
 
 ENGINES = ("memory", "sqlite", "postgresql")
+RESTRICTED = "app"
+"""The role that the store runs as on PostgreSQL: row-level security binds it, and it can change no table."""
+
 _FASTER = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
 
@@ -46,16 +51,24 @@ class Postgres:
         for setting in _FASTER:
             self.admin.execute(f"ALTER SYSTEM SET {setting}")
         self.admin.execute("SELECT pg_reload_conf()")
+        self.admin.execute(f"CREATE ROLE {RESTRICTED} LOGIN")
         self._made = 0
-        Store(self.create(template=None)).close()
+        with Store(self.create(template=None)) as store:
+            grant(store.engine, RESTRICTED)
 
     def create(self, *, template: str | None = "t1") -> str:
-        """Make a database and return its address."""
+        """Make a database and return its address, as the superuser who owns it."""
         self._made += 1
         name = f"t{self._made}"
         copied = "" if template is None else f" TEMPLATE {template} STRATEGY FILE_COPY"
         self.admin.execute(f"CREATE DATABASE {name}{copied}")
         return self.server.get_uri(name)
+
+    def restricted(self, url: str) -> str:
+        """Return the address of the same database for the role that row-level security binds."""
+        found = re.sub(r"(?<=://)[^@]*(?=@)", RESTRICTED, url)
+        assert found != url, f"no user in {url}"
+        return found
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected to it."""
@@ -88,11 +101,11 @@ class Databases:
         return self._postgres
 
     def create(self, engine: str) -> str:
-        """Return the address of a fresh, migrated database."""
+        """Return the address of a fresh, migrated database; PostgreSQL's for a role that is bound to its scope."""
         if engine == "memory":
             return "memory:"
         if engine == "postgresql":
-            return self.postgres.create()
+            return self.postgres.restricted(self.postgres.create())
         if self._file is None:
             self._file = self._folder("template") / "record.db"
             Store(str(self._file)).close()

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from agentrecord.records.scope import Role
 from agentrecord.store import AsyncStore, Store
 from agentrecord.store._faces import Face, Operation, operations_of
 
@@ -103,6 +105,11 @@ class Facing:
     def scoped(self, **narrower: Any) -> "Facing":
         """Return the same record, seen by somebody else."""
         return Facing(self._wait(self.inner.scoped(**narrower)), self.loop, self.called)
+
+    def wider(self) -> "Facing":
+        """Return the same record, seen by whoever looks after the whole project."""
+        scope = replace(self.scope, user=None, role=Role.OPERATOR)
+        return Facing(type(self.inner)(engine=self.inner.engine, scope=scope), self.loop, self.called)
 
     def run(self, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of the test's own in a transaction."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from agentrecord.exceptions import OverBudget
 from agentrecord.ids import derived_id
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
@@ -59,3 +60,66 @@ def mix(url: str, session: UUID, count: int) -> None:
         asyncio.run(awaited())
         for thread in threads:
             thread.join()
+
+
+class Spender:
+    """Reserves and records calls of ten tokens, and notes what came of each."""
+
+    def __init__(self, store: Store, session: UUID) -> None:
+        """Spend through both faces of `store`."""
+        self._store = store
+        self._asynchronous = AsyncStore(engine=store.engine)
+        self._session = session
+        self.said: list[str] = []
+
+    def threaded(self) -> None:
+        """Spend once by the blocking face."""
+        try:
+            self._store.llm_calls.record(self._call(self._store.budgets.reserve(**_TEN)))
+            self.said.append("made")
+        except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
+            self.said.append("refused" if isinstance(error, OverBudget) else repr(error))
+
+    async def awaited(self, number: int) -> None:
+        """Spend once by the awaited face, or, of every five times, give back once."""
+        try:
+            found = await self._asynchronous.budgets.reserve(**_TEN)
+            if number % 5 == 0:
+                await self._asynchronous.budgets.release(found)
+                return
+            said = [NewMessage(role=MessageRole.ASSISTANT, content="x")]
+            await self._asynchronous.messages.append(self._session, said, calls=[self._call(found)])
+            self.said.append("made")
+        except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
+            self.said.append("refused" if isinstance(error, OverBudget) else repr(error))
+
+    @staticmethod
+    def _call(found: UUID) -> NewLLMCall:
+        return NewLLMCall(model="priced", id=found, tokens=TokenCounts(input=10, output=0))
+
+    async def all_at_once(self, count: int) -> None:
+        """Spend as many times at once."""
+        await asyncio.gather(*[self.awaited(number) for number in range(count)])
+
+
+_TEN: dict[str, Any] = {"model": "priced", "input_tokens": 10, "max_output_tokens": 0}
+
+
+def spend(url: str, session: UUID, each: int, rounds: int, barrier: Any, results: Any) -> None:
+    """Spend by as many threads and as many tasks at once, several times each, and tell what came of it."""
+    with Store(url) as store:
+        spender = Spender(store, session)
+
+        def threaded() -> None:
+            for _ in range(rounds):
+                spender.threaded()
+
+        threads = [threading.Thread(target=threaded) for _ in range(each)]
+        barrier.wait()
+        for thread in threads:
+            thread.start()
+        for _ in range(rounds):
+            asyncio.run(spender.all_at_once(each))
+        for thread in threads:
+            thread.join()
+        results.put(spender.said)

@@ -15,9 +15,11 @@ from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.ids import new_id
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.scope import Scope
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.schema import llm_calls, messages, metadata, sessions
 from agentrecord.store import Store
+from agentrecord.store._faces import work_in
 from agentrecord.store.messages import Turn as Stored
 
 QUESTION = "Why does the nightly import stop after the second file, and what would mend it for good? " * 5
@@ -79,7 +81,11 @@ def acknowledged(path: Path) -> list[Turn]:
 
 def faults_of(store: Store, acked: Collection[Turn]) -> list[str]:
     """Return what is wrong with a record of turns: lost, halved, with gaps, or with figures that are not true."""
-    found = store.engine.read(lambda conn: [*_lost(conn, acked), *_halved(conn), *_gaps(conn)])
+
+    def look(conn: Connection, scope: Scope) -> list[str]:
+        return [*_lost(conn, acked), *_halved(conn), *_gaps(conn)]
+
+    found = store.engine.read(work_in(store.scope, look))
     found.extend(map(str, store.usage.recount()))
     if isinstance(store.engine, SqliteEngine):
         checked = store.engine.maintain("PRAGMA integrity_check")
@@ -128,7 +134,7 @@ def dump(store: Store, *, without: Iterable[str] = UNLIKE) -> dict[str, list[str
     """Return every table's rows as sorted lines, the ids of users and agents replaced by their names."""
     left_out = frozenset(without)
 
-    def read(conn: Connection) -> dict[str, list[str]]:
+    def read(conn: Connection, scope: Scope) -> dict[str, list[str]]:
         names = _names(conn)
         found = {
             table.name: sorted(_line(row, names, left_out) for row in conn.maps(select(table)))
@@ -138,7 +144,7 @@ def dump(store: Store, *, without: Iterable[str] = UNLIKE) -> dict[str, list[str
         indexed = conn.text(f"SELECT message_uuid FROM {schema}ar_search")
         return {**found, "ar_search": sorted(str(row[0]) for row in indexed)}
 
-    return store.engine.read(read)
+    return store.engine.read(work_in(store.scope, read))
 
 
 def _names(conn: Connection) -> dict[object, str]:
@@ -181,4 +187,8 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 def turns_in(store: Store) -> int:
     """Return how many turns are stored."""
-    return int(store.engine.read(lambda conn: conn.value(select(func.count()).select_from(llm_calls))))
+
+    def count(conn: Connection, scope: Scope) -> int:
+        return int(conn.value(select(func.count()).select_from(llm_calls)))
+
+    return store.engine.read(work_in(store.scope, count))

@@ -2,14 +2,17 @@
 
 import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import crowd
 import pytest
 
+from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.price import NewPrice, Rates
 from agentrecord.records.session import NewSession, SessionChanges, SessionStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
@@ -74,6 +77,40 @@ def test_threads_and_event_loops_share_one_store(url: str) -> None:
     with Store(url) as store:
         assert sequences(store, session) == list(range(1, 4 * each + 1))
         assert store.sessions.get("s").usage.calls == 4 * each
+        assert store.usage.recount() == ()
+
+
+def test_however_many_spend_at_once_they_never_cross_the_budget(url: str) -> None:
+    members, each, rounds = 3, 25, count(2, 12)
+    # Three quarters of what all of them want: ten thousand nano-dollars a call.
+    limit = members * each * 2 * rounds * 10_000 * 3 // 4
+    with Store(url) as store:
+        store.prices.set(NewPrice(model="priced", rates=Rates(input=10**9, output=10**9)))
+        budget = store.budgets.create(NewBudget(name="b", period=BudgetPeriod.TOTAL, limit_nanos=limit)).id
+        session = store.sessions.create(NewSession(session_id="s")).id
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results = spawn.Barrier(members + 1), spawn.Queue()
+    spenders = [
+        spawn.Process(target=crowd.spend, args=(url, session, each, rounds, barrier, results)) for _ in range(members)
+    ]
+    for process in spenders:
+        process.start()
+    seen = []
+    with Store(url) as store:
+        barrier.wait(timeout=60)
+        while any(process.is_alive() for process in spenders) and results.qsize() < members:
+            standing = store.budgets.status(budget)
+            seen.append(standing.spent_nanos + standing.reserved_nanos)
+    said = Counter(word for _ in spenders for word in results.get(timeout=120))
+    for process in spenders:
+        process.join()
+    assert set(said) == {"made", "refused"}
+    assert seen
+    assert max(seen) <= limit
+    with Store(url) as store:
+        standing = store.budgets.status(budget)
+        assert standing.spent_nanos == 10_000 * said["made"] <= limit
+        assert (standing.reserved_nanos, standing.open_calls) == (0, 0)
         assert store.usage.recount() == ()
 
 

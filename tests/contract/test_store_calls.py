@@ -1,5 +1,6 @@
 """LLM calls: recorded once, the larger of two reports kept, prompts kept once, costs that are known or not."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.store import llm_calls
 from counts import count
 from faces import Facing, covers
 
@@ -155,3 +157,33 @@ def test_the_whole_prompt_of_every_turn_costs_one_part_a_turn(store: Facing) -> 
     assert store.rows_in("ar_prompts") == turns
     assert store.llm_calls.prompt(again.id) == store.llm_calls.prompt(calls[-1])
     assert store.llm_calls.prompt(calls[-1]).count("turn") == turns
+
+
+def test_a_prompt_that_goes_on_from_a_long_one_reads_nothing_of_it_again(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="s")).id
+    texts = [f"turn {n}" for n in range(60)]
+    told = store.messages.append(session, [NewMessage(role=MessageRole.USER, content=text) for text in texts])
+    parts = [PromptPart(role=MessageRole.SYSTEM, content="be brief")]
+    parts += [PromptPart(role=m.role, message_uuid=m.id, revision=m.revision) for m in told.messages]
+    lengths = [sum(len(text) for text in ["be brief", *texts][:n]) for n in (60, 61)]
+    store.llm_calls.record(NewLLMCall(model="m", prompt=tuple(parts[:-1]), prompt_length=lengths[0]))
+    sent: list[str] = []
+
+    def watched(conn: Any, scope: Any) -> Any:
+        conn.observer, before = sent.append, conn.observer
+        try:
+            return llm_calls.record(conn, scope, NewLLMCall(model="m", prompt=tuple(parts), prompt_length=lengths[1]))
+        finally:
+            conn.observer = before
+
+    call = store.run(watched)
+    assert len([sql for sql in sent if "ar_prompts" in sql or "ar_messages" in sql]) == 3
+    assert store.rows_in("ar_prompts") == len(parts)
+    assert call.prompt_length == lengths[1]
+    shown = json.loads(store.llm_calls.prompt(call.id))
+    assert [part["content"] for part in shown] == ["be brief", *texts]
+    whole = store.llm_calls.record(NewLLMCall(model="m", prompt=tuple(parts)))
+    assert (whole.prompt_uuid, whole.prompt_length) == (call.prompt_uuid, lengths[1])
+    gone = PromptPart(message_uuid=new_id(), revision=1)
+    with pytest.raises(NotFound):
+        store.llm_calls.record(NewLLMCall(model="m", prompt=(*parts, gone), prompt_length=1))

@@ -1,5 +1,6 @@
 """Isolation: what one project or one user has, no other can read, change or learn of, by any operation."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from agentrecord.exceptions import Conflict, Forbidden, InvalidTransition, NotFound
 from agentrecord.ids import derived_id, new_id
 from agentrecord.ingest.otlp_facts import derive
+from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
@@ -21,13 +23,16 @@ from agentrecord.records.session import CodingDetails, NewSession, SessionChange
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.transcript import CallFact, Identified, ImportBatch, MessageFact, SessionFact, Unreadable
+from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.schema import metadata
 from databases import ENGINES
 from faces import OPERATIONS, Facing
-from otlp_requests import chat, conversation, received, said
+from otlp_requests import chat, conversation, received
+from otlp_requests import said as telling
 
 SECRET = "s3cr3t"
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
 AT = datetime(2026, 3, 4, tzinfo=UTC)
 Ids = dict[str, Any]
 USER = MessageRole.USER
@@ -59,14 +64,28 @@ def fill(store: Facing) -> Ids:
         ImportBatch(source="x", path=f"/{SECRET}", unreadable=(Unreadable(line=1, reason=SECRET, excerpt=SECRET),))
     )
     store.imports.finish_file("x", f"/{SECRET}", size_bytes=1, modified_ns=1, fingerprint="f", facts=1, unreadable=1)
-    secret = chat(1, [said("user", SECRET)], said("assistant", SECRET), trace="c" * 32)
+    secret = chat(1, [telling("user", SECRET)], telling("assistant", SECRET), trace="c" * 32)
     store.traces.record([*received(secret), *received(*conversation())], derive)
+    said = (NewMessage(role=USER, content=SECRET),)
+    turn_asked = NewTurn(session_id="turns", messages=said, lease_owner=SECRET, lease_s=60, idempotency_key="k")
+    ids["turn"] = store.turns.begin(turn_asked).turn.id
     ids["key"] = store.keys.create(SECRET).key.id
     ids["user"] = store.sessions.get("s").user_uuid
     ids["price"] = store.prices.set(
         NewPrice(model=f"m-{SECRET}", rates=Rates(input=1, output=1), project_id=store.scope.project)
     ).id
+    budget = NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=10**12, agent_id=f"a-{SECRET}")
+    ids["budget"] = store.budgets.create(budget).id
+    store.budgets.create(NewBudget(name=f"c-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=0, agent_id=f"b-{SECRET}"))
+    ids["reservation"] = store.budgets.reserve(
+        model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
+    )
     store.audit.record("a", "session", SECRET)
+    everyone = store.wider()
+    ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
+    ids["refresh"] = hashlib.sha256(ids["project"].bytes).digest()
+    ids["sign_in"] = everyone.sign_ins.start(ids["account"], expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+                                             refresh_hash=ids["refresh"]).id  # fmt: skip
     return ids
 
 
@@ -81,6 +100,11 @@ def batch(ids: Ids) -> ImportBatch:
     )  # fmt: skip
 
 
+def _asked(**more: Any) -> NewTurn:
+    fields = {"session_id": "mine", "messages": (NewMessage(role=USER, content="x"),), **more}
+    return NewTurn(lease_owner="o", lease_s=60, **fields)
+
+
 Attack = Callable[[Facing, Ids], Any]
 MATRIX: dict[str, tuple[Attack, ...]] = {
     "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
@@ -92,10 +116,31 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
+    "users.find": (lambda s, i: s.users.find("anna"),),
+    "accounts.create": (lambda s, i: s.accounts.create("mine@example.org"),
+                        lambda s, i: s.accounts.create(f"{SECRET}@example.org", password_hash=HASH)),
+    "accounts.sign_up": (lambda s, i: s.accounts.sign_up("mine@example.org", password_hash=HASH),),
+    "accounts.get": (lambda s, i: s.accounts.get(i["account"]),),
+    "accounts.find": (lambda s, i: s.accounts.find(f"{SECRET}@example.org"),),
+    "accounts.list": (lambda s, i: s.accounts.list(),),
+    "accounts.set_role": (lambda s, i: s.accounts.set_role(i["account"], Role.READ),),
+    "accounts.disable": (lambda s, i: s.accounts.disable(i["account"]),),
+    "accounts.enable": (lambda s, i: s.accounts.enable(i["account"]),),
+    "accounts.set_password": (lambda s, i: s.accounts.set_password(i["account"], HASH),),
+    "accounts.change": (lambda s, i: s.accounts.change(i["account"], role=Role.READ, is_disabled=True),),
+    "accounts.find_password": (lambda s, i: s.accounts.find_password(i["account"]),),
+    "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
+    "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),
+    "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
+    "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
+    "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
+    "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(i["refresh"], new_hash=b"x" * 32),),
+    "sign_ins.end": (lambda s, i: s.sign_ins.end(i["sign_in"]),),
     "keys.create": (lambda s, i: s.keys.create("mine"),),
     "keys.find": (lambda s, i: s.keys.find("arec_x_y"),),
     "keys.list": (lambda s, i: s.keys.list(),),
     "keys.revoke": (lambda s, i: s.keys.revoke(i["key"]),),
+    "keys.note_use": (lambda s, i: s.keys.note_use(i["key"]),),
     "agents.ensure": (lambda s, i: s.agents.ensure("mine"),),
     "agents.get": (lambda s, i: s.agents.get(f"a-{SECRET}"),),
     "agents.list": (lambda s, i: s.agents.list(),),
@@ -107,6 +152,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "sessions.find": (lambda s, i: s.sessions.find(i["session"]), lambda s, i: s.sessions.find("s")),
     "sessions.get": (lambda s, i: s.sessions.get(i["session"]), lambda s, i: s.sessions.get("s", with_subtree=True)),
     "sessions.update": (lambda s, i: s.sessions.update(i["session"], SessionChanges(title="mine")),),
+    "sessions.activate": (lambda s, i: s.sessions.activate(i["session"]),),
+    "sessions.deactivate": (lambda s, i: s.sessions.deactivate(i["session"]),),
     "sessions.delete": (lambda s, i: s.sessions.delete(i["session"]), lambda s, i: s.sessions.delete("s")),
     "sessions.list": (lambda s, i: s.sessions.list(SessionFilter(include_children=True)),
                       lambda s, i: s.sessions.list(SessionFilter(parent_uuid=i["session"]))),
@@ -118,6 +165,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content="x")]),
         lambda s, i: s.messages.append(i["session"], [NewMessage(role=USER, content=SECRET, id=i["message"])]),
     ),
+    "messages.post": (lambda s, i: s.messages.post(i["session"], NewMessage(role=USER, content="x")),),
+    "messages.clear": (lambda s, i: s.messages.clear(i["session"]), lambda s, i: s.messages.clear("s")),
     "messages.get": (lambda s, i: s.messages.get(i["message"]),),
     "messages.list": (lambda s, i: s.messages.list(i["session"]),),
     "messages.recent": (lambda s, i: s.messages.recent(i["session"]),),
@@ -126,6 +175,19 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "messages.delete": (lambda s, i: s.messages.delete(i["message"]),),
     "messages.search": (lambda s, i: s.messages.search(SECRET),
                         lambda s, i: s.messages.search(SECRET, session=i["session"])),
+    "turns.find": (lambda s, i: s.turns.find("k"),),
+    "turns.get": (lambda s, i: s.turns.get(i["turn"]),),
+    "turns.running": (lambda s, i: s.turns.running(),),
+    "turns.events": (lambda s, i: s.turns.events(i["turn"]),),
+    "turns.emit": (lambda s, i: s.turns.emit(i["turn"], [("e", "{}")], lease_owner=SECRET, lease_s=1),),
+    "turns.renew": (lambda s, i: s.turns.renew(i["turn"], lease_owner=SECRET, lease_s=1),),
+    "turns.watch": (lambda s, i: s.turns.watch(i["turn"]),),
+    "turns.request_cancel": (lambda s, i: s.turns.request_cancel(i["turn"]),),
+    "turns.finish": (
+        lambda s, i: s.turns.finish(i["turn"], TurnEnd(status=TurnStatus.CANCELLED), lease_owner=SECRET),
+    ),
+    "turns.close_abandoned": (lambda s, i: s.turns.close_abandoned(owners=[SECRET]),),
+    "agents.find_active": (lambda s, i: s.agents.find_active(f"a-{SECRET}"),),
     "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
                     lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
     "runs.start": (lambda s, i: s.runs.start(NewRun(run_id="x", parent_uuid=i["run"])),
@@ -147,6 +209,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", session_uuid=i["session"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", run_uuid=i["run"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["call"])),
+        lambda s, i: s.llm_calls.record(NewLLMCall(model="m", id=i["reservation"])),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", dedup_key="k", tokens=TokenCounts(input=9**9))),
         lambda s, i: s.llm_calls.record(NewLLMCall(model="m", prompt=(PromptPart(message_uuid=i["message"]),))),
     ),
@@ -184,6 +247,28 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "budgets.create": (
+        lambda s, i: s.budgets.create(NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=1)),
+        lambda s, i: s.budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1, user="anna")),
+    ),
+    "budgets.find": (lambda s, i: s.budgets.find(f"b-{SECRET}"),),
+    "budgets.get": (lambda s, i: s.budgets.get(i["budget"]),),
+    "budgets.list": (lambda s, i: s.budgets.list(),),
+    "budgets.update": (lambda s, i: s.budgets.update(i["budget"], BudgetChanges(limit_nanos=1)),),
+    "budgets.delete": (lambda s, i: s.budgets.delete(i["budget"]),),
+    "budgets.status": (lambda s, i: s.budgets.status(i["budget"]),),
+    "budgets.statuses": (lambda s, i: s.budgets.statuses(),),
+    "budgets.near": (lambda s, i: s.budgets.near(),),
+    "budgets.reserve": (
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, session=i["session"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, run=i["run"]),
+        lambda s, i: s.budgets.reserve(
+            model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, call=i["reservation"]),
+        lambda s, i: s.budgets.reserve(model="m", input_tokens=1, max_output_tokens=1, call=i["call"]),
+    ),
+    "budgets.release": (lambda s, i: s.budgets.release(i["reservation"]),),
+    "budgets.open_reservations": (lambda s, i: s.budgets.open_reservations(),
+                                  lambda s, i: s.budgets.open_reservations(run=i["run"])),
     "relations.relate": (
         lambda s, i: s.relations.relate("used", "run", i["run"], to_kind="session", to_uuid=i["session"]),
     ),
@@ -205,12 +290,17 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "turns.begin": (
+        lambda s, i: s.turns.begin(_asked(idempotency_key="k")),
+        lambda s, i: s.turns.begin(_asked(session_id=str(i["session"]))),
+    ),
     # The last, since it gives the stranger rows of their own, which the others would show.
     "traces.record": (lambda s, i: s.traces.record(received(*conversation()), derive),),
 }  # fmt: skip
 
 OPEN_ANSWERS = {
     "projects.get": "one's own project", "users.ensure": "one's own user", "users.list": "one's own users",
+    "accounts.create": "one's own account", "accounts.list": "one's own accounts",
     "keys.create": "one's own key", "keys.find": "looks a secret up before the project is known",
     "agents.ensure": "one's own agent", "agents.list": "one's own agents", "agents.create_version": "one's own agent",
     "keys.list": "one's own keys", "sessions.subtree_usage": "sums of nothing", "sessions.count_messages": "zero",
@@ -218,7 +308,7 @@ OPEN_ANSWERS = {
     "prices.list_models": "models are the same for all", "audit.record": "one's own entry", "audit.list": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file", "traces.record": "stores one's own spans",
-    "usage.recount": "differences only",
+    "usage.recount": "differences only", "turns.begin": "one's own turn",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip
@@ -228,15 +318,15 @@ PROJECT_WIDE = frozenset({"agents.get", "agents.list", "audit.list", "prices.lis
 """What the users of one project share: its agents, its own prices, and for administrators its audit trail."""
 
 
-def contents(store: Facing, project: UUID, user: UUID | None) -> dict[str, list[Any]]:
-    """Return every row that is the project's (and the user's, where a table knows users)."""
+def contents(store: Facing, user: UUID | None) -> dict[str, list[Any]]:
+    """Return every row of the store's project (and the user's, where a table knows users)."""
 
     def read(conn: Any, scope: Any) -> dict[str, list[Any]]:
         found = {}
         for table in metadata.sorted_tables:
             if "project_id" not in table.c or table.name in ("ar_serials", "ar_projects"):
                 continue
-            statement = table.select().where(table.c.project_id == project)
+            statement = table.select().where(table.c.project_id == scope.project)
             if user is not None and "user_uuid" in table.c:
                 statement = statement.where(table.c.user_uuid == user)
             elif user is not None:
@@ -282,7 +372,9 @@ def test_no_operation_shows_or_changes_what_is_anothers(
     ids = fill(owner)
     user = ids["user"] if stranger == "another user" else None
     shared = PROJECT_WIDE if stranger == "another user" else frozenset()
-    before = contents(store, owner.scope.project, user)
+    whole = store.scoped(project="a")
+    before = contents(whole, user)
+    assert SECRET in repr(before)
     for operation, attacks in MATRIX.items():
         for number, attack in enumerate(attacks):
             if stranger == "another project":
@@ -293,7 +385,7 @@ def test_no_operation_shows_or_changes_what_is_anothers(
             assert str(ids["user"]) not in repr(found), operation
             if operation not in shared and not OPERATIONS[operation].writes:
                 assert SECRET not in repr(found), operation
-            after = contents(store, owner.scope.project, user)
+            after = contents(whole, user)
             assert {t: r for t, r in after.items() if r != before[t]} == {}, operation
     assert owner.usage.recount() == ()
 

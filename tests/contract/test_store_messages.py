@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from agentrecord.exceptions import Conflict, NotFound, StaleRevision
+from agentrecord.exceptions import Conflict, InvalidValue, NotFound, StaleRevision
 from agentrecord.ids import new_id
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage, Part, PartKind
@@ -159,3 +159,48 @@ def test_a_day_counts_the_messages_of_a_user_and_an_agent(store: Facing) -> None
     store.messages.append(session, [NewMessage(role=USER, content="b")])
     counted = {(str(d.date), d.user, d.agent_id): (d.session_count, d.message_count) for d in store.usage.daily()}
     assert counted == {("2026-01-05", "anna", "bot"): (0, 1), ("2026-03-04", "anna", "bot"): (1, 1)}
+
+
+@covers("messages.post", "messages.recent")
+def test_a_message_is_posted_to_an_active_session_only(store: Facing) -> None:
+    session = session_of(store)
+    posted = store.messages.post(session, NewMessage(role=USER, content="hello", extra_data='{"a":1}'))
+    assert (posted.sequence, posted.extra_data) == (1, '{"a":1}')
+    store.sessions.deactivate(session)
+    with pytest.raises(Conflict, match="inactive"):
+        store.messages.post(session, NewMessage(role=USER, content="too late"))
+    assert [m.content for m in store.messages.recent(session)] == ["hello"]
+    with pytest.raises(NotFound):
+        store.messages.post(new_id(), NewMessage(role=USER, content="nowhere"))
+
+
+@covers("messages.clear", "sessions.count_messages")
+def test_clearing_a_session_keeps_its_calls_and_its_sequence(store: Facing) -> None:
+    session = session_of(store)
+    store.messages.append(
+        session,
+        [NewMessage(role=USER, content="q"), NewMessage(role=ASSISTANT, content="a")],
+        calls=[NewLLMCall(model="m", tokens=TokenCounts(input=10, output=5), cost_nanos=7)],
+    )
+    assert store.messages.clear(session) == 2
+    assert store.messages.clear("one") == 0
+    assert (store.messages.list(session).total, store.sessions.count_messages(session)) == (0, 0)
+    kept = store.sessions.get(session)
+    assert (kept.message_count, kept.usage.calls, kept.usage.cost_nanos) == (0, 1, 7)
+    assert store.messages.post(session, NewMessage(role=USER, content="again")).sequence == 3
+    with pytest.raises(NotFound):
+        store.messages.clear(new_id())
+
+
+def test_what_is_left_out_of_an_edit_stays(store: Facing) -> None:
+    session = session_of(store)
+    new = NewMessage(role=MessageRole.TOOL, content="42", tool_call_id="c1", tool_name="t", extra_data="[1]")
+    message = store.messages.post(session, new).id
+    changed = store.messages.edit(message, extra_data='{"edited":true}')
+    assert (changed.content, changed.revision, changed.extra_data) == ("42", 1, '{"edited":true}')
+    changed = store.messages.edit(message, "43")
+    assert (changed.content, changed.revision, changed.extra_data) == ("43", 2, '{"edited":true}')
+    changed = store.messages.edit(message, extra_data=None, tool_call_id=None, tool_name="u")
+    assert (changed.extra_data, changed.tool_call_id, changed.tool_name) == (None, None, "u")
+    with pytest.raises(InvalidValue, match="extra_data"):
+        store.messages.edit(message, extra_data="{not json")

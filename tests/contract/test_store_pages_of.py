@@ -35,6 +35,21 @@ def test_a_conversation_is_read_in_pieces(store: Facing) -> None:
     assert {model: sums.cost_nanos for model, sums in first.models.items()} == {"m": 1, "n": 10}
 
 
+@covers("pages.conversation")
+def test_tools_that_no_message_tells_of_are_in_the_stretch_in_which_they_were_used(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="s")).id
+    run = store.runs.start(NewRun(run_id="r", session_uuid=session)).id
+    other = store.runs.start(NewRun(run_id="o", session_uuid=session)).id
+    for number in range(4):
+        store.messages.append(session, [NewMessage(role=MessageRole.USER, content=str(number), run_uuid=run)])
+        store.tool_calls.record(NewToolCall(tool_name=f"t{number}", session_uuid=session, run_uuid=run))
+        store.tool_calls.record(NewToolCall(tool_name="elsewhere", session_uuid=session, run_uuid=other))
+    first = store.pages.conversation(session, limit=2)
+    rest = store.pages.conversation(session, from_sequence=first.next_sequence, limit=2)
+    assert [call.tool_name for call in first.tool_calls] == ["t0", "t1"]
+    assert [call.tool_name for call in rest.tool_calls] == ["t2", "t3"]
+
+
 @covers("pages.run_work")
 def test_a_runs_work_is_that_of_all_runs_below_it(store: Facing) -> None:
     _, run = work(store)

@@ -8,6 +8,7 @@ from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
 from agentrecord.ids import DEFAULT_PROJECT, new_id
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
+from agentrecord.store import Store
 from conftest import HeldClock
 from faces import Facing, covers
 
@@ -26,13 +27,19 @@ def test_a_project_is_made_once_and_the_default_one_needs_no_making(store: Facin
             store.scoped(role=role).projects.list()
 
 
-@covers("users.ensure", "users.get", "users.list")
+@covers("users.ensure", "users.get", "users.list", "users.find")
 def test_a_user_is_known_by_the_name_that_a_door_gave(store: Facing) -> None:
     anna, ben = store.users.ensure("anna@example.org"), store.users.ensure("Ben 🙂")
     assert store.users.ensure("anna@example.org") == anna == store.users.get(anna.id)
     assert [u.external_id for u in store.users.list()] == ["Ben 🙂", "anna@example.org"]
     assert [u.id for u in store.users.list(words="ANNA")] == [anna.id]
+    named = store.users.ensure("anna@example.org", name="Anna", email="Anna@Example.org")
+    assert (named.id, named.name, named.email) == (anna.id, "Anna", "anna@example.org")
+    assert store.users.ensure("anna@example.org", name="Other", email="other@example.org") == named
+    assert store.users.find("anna@example.org") == named
+    assert store.users.find("nobody") is None
     seen = store.scoped(user="anna@example.org")
+    assert seen.users.find("Ben 🙂") is None
     assert [u.id for u in seen.users.list()] == [anna.id]
     with pytest.raises(NotFound):
         seen.users.get(ben.id)
@@ -52,7 +59,7 @@ def test_a_setting_is_set_once_by_ensure_and_anew_by_set(store: Facing) -> None:
         store.scoped(role=Role.ADMIN).settings.get("k")
 
 
-@covers("keys.create", "keys.find", "keys.list", "keys.revoke")
+@covers("keys.create", "keys.find", "keys.list", "keys.revoke", "keys.note_use")
 def test_a_key_lets_in_until_it_expires_or_is_revoked(store: Facing, clock: HeldClock) -> None:
     made = store.keys.create("ci", role=Role.WRITE, expires_at=clock.at + timedelta(hours=1))
     lasting = store.keys.create("laptop")
@@ -68,6 +75,10 @@ def test_a_key_lets_in_until_it_expires_or_is_revoked(store: Facing, clock: Held
         "a\0b",
     ):
         assert store.keys.find(wrong) is None
+    store.keys.note_use(made.key.id)
+    used = store.keys.find(made.secret).last_used_at
+    assert used is not None
+    assert clock.at - used < timedelta(seconds=1)
     clock.advance(hours=2)
     assert store.keys.find(made.secret) is None
     assert store.keys.find(lasting.secret) is not None
@@ -87,8 +98,31 @@ def test_nobody_gives_a_key_more_than_their_own_role(store: Facing) -> None:
     assert admin.keys.create("k", role=Role.ADMIN).key.role is Role.ADMIN
     with pytest.raises(InvalidValue):
         admin.keys.create(" ")
-    with pytest.raises(InvalidValue):
-        admin.keys.create("k", expires_at=datetime(2026, 1, 1))
+    for wrong in (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)):
+        with pytest.raises(InvalidValue):
+            admin.keys.create("k", expires_at=wrong)
+
+
+def test_a_key_may_be_one_users_and_a_copy_of_the_table_verifies_none(store: Facing) -> None:
+    made = store.keys.create("anna's", user="anna")
+    assert made.key.user == "anna"
+    assert store.keys.find(made.secret) == made.key
+    assert [k.user for k in store.scoped(user="anna").keys.list()] == ["anna"]
+    assert list(store.scoped(user="ben").keys.list()) == []
+    with pytest.raises(Forbidden):
+        store.scoped(user="ben", role=Role.ADMIN).keys.create("k", user="anna")
+    store.settings.set("key_pepper", bytes(32))
+    assert store.keys.find(made.secret) is None
+
+
+def test_a_mistyped_key_is_told_apart_by_its_checksum() -> None:
+    with Store("memory:") as store:
+        secret = store.keys.create("k").secret
+        asked: list[str] = []
+        store.engine.observer = asked.append
+        assert store.keys.find(secret[:-9] + ("a" if secret[-9] != "a" else "b") + secret[-8:]) is None
+        assert asked == []
+        assert store.keys.find(secret) is not None
 
 
 def test_a_narrower_store_never_widens_again(store: Facing) -> None:

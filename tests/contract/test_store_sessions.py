@@ -184,3 +184,40 @@ def test_filters_choose_and_sorts_order(store: Facing) -> None:
     with pytest.raises(InvalidFilter) as refused:
         store.sessions.list(sort="colour")
     assert refused.value.field == "sort"
+
+
+@covers("sessions.activate", "sessions.deactivate")
+def test_active_and_inactive_are_one_state_in_two_fields(store: Facing) -> None:
+    store.sessions.create(NewSession(session_id="one"))
+    off = store.sessions.deactivate("one")
+    assert (off.is_active, off.status) == (False, SessionStatus.INACTIVE)
+    on = store.sessions.activate("one")
+    assert (on.is_active, on.status) == (True, SessionStatus.ACTIVE)
+    closed = store.sessions.update("one", SessionChanges(status=SessionStatus.INACTIVE))
+    assert (closed.is_active, closed.status) == (False, SessionStatus.INACTIVE)
+    done = store.sessions.update("one", SessionChanges(status=SessionStatus.COMPLETED, is_active=True))
+    assert store.sessions.deactivate("one").status is done.status is SessionStatus.COMPLETED
+    for born in (
+        NewSession(session_id="two", is_active=False),
+        NewSession(session_id="3", status=SessionStatus.INACTIVE),
+    ):
+        made = store.sessions.create(born)
+        assert (made.is_active, made.status) == (False, SessionStatus.INACTIVE)
+    with pytest.raises(NotFound):
+        store.sessions.activate("nobody's")
+
+
+def test_sessions_are_filtered_by_their_own_fields(store: Facing) -> None:
+    store.sessions.create(NewSession(session_id="one", description="about Whales", agent_name="Planner"), user="ana")
+    other = store.sessions.create(NewSession(session_id="two", agent_name="Helper", is_active=False), user="bob")
+    for wanted, names in (
+        (SessionFilter(words="whales"), ["one"]),
+        (SessionFilter(words="plan"), ["one"]),
+        (SessionFilter(session_id="two"), ["two"]),
+        (SessionFilter(agent_name="Helper"), ["two"]),
+        (SessionFilter(is_active=True), ["one"]),
+        (SessionFilter(is_active=False), ["two"]),
+        (SessionFilter(user_uuid=other.user_uuid), ["two"]),
+        (SessionFilter(is_active=True, agent_name="Helper"), []),
+    ):
+        assert [found.session_id for found in store.sessions.list(wanted)] == names

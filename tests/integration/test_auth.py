@@ -8,9 +8,19 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from agentrecord.records.scope import Role
-from agentrecord.server.auth import OPEN_FOLDER, OPEN_PATHS, cookie_name, is_cookie, local_path, make_cookie
+from agentrecord.server.auth import OPEN_FOLDER, OPEN_PATHS
+from agentrecord.server.cookies import cookie_name, is_cookie, local_path, make_cookie
 
 COOKIE = cookie_name(SECRET)
+OPEN_STATUS = {
+    ("GET", "/healthz"): 200,
+    ("GET", "/sign-in"): 200,
+    ("POST", "/sign-in"): 403,
+    ("POST", "/api/auth/sign-in"): 422,
+    ("POST", "/api/auth/refresh"): 422,
+    ("POST", "/api/auth/sign-up"): 422,
+}
+"""What a stranger's bare request for an open path is answered; for any other path it is 401."""
 
 
 def _routes(client: TestClient) -> list[tuple[str, str]]:
@@ -35,14 +45,16 @@ def _flat(routes: list[object]) -> list[Route]:
 
 
 def test_every_route_but_the_named_open_ones_needs_an_identity() -> None:
-    assert sorted(OPEN_PATHS) == ["/healthz", "/sign-in"]
+    assert sorted(OPEN_PATHS) == [
+        "/api/auth/refresh", "/api/auth/sign-in", "/api/auth/sign-up", "/healthz", "/sign-in",
+    ]  # fmt: skip
     assert OPEN_FOLDER == "/static/"
     with served() as (client, _):
         routes = _routes(client)
         assert len(routes) > 30
         for method, path in routes:
             status = client.request(method, path).status_code
-            assert status == (200 if path == "/healthz" else 401), (method, path, status)
+            assert status == OPEN_STATUS.get((method, path), 401), (method, path, status)
 
 
 def test_the_link_sets_a_cookie_that_lets_the_browser_in() -> None:
@@ -60,6 +72,8 @@ def test_over_https_the_cookie_is_secure() -> None:
     with served() as (client, _):
         answer = client.get(f"https://localhost/sign-in?token={TOKEN}")
         assert "Secure" in answer.headers["set-cookie"]
+        assert answer.headers["set-cookie"].startswith("__Host-agentrecord-")
+        assert client.get("https://localhost/sessions").status_code == 200
 
 
 def test_the_token_on_any_page_signs_in_and_goes_from_the_address() -> None:

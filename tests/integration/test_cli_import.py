@@ -155,8 +155,8 @@ def test_a_file_that_is_expected_and_missing_is_a_difference(record: Path, tmp_p
     assert run("check-samples", tmp_path, "--expected", table).exit_code == 1
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.10", "::", "example.com", ""])
-def test_a_host_that_others_can_reach_is_refused(host: str) -> None:
+@pytest.mark.parametrize("host", ["example.com", "", "1", "0.0.0.0:80"])
+def test_what_is_no_address_is_refused(host: str) -> None:
     with pytest.raises(InvalidValue):
         checked_host(host)
 

@@ -10,10 +10,11 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
-from page_fixtures import START, Filled, call, served, signed_in
+from page_fixtures import NASTY, START, Filled, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import charts, formats
+from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
@@ -158,6 +159,35 @@ def test_unpriced_calls_are_named_wherever_a_total_is_and_never_zero_dollars(sit
     sessions = _read(client, "/sessions").text
     assert "no price" in sessions
     assert "(excludes 1 call without a price)" in sessions
+
+
+def test_budgets_are_shown_with_how_they_stand_and_the_overview_warns_of_those_nearly_used_up(site: Site) -> None:
+    client, filled = site
+    for path in ("/", "/cost"):
+        assert "udget" not in _read(client, path).text, path
+    spent = filled.store.usage.report(UsageBy.TOTAL).total.cost_nanos
+    limits = {"wide": spent * 2, f"edge {NASTY}": spent * 5 // 4, "over": spent - 1, "off": 1}
+    for name, limit in limits.items():
+        filled.store.budgets.create(
+            NewBudget(name=name, period=BudgetPeriod.MONTH, limit_nanos=limit, is_active=name != "off")
+        )
+    filled.store.budgets.create(
+        NewBudget(name="zoe's", period=BudgetPeriod.TOTAL, limit_nanos=10**9, user="zoe", agent_id="coder")
+    )
+    costs = _read(client, "/cost?since=24h")
+    assert costs.open == []
+    text = costs.text.partition("Budgets")[2]
+    money = formats.money(spent)
+    assert f"wide everybody {formats.money(spent * 2)} a month {money} $0 50 % ✓ ok excludes 1 call" in text
+    assert f"over everybody {formats.money(spent - 1)} a month {money} $0 100 % ✕ over" in text
+    assert "80 % ⚠ near" in text
+    assert "zoe's zoe with coder $1.00 in total $0 $0 – ✓ ok" in text.replace("0.0 %", "–")
+    first = _read(client, "/").text
+    assert f"The budget over is over: {money} of {formats.money(spent - 1)} a month spent" in first
+    assert "is nearly used up" in first
+    assert "it starts anew on 2026-04-01" in first
+    assert first.count("The budget") == 2
+    assert NASTY not in client.get("/cost").text + client.get("/").text
 
 
 def test_the_sessions_page_shows_subtree_costs_and_the_sum_of_the_whole_filter(site: Site) -> None:

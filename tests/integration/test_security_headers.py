@@ -6,7 +6,7 @@ import pytest
 from page_fixtures import NASTY, Filled, served, signed_in
 
 from agentrecord.dashboard import views
-from agentrecord.server.middleware import MAX_BODY_BYTES, is_local
+from agentrecord.server.middleware import MAX_BODY_BYTES, is_known
 
 EXPECTED = {
     "content-security-policy": (
@@ -52,8 +52,8 @@ def test_only_this_computers_names_are_answered(host: str, status: int) -> None:
 
 
 def test_two_hosts_or_none_are_refused() -> None:
-    assert not is_local([])
-    assert not is_local(["localhost", "evil.example"])
+    assert not is_known([])
+    assert not is_known(["localhost", "evil.example"])
 
 
 def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:

@@ -3,7 +3,10 @@
 from decimal import Decimal
 from uuid import UUID
 
+from agents import Session as AgentsSession
+
 from agentrecord import AsyncStore, Store
+from agentrecord.adapters.openai_agents import AgentRecordSession
 from agentrecord.engine import Connection
 from agentrecord.records.message import Message, MessageRole, NewMessage
 from agentrecord.records.page import Page
@@ -43,6 +46,10 @@ async def own_transaction(store: AsyncStore, blocking_store: Store, old: UUID) -
     one: Run = blocking_store.run(hand_over, old, NewRun(run_id="r2"))
     two: Run = await store.run(hand_over, old, NewRun(run_id="r3"))
     return one, two
+
+
+def sessions_of_the_sdk(store: Store, waited_for: AsyncStore) -> list[AgentsSession]:
+    return [AgentRecordSession("a", store), AgentRecordSession("a", waited_for), AgentRecordSession("a", "record.db")]
 
 
 def refused(store: Store) -> None:

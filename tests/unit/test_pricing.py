@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrecord.pricing.builtin import find
-from agentrecord.pricing.cost import cost_nanos
+from agentrecord.pricing.cost import cost_nanos, most_nanos
 from agentrecord.pricing.names import locate, provider_of
 from agentrecord.records.price import Rates, Tier
 from agentrecord.records.tokens import TokenCounts
@@ -366,3 +366,32 @@ def test_more_tokens_never_cost_less(tokens: int, shift: int) -> None:
 def test_computing_a_cost_needs_no_price_table() -> None:
     check = "import sys, agentrecord.pricing.cost; sys.exit('genai_prices' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@given(
+    counts=st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
+    spare=st.integers(0, 500_000),
+    threshold=st.sampled_from([0, 1000, 200_000]),
+    rates=st.sampled_from([(RATES, LONG), (LONG, RATES), (Rates(input=7, output=1), RATES)]),
+)
+def test_no_call_costs_more_than_the_most_that_one_of_its_size_can(
+    counts: tuple[int, int, int, int, int], spare: int, threshold: int, rates: tuple[Rates, Rates]
+) -> None:
+    uncached, read, write, hour, output = counts
+    tokens = TokenCounts(input=uncached, cache_read=read, cache_write_5m=write, cache_write_1h=hour, output=output)
+    tiers = (Tier(above_input_tokens=threshold, rates=rates[1]),)
+    cost = cost_nanos(tokens, rates[0], tiers)
+    most = most_nanos(tokens.total_input + spare, output + spare, rates[0], tiers)
+    assert cost is not None
+    assert most is not None
+    assert cost <= most
+
+
+def test_the_most_that_a_call_can_cost_is_unknown_where_something_has_no_price_or_no_bound() -> None:
+    assert most_nanos(1, 1, Rates(output=5)) is None
+    assert most_nanos(1, 1, Rates(input=5)) is None
+    assert most_nanos(1, None, RATES) is None
+    assert most_nanos(300_000, 1, RATES, (Tier(above_input_tokens=200_000, rates=Rates(output=1)),)) is None
+    assert most_nanos(0, 10**6, Rates(output=5)) == 5
+    assert most_nanos(10**6, 0, Rates(input=5, per_request=2)) == 7
+    assert most_nanos(10**6, None, Rates(input=5, output=0)) == 5

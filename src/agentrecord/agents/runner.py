@@ -8,7 +8,7 @@ time is up): it lets `CancelledError` through.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from agentrecord.records.agent import AgentVersion
@@ -104,4 +104,13 @@ class AgentRunner(Protocol):
 
     async def run(self, turn: AgentTurn, recorder: TurnRecorder) -> Reply:
         """Answer one turn; an exception ends the turn as failed, with its message told to the caller."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A runner that holds something open between turns, such as connections."""
+
+    async def close(self) -> None:
+        """Close it: no more turns will come."""
         ...

@@ -15,6 +15,7 @@ from agentrecord.engine.upkeep import copy_of, faults_of_file, put_in_place, set
 from agentrecord.exceptions import AgentRecordError, Conflict, StoreUnavailable
 from agentrecord.migrations import LATEST, current_version, migrate
 from agentrecord.store import Store
+from agentrecord.store.roles import SCHEMAS, grant
 from agentrecord.store.upkeep import (
     audit_faults,
     broken_references,
@@ -26,6 +27,7 @@ from agentrecord.store.upkeep import (
 )
 
 PARTIAL, ASIDE = ".partial", ".before-restore"
+SEES_ALL = "as a superuser or a role with BYPASSRLS: any other is shown no row, and the tool says so and stops"
 BY_SERVER = "the server's own checks hold here"
 
 
@@ -85,6 +87,23 @@ def migrate_() -> None:
     hint(f"schema {before} → {LATEST}" if steps else f"schema {LATEST}: nothing to do")
 
 
+@command.command("grant", short_help="Let a PostgreSQL role run the store.")
+@click.argument("role", metavar="ROLE")
+def grant_(role: str) -> None:
+    """Give an existing PostgreSQL role what the store needs to run, and no more; again after an upgrade.
+
+    Run it as the role that owns the tables. ROLE must be one that row-level security binds: no superuser, without
+    BYPASSRLS, and not the tables' owner.
+
+    \b
+    Example:
+      agentrecord db grant agentrecord_app
+    """
+    with opened_raw() as engine:
+        say(grant(engine, role))
+    hint("it may read and write the record, each transaction within its scope, and change no table")
+
+
 def _checks(store: Store) -> Iterator[Finding]:
     yield from outcome("figures", wrong_figures(store), "every counter and daily figure is what its rows say")
     yield from outcome("references", broken_references(store.engine), "every reference leads somewhere")
@@ -128,8 +147,9 @@ def doctor() -> None:
 def _dump_command(tool: str, path: Path) -> str:
     url = settings.current().shown_url
     if tool == "pg_dump":
-        return f"pg_dump --format=custom --schema=agentrecord --file={path} '{url}'"
-    return f"pg_restore --clean --if-exists --dbname='{url}' {path}"
+        schemas = " ".join(f"--schema={schema}" for schema in SCHEMAS)
+        return f"pg_dump --format=custom {schemas} --file={path} '{url}' ({SEES_ALL})"
+    return f"pg_restore --clean --if-exists --dbname='{url}' {path} ({SEES_ALL})"
 
 
 def _file_engine(store: Store, tool: str, path: Path) -> SqliteEngine:

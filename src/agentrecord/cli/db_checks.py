@@ -12,6 +12,7 @@ from agentrecord.cli import words
 from agentrecord.cli.output import Column, Listing
 from agentrecord.engine import Engine
 from agentrecord.migrations import LATEST, current_version
+from agentrecord.store.roles import MEND, bypass_of
 
 BIG_WAL_BYTES = 256 * 1024 * 1024
 LOW_SPACE_BYTES = 500_000_000
@@ -73,6 +74,7 @@ def examine(engine: Engine) -> Iterator[Finding]:
         yield from _sqlite(told)
     elif told["engine"] == "postgresql":
         yield from _postgresql(told)
+        yield _isolation(engine)
 
 
 def _sqlite(told: dict[str, Any]) -> Iterator[Finding]:
@@ -124,6 +126,15 @@ def _companions(path: Path, longest_wait_ms: float) -> Iterator[Finding]:
     ticket = path.with_name(path.name + ".lock")
     told = f"{ticket.name}, waited for {longest_wait_ms:.0f} ms" if ticket.exists() else "not taken yet"
     yield Finding(check="write ticket", level=Level.OK, told=told)
+
+
+def _isolation(engine: Engine) -> Finding:
+    bypass = bypass_of(engine)
+    if bypass is None:
+        return Finding(check="isolation", level=Level.OK, told="row-level security binds this role to its scope")
+    return Finding(
+        check="isolation", level=Level.WARNING, told=f"row-level security does not bind here: {bypass}. Mend: {MEND}"
+    )
 
 
 def _postgresql(told: dict[str, Any]) -> Iterator[Finding]:

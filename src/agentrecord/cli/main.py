@@ -32,6 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
     "export": ("export", "Write the spans of traces, to import elsewhere."),
+    "budgets": ("budgets", "List and set limits on what calls may cost."),
+    "accounts": ("accounts", "List, make and change accounts."),
+    "keys": ("keys", "List, make and revoke API keys."),
     "serve": ("serve", "Serve the dashboard and the API."),
     "db": ("db", "Look after the database."),
     "check-samples": ("check_samples", "Check the importer against expected figures."),
@@ -40,9 +43,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
-    "Money": ("usage", "prices", "reprice"),
+    "Money": ("usage", "prices", "reprice", "budgets"),
     "Take out": ("export",),
-    "Serve and look after": ("serve", "db", "check-samples", "completion"),
+    "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }
 EPILOG = """\b
 Examples:
@@ -56,8 +59,8 @@ A command's output is a table on a terminal, and tab-separated text in a pipe;
 
 \b
 Exit codes: 0 ok, 1 error, 2 usage, 3 nothing matched (with --fail-if-empty),
-4 budget exceeded (usage --budget), 130 interrupted. Ctrl-C is the ordinary end
-of tail, serve and import --watch: they exit 0.
+4 budget exceeded (usage --budget, budgets --fail-if-over), 130 interrupted.
+Ctrl-C is the ordinary end of tail, serve and import --watch: they exit 0.
 """
 
 

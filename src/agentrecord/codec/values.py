@@ -65,6 +65,15 @@ def name(field: str, value: object) -> str:
     return checked
 
 
+def email(field: str, value: object) -> str:
+    """Return `value` as accounts are known by: an e-mail address without blanks around it, in lower case."""
+    checked = name(field, value.strip() if isinstance(value, str) else value).lower()
+    local, at, domain = checked.rpartition("@")
+    if not at or not local or "@" in local or not domain.strip(".") or any(map(str.isspace, checked)):
+        raise InvalidValue(field, value, "is no e-mail address; write it as in ana@example.org")
+    return checked
+
+
 def integer(field: str, value: object, *, minimum: int = MIN_INTEGER, maximum: int = MAX_INTEGER) -> int:
     """Return `value` if it is a whole number from `minimum` to `maximum`."""
     if not isinstance(value, int) or isinstance(value, bool):

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from agentrecord.dashboard.charts import Bar
 from agentrecord.dashboard.filters import Range
+from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.llm_call import LLMCall
@@ -54,6 +55,7 @@ class OverviewPage:
     models: UsageReport
     slots: Mapping[str, int]
     unpriced: Sequence[UsageRow]
+    budgets: Sequence[BudgetStatus]
     sessions: Sequence[Session]
     sums: Mapping[UUID, UsageTotals]
     failures: Sequence[ToolCall]
@@ -95,6 +97,7 @@ class CostPage:
     chart: Chart
     slots: Mapping[str, int]
     unpriced: Sequence[UsageRow]
+    budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
 
 
@@ -185,6 +188,25 @@ class SessionPage:
     next_start: int | None
     previous_start: int | None
     shown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPage:
+    """The chat: one's conversations, and the one that is open, if one is.
+
+    `running` is the turn that is being answered; `retry` is what can be said again, where the last turn gave no
+    answer; `key` makes the next message one turn, however often it is sent; `runner` is what answers.
+    """
+
+    found: Page[Session]
+    sums: Mapping[UUID, UsageTotals]
+    is_first: bool
+    shows_all: bool
+    talk: SessionPage | None
+    running: UUID | None
+    retry: str | None
+    runner: str
+    key: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

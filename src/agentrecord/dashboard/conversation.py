@@ -30,7 +30,11 @@ _MARKS = {
 
 async def session_page(store: AsyncStore, session_id: str, asked: Asked) -> SessionPage:
     """Return a stretch of a conversation with all its figures."""
-    start = whole_number(asked, "from", 1)
+    return await stretch_from(store, session_id, whole_number(asked, "from", 1))
+
+
+async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) -> SessionPage:
+    """Return the stretch of a conversation that begins with message `start`."""
     session = await store.sessions.get(session_id, with_subtree=True)
     found, ancestors, failed = await asyncio.gather(
         store.pages.conversation(session.id, from_sequence=start, limit=STRETCH),
@@ -60,20 +64,39 @@ async def session_page(store: AsyncStore, session_id: str, asked: Asked) -> Sess
 def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
     runs = {run.id: run for run in found.runs}
     marks = sorted([*_marks(found.events), *_agents(found)], key=lambda block: block.at)
+    loose = _loose(found)
     group: list[Block] = []
     current: UUID | None = None
     began = False
     for message, blocks in _said(found):
         if began and message.run_uuid != current:
+            group.extend(loose.pop(current, ()))
             yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
             group = []
         current, began = message.run_uuid, True
         while marks and marks[0].at <= message.created_at:
             group.append(marks.pop(0))
+        waiting = loose.get(message.run_uuid, [])
+        while waiting and waiting[0].at <= message.created_at:
+            group.append(waiting.pop(0))
         group.extend(_joined(group, message, blocks))
+    group.extend(loose.pop(current, ()))
     group.extend(marks)
     if group:
         yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
+
+
+def _loose(found: Conversation) -> dict[UUID | None, list[Block]]:
+    """Return, by run, the tool calls that no message tells of: they stand where they were made."""
+    told = {part.call_ref for message in found.messages for part in message.parts if part.kind is PartKind.TOOL_CALL}
+    start = found.messages[0].created_at if found.messages else None
+    loose: dict[UUID | None, list[Block]] = {}
+    for call in found.tool_calls:
+        if call.message_uuid is not None or call.call_ref in told or call.started_at is None:
+            continue
+        if start is not None and call.started_at >= start:
+            loose.setdefault(call.run_uuid, []).append(Block(kind="tool", at=call.started_at, tool=call))
+    return loose
 
 
 def _joined(group: list[Block], message: Message, blocks: list[Block]) -> list[Block]:

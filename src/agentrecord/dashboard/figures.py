@@ -9,6 +9,7 @@ from agentrecord.dashboard.charts import WIDE, WIDTH, bars_of, series_slots, sta
 from agentrecord.dashboard.contexts import Chart, CostPage, OverviewPage, PricesPage, Tile
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.price import ModelUse
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageTotals
@@ -38,10 +39,11 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         store.pages.counts(since=stretch.since, until=stretch.until),
         _figures(store, before),
     )
-    failures, groups, sums = await asyncio.gather(
+    failures, groups, sums, budgets = await asyncio.gather(
         store.tool_calls.list(status=ToolCallStatus.ERROR, sort="-started_at", limit=RECENT),
         store.errors.groups(limit=RECENT),
         store.pages.subtree_sums([session.id for session in found]),
+        store.budgets.near(),
     )
     return OverviewPage(
         is_empty=not found.items and not uses and not counts.runs,
@@ -51,6 +53,7 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         models=models,
         slots=series_slots(uses),
         unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        budgets=budgets,
         sessions=found.items,
         sums=sums,
         failures=failures.items,
@@ -168,12 +171,13 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     stretch, by = range_of(asked, now, default=default_range(uses, now)), cost_by(asked)
     with_subagents = subagents_of(asked)
     before = stretch.previous()
-    report, models, counts, chart, earlier = await asyncio.gather(
+    report, models, counts, chart, earlier, budgets = await asyncio.gather(
         store.usage.report(by, since=stretch.since, until=stretch.until, include_subagents=with_subagents),
         store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until, include_subagents=with_subagents),
         store.pages.counts(since=stretch.since, until=stretch.until),
         spend_chart(store, stretch, uses, with_subagents=with_subagents, width=WIDE),
         _total(store, before, with_subagents),
+        store.budgets.statuses(limit=MAX_PAGE),
     )
     return CostPage(
         stretch=stretch,
@@ -184,6 +188,7 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         chart=chart,
         slots=series_slots(uses),
         unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        budgets=budgets,
         uses=uses,
     )
 

@@ -1,6 +1,7 @@
 """Templates to pages: every value is escaped, every name must be there."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from agentrecord.dashboard import charts, filters, formats
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("overview", "/", "Overview"),
+    ("chat", "/chat", "Chat"),
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),
@@ -58,11 +60,39 @@ def _environment() -> Environment:
     return environment
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Who looks at a page: shown in its footer, with what leads on from there."""
+
+    name: str
+    role: str
+    may_sign_out: bool
+    has_password: bool
+    may_administer: bool
+
+
 def render(
-    template: str, context: object, *, active: str, theme: str = "auto", asked: filters.Asked, now: datetime
+    template: str,
+    context: object,
+    *,
+    active: str,
+    theme: str = "auto",
+    asked: filters.Asked,
+    now: datetime,
+    viewer: Viewer | None = None,
 ) -> str:
     """Return a page: `context` is the page's own dataclass, known to its template as `page`."""
-    return _environment().get_template(template).render(page=context, active=active, theme=theme, asked=asked, now=now)
+    return (
+        _environment()
+        .get_template(template)
+        .render(page=context, active=active, theme=theme, asked=asked, now=now, viewer=viewer)
+    )
+
+
+def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme: str = "auto") -> str:
+    """Return the page that asks for e-mail and password: `said` is why, `next_path` where it leads."""
+    context = {"said": said, "next": next_path, "email": email}
+    return render("sign_in.html", context, active="sign-in", theme=theme, asked={}, now=datetime.now(UTC))
 
 
 def problem_page(*, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()) -> str:

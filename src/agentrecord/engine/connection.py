@@ -6,6 +6,7 @@ a statement, twice what SQLite itself needs. A `Prepared` statement is compiled 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar, cast  # `Any`: rows and parameters are whatever the statement says
@@ -15,8 +16,10 @@ from sqlalchemy import Dialect, Executable
 from sqlalchemy.sql import ClauseElement
 
 from agentrecord.engine.values import POSTGRESQL, SQLITE, encode, encode_at
+from agentrecord.records.scope import Scope
 
 Row = tuple[Any, ...]
+_ALIKE = nullcontext()
 _ANSWERS = re.compile(r"^\s*(SELECT|WITH|SHOW|VALUES|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
 
 
@@ -152,6 +155,20 @@ class Connection:
         """Set the time and the ids of the job that runs next."""
         self.now = now
         self._ids = ids
+
+    def enter_scope(self, scope: Scope) -> None:
+        """Let the statements of this job see what `scope` may see, and nothing else, whatever they ask for.
+
+        Before it, and after the job, they see no row of any project. PostgreSQL holds to it; SQLite has no such
+        second line behind the conditions of the statements themselves.
+        """
+
+    def across_users(self) -> AbstractContextManager[None]:
+        """Let the statements inside see all users of the project that was entered.
+
+        For what one user's rows cannot answer: whether an identity is taken, what a whole project's figures say.
+        """
+        return _ALIKE
 
     def new_id(self) -> UUID:
         """Return the job's next fresh id."""

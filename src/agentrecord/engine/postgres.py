@@ -24,6 +24,7 @@ from agentrecord.engine.commit import Writer
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import is_connection_loss, may_retry, translated, unknown_outcome
 from agentrecord.engine.job import Job
+from agentrecord.engine.row_security import PostgresConnection
 from agentrecord.exceptions import Conflict, OutcomeUnknown, SchemaMismatch, StoreUnavailable
 
 T = TypeVar("T")
@@ -66,7 +67,8 @@ class PostgresChannel:
         self._pipeline: Any = None
         self._open = False
         self._writes = 0
-        self.connection = Connection(None, engine.dialect, schema=SCHEMA, memo=engine.memo)
+        self._seeing = PostgresConnection(None, engine.dialect, schema=SCHEMA, memo=engine.memo)
+        self.connection: Connection = self._seeing
 
     def enter(self) -> None:
         """See that there is a connection."""
@@ -80,6 +82,7 @@ class PostgresChannel:
 
     def begin(self) -> None:
         """Start a transaction."""
+        self._seeing.begin_transaction()
         self._pipeline = self._live.pipeline()
         self._pipeline.__enter__()
         self._live.execute("BEGIN")
@@ -219,7 +222,7 @@ class PostgresEngine(Engine):
             raise
 
     def _wrap(self, driver: Driver) -> Connection:
-        connection = Connection(driver, self.dialect, schema=SCHEMA, memo=self.memo)
+        connection = PostgresConnection(driver, self.dialect, schema=SCHEMA, memo=self.memo)
         connection.observer = self.observer
         return connection
 
@@ -237,12 +240,16 @@ class PostgresEngine(Engine):
 
     def _read_once(self, job: Job) -> Any:
         with self._borrowed() as driver:
-            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                return job.run(self._wrap(driver))
-            finally:
-                if not driver.broken:
+                with driver.pipeline():
+                    driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    value = job.run(self._wrap(driver))
                     driver.execute("COMMIT")
+            except BaseException:
+                if not driver.broken and not driver.closed:
+                    roll_back(driver)
+                raise
+            return value
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; durable on return."""

@@ -1,6 +1,7 @@
 """Numbered steps that bring a database to this version's schema: forward only, each in one transaction.
 
-A step is a pair of SQL files per dialect under `sql/`, which never change once released.
+A step is a few SQL files per dialect under `sql/`, which never change once released. On PostgreSQL the tables' owner is
+bound by row-level security, too: a step that changes rows sets NO FORCE ROW LEVEL SECURITY before, and FORCE after.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Step:
         return found
 
 
-STEPS = (Step(1, "initial", ("tables", "extras")),)
+STEPS = (Step(1, "initial", ("tables", "policies", "extras")),)
 LATEST = STEPS[-1].version
 
 

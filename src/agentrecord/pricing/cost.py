@@ -41,6 +41,33 @@ def cost_nanos(tokens: TokenCounts, rates: Rates, tiers: tuple[Tier, ...] = ()) 
     return _rounded(total)
 
 
+def most_nanos(
+    input_tokens: int, max_output_tokens: int | None, rates: Rates, tiers: tuple[Tier, ...] = ()
+) -> int | None:
+    """Return the most that a call of at most so many tokens can cost, in nano-dollars; None where that is unknown.
+
+    Every input token counts as of the dearest class (a cache write often costs more than plain input), and of the
+    tiers within reach the dearest counts, since fewer tokens than asked for may fall under another. Output without a
+    bound has a known cost only where it is free.
+    """
+    reachable = [rates, *(tier.rates for tier in tiers if input_tokens > tier.above_input_tokens)]
+    found = [_most(input_tokens, max_output_tokens, one) for one in reachable]
+    known = [nanos for nanos in found if nanos is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def _most(input_tokens: int, max_output_tokens: int | None, rates: Rates) -> int | None:
+    if max_output_tokens is None:
+        if rates.output != 0:
+            return None
+        max_output_tokens = 0
+    if (input_tokens and rates.input is None) or (max_output_tokens and rates.output is None):
+        return None
+    classes = (rates.input, rates.cache_read, rates.cache_write_5m, rates.cache_write_1h)
+    dearest = max(rate or 0 for rate in classes)
+    return _rounded((rates.per_request or 0) * PER + input_tokens * dearest + max_output_tokens * (rates.output or 0))
+
+
 def _applicable(rates: Rates, tiers: tuple[Tier, ...], input_tokens: int) -> Rates:
     exceeded = [tier for tier in tiers if input_tokens > tier.above_input_tokens]
     return max(exceeded, key=lambda tier: tier.above_input_tokens).rates if exceeded else rates

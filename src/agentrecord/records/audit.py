@@ -6,6 +6,19 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does something: the `kind` of identity, its `name`, and the address that it came from."""
+
+    kind: str = "system"
+    name: str = "agentrecord"
+    origin: str | None = None
+
+
+SYSTEM = Actor()
+"""The program itself, and whoever runs it on the record's own computer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One audited act; entries of a project form a hash chain, so that a change in one shows."""
 

@@ -1,4 +1,4 @@
-"""Projects (the unit of isolation), the people in them, and the accounts and keys that let them in."""
+"""Projects (the unit of isolation), the people in them, and the keys that let programs in."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,34 +36,13 @@ UNASSIGNED = "unassigned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Somebody who can sign in; memberships say where and as what."""
-
-    id: UUID
-    email: str
-    name: str | None = None
-    created_at: datetime
-    disabled_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
-    """An account's place in one project."""
-
-    account_uuid: UUID
-    project_id: ProjectId
-    user_uuid: UserId
-    role: Role
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A key for programs: its secret is shown once and only a keyed hash of it is stored."""
 
     id: UUID
     project_id: ProjectId
     user_uuid: UserId | None = None
+    user: str | None = None
     prefix: str
     name: str
     role: Role

@@ -123,11 +123,16 @@ class SessionChanges:
 class SessionFilter:
     """Which sessions to list; whatever is left out does not matter.
 
-    `words` must occur in the session's id, title or first task; `since` and `until` bound the last activity.
+    `words` must occur in the session's id, title, description, agent's name or first task; `since` and `until` bound
+    the last activity.
     """
 
     words: str | None = None
+    session_id: str | None = None
     user: str | None = None
+    user_uuid: UserId | None = None
+    agent_name: str | None = None
+    is_active: bool | None = None
     agent_id: str | None = None
     source: str | None = None
     status: SessionStatus | None = None

@@ -1,6 +1,7 @@
 """Where facts are kept: SQLAlchemy Core tables, one module per domain."""
 
 from agentrecord.schema.agents import agent_versions, agents
+from agentrecord.schema.budgets import budgets, call_reservations
 from agentrecord.schema.governance import (
     audit_entries,
     audit_heads,
@@ -9,7 +10,18 @@ from agentrecord.schema.governance import (
     schema_ledger,
     unreadable_lines,
 )
-from agentrecord.schema.people import accounts, api_keys, memberships, projects, serials, settings, users
+from agentrecord.schema.people import (
+    accounts,
+    api_keys,
+    memberships,
+    projects,
+    refresh_tokens,
+    serials,
+    settings,
+    sign_in_attempts,
+    sign_ins,
+    users,
+)
 from agentrecord.schema.prices import hosts, models, prices
 from agentrecord.schema.runs import error_groups, errors, events, llm_calls, runs, tool_calls, traces
 from agentrecord.schema.sessions import (
@@ -22,6 +34,7 @@ from agentrecord.schema.sessions import (
     sessions,
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
+from agentrecord.schema.turns import turn_events, turns
 from agentrecord.schema.usage import activity_days, latency_days, tool_days, usage_days, usage_hours
 
 __all__ = [
@@ -33,6 +46,8 @@ __all__ = [
     "api_keys",
     "audit_entries",
     "audit_heads",
+    "budgets",
+    "call_reservations",
     "coding_sessions",
     "contents",
     "error_groups",
@@ -51,15 +66,20 @@ __all__ = [
     "prices",
     "projects",
     "prompts",
+    "refresh_tokens",
     "relations",
     "runs",
     "schema_ledger",
     "serials",
     "sessions",
     "settings",
+    "sign_in_attempts",
+    "sign_ins",
     "tool_calls",
     "tool_days",
     "traces",
+    "turn_events",
+    "turns",
     "unreadable_lines",
     "usage_days",
     "usage_hours",

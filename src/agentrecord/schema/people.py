@@ -1,4 +1,4 @@
-"""Projects, users, and the accounts, memberships and keys that let people and programs in."""
+"""Projects, users, and the accounts, memberships, sign-ins and keys that let people and programs in."""
 
 from sqlalchemy import ForeignKeyConstraint
 
@@ -68,6 +68,43 @@ memberships = define(
     primary_key=("project_id", "account_uuid"),
 )
 index("ix_ar_memberships_account", memberships.c.account_uuid)
+
+sign_ins = define(
+    "ar_sign_ins",
+    row_id(),
+    project_id(),
+    column("account_uuid", Id()),
+    optional("address"),
+    at("created_at"),
+    at("expires_at"),
+    at("ended_at", null=True),
+    optional("ended_because"),
+    ForeignKeyConstraint(["account_uuid"], ["ar_accounts.id"]),
+    ForeignKeyConstraint(["project_id"], ["ar_projects.id"]),
+    primary_key=("id",),
+)
+index("ix_ar_sign_ins_account", sign_ins.c.account_uuid)
+
+refresh_tokens = define(
+    "ar_refresh_tokens",
+    column("token_hash", Blob()),
+    column("sign_in_uuid", Id()),
+    at("created_at"),
+    at("used_at", null=True),
+    ForeignKeyConstraint(["sign_in_uuid"], ["ar_sign_ins.id"]),
+    primary_key=("token_hash",),
+)
+index("ix_ar_refresh_tokens_sign_in", refresh_tokens.c.sign_in_uuid)
+
+sign_in_attempts = define(
+    "ar_sign_in_attempts",
+    column("subject", Words()),
+    column("failures", Whole()),
+    at("last_at"),
+    at("locked_until", null=True),
+    primary_key=("subject",),
+)
+index("ix_ar_sign_in_attempts_last", sign_in_attempts.c.last_at)
 
 api_keys = define(
     "ar_api_keys",

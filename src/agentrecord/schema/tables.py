@@ -35,6 +35,9 @@ GLOBAL_TABLES = frozenset(
         "ar_settings",
         "ar_accounts",
         "ar_memberships",
+        "ar_sign_ins",
+        "ar_refresh_tokens",
+        "ar_sign_in_attempts",
         "ar_api_keys",
     }
 )

@@ -1,6 +1,8 @@
 """The application: every route over one record, behind the checks that hold for all of them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # `Any`: OpenAPI is JSON
 
@@ -11,24 +13,101 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from agentrecord import dashboard
-from agentrecord.server.auth import Authentication
-from agentrecord.server.middleware import BodyLimit, LocalHostOnly, SecurityHeaders
+from agentrecord.agents.conversation import Conversations, Limits
+from agentrecord.agents.echo import EchoRunner
+from agentrecord.agents.runner import AgentRunner
+from agentrecord.server.auth import PER_MINUTE, Authentication
+from agentrecord.server.desk import Desk
+from agentrecord.server.gate import Gate
+from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
-from agentrecord.server.routes import calls, exports, figures, otlp, pages, prices, projects, runs, sessions, traces
+from agentrecord.server.provider import Provider, ProviderSettings
+from agentrecord.server.routes import (
+    accounts,
+    agent_sessions,
+    auth,
+    budgets,
+    calls,
+    chat,
+    conversation,
+    exports,
+    figures,
+    keys,
+    otlp,
+    pages,
+    people,
+    prices,
+    projects,
+    runs,
+    sessions,
+    traces,
+)
+from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
-API_ROUTES = (sessions, runs, calls, figures, prices, projects, traces, otlp)
-PAGE_ROUTES = (exports, pages)
+API_ROUTES = (
+    auth,
+    accounts,
+    keys,
+    conversation,
+    agent_sessions,
+    sessions,
+    runs,
+    calls,
+    figures,
+    prices,
+    budgets,
+    projects,
+    traces,
+    otlp,
+)
+PAGE_ROUTES = (people, exports, chat, pages)
 
 
-def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = None) -> FastAPI:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySettings:
+    """Who may come in, and how often they may ask; `public_hosts` are names beside this computer's own."""
+
+    sign_up_is_open: bool = False
+    provider: ProviderSettings | None = None
+    public_hosts: tuple[str, ...] = ()
+    requests_per_minute: int = PER_MINUTE
+
+
+def build_app(
+    store: AsyncStore,
+    *,
+    secret: bytes,
+    sign_in_token: str | None = None,
+    identity: IdentitySettings | None = None,
+    runner: AgentRunner | None = None,
+    limits: Limits | None = None,
+    on_close: Callable[[], None] | None = None,
+) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
 
-    `secret` signs the cookies of browsers that were let in by `/sign-in?token=<sign_in_token>`; without a token only
-    API keys open the record.
+    `secret`, at least 32 bytes, signs cookies and access tokens; `/sign-in?token=<sign_in_token>` lets a browser in
+    with the store's own role. Without that token accounts, API keys and the identity provider open the record.
+    `runner` answers conversations, the echo if there is none, within `limits`. `on_close` is called last.
     """
+    settings = identity or IdentitySettings()
+    provider = None if settings.provider is None else Provider(settings.provider)
+    gate = Gate(store, secret=secret, sign_in_token=sign_in_token, provider=provider)
+    trail = Trail(gate.whole)
+    desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
+    conversations = Conversations(store, runner or EchoRunner(), limits)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await conversations.start()
+        yield
+        await conversations.close()
+        desk.close()
+        if on_close is not None:
+            on_close()
+
     app = FastAPI(
         title="agentrecord",
         description="The system of record for AI agents: sessions, runs, calls, costs.",
@@ -36,17 +115,20 @@ def build_app(store: AsyncStore, *, secret: bytes, sign_in_token: str | None = N
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=1000),
             Middleware(OtlpErrors),
             Middleware(CatchAll),
-            Middleware(LocalHostOnly),
+            Middleware(KnownHosts, public=settings.public_hosts),
             Middleware(BodyLimit),
-            Middleware(Authentication, store=store, secret=secret, sign_in_token=sign_in_token),
+            Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
         ],
     )
     app.state.otlp = Admission()
+    app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
+    app.state.conversations = conversations
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)
@@ -65,7 +147,7 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 for operation in operations.values():
                     _name_problems(operation["responses"])
             schema.setdefault("components", {})["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`."}
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }
             schema["security"] = [{"key": []}]
             app.openapi_schema = schema

@@ -1,14 +1,18 @@
 """What holds for every answer: security headers, the hosts we answer to, the size of a request, its time."""
 
+import asyncio
 import time
+from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord.server.problems import answer, is_otlp, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_OTLP_BYTES = 64 * 1024 * 1024
+MAX_BODY_S = 30.0
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -52,68 +56,93 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-class LocalHostOnly:
-    """Refuses a Host that is not this computer: a foreign name that resolves here is an attack (DNS rebinding)."""
+class KnownHosts:
+    """Refuses a Host that is not ours: a foreign name that resolves here is an attack (DNS rebinding)."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+    def __init__(self, app: ASGIApp, *, public: Collection[str] = ()) -> None:
+        """Wrap an application; `public` are the names that it has beside those of this computer."""
         self._app = app
+        self._known = LOCAL_HOSTS | {name.lower().rstrip(".") for name in public}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
-        if scope["type"] == "http" and not is_local(Headers(scope=scope).getlist("host")):
-            refused = problem(400, "This server answers to localhost and 127.0.0.1 only.", name="WrongHost")
+        if scope["type"] == "http" and not is_known(Headers(scope=scope).getlist("host"), self._known):
+            refused = problem(400, f"This server answers to {', '.join(sorted(self._known))} only.", name="WrongHost")
             await answer(scope["path"], refused)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def is_local(hosts: list[str]) -> bool:
-    """Say whether the Host headers of a request name this computer, once."""
+def is_known(hosts: list[str], known: Collection[str] = LOCAL_HOSTS) -> bool:
+    """Say whether the Host headers of a request are one, and name a known host."""
     if len(hosts) != 1:
         return False
     host = hosts[0].lower()
     name, _, port = host.rpartition("]") if host.startswith("[") else host.partition(":")
     if host.startswith("["):
         name, port = name + "]", port.removeprefix(":")
-    return name in LOCAL_HOSTS and (not port or port.isdigit())
-
-
-def most_bytes(path: str) -> int:
-    """Return how large a request for `path` may be: exporters send many spans at once."""
-    return MAX_OTLP_BYTES if is_otlp(path) else MAX_BODY_BYTES
+    return name in known and (not port or (port.isascii() and port.isdigit()))
 
 
 class BodyLimit:
-    """Refuses requests whose body is larger than its path allows."""
+    """Refuses requests whose body is too large, comes too slowly, or is compressed: nobody's memory or time is free."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, max_s: float = MAX_BODY_S) -> None:
         """Wrap an application."""
         self._app = app
+        self._max_bytes = max_bytes
+        self._max_s = max_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, told = most_bytes(scope["path"]), Headers(scope=scope).get("content-length", "0")
-        refused = answer(scope["path"], problem(413, f"A request may have {most:,} bytes.", name="TooLarge"))
-        if not told.isdigit() or int(told) > most:
-            await refused(scope, receive, send)
-            return
-        size = 0
+        headers = Headers(scope=scope)
+        told, coding = headers.get("content-length", "0"), headers.get("content-encoding", "identity")
+        # Exporters compress what they send, and their route inflates it within bounds.
+        if coding.lower() != "identity" and not is_otlp(scope["path"]):
+            detail = f"Content-Encoding {coding[:40]!r} is not taken here; send the body as it is."
+            await answer(scope["path"], problem(415, detail, name="Compressed"))(scope, receive, send)
+        elif not told.isdigit() or int(told) > self._most(scope):
+            await self._too_large(scope)(scope, receive, send)
+        else:
+            await self._limited(scope, receive, send)
+
+    def _too_large(self, scope: Scope) -> Response:
+        return answer(scope["path"], problem(413, f"A request may have {self._most(scope):,} bytes.", name="TooLarge"))
+
+    def _most(self, scope: Scope) -> int:
+        """Return how large a request may be: exporters send many spans at once."""
+        return MAX_OTLP_BYTES if is_otlp(scope["path"]) else self._max_bytes
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size, complete = 0, False
+        refused: list[Response] = []
+        deadline = asyncio.get_running_loop().time() + self._max_s
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, complete
+            try:
+                # Once the body is there, whoever waits here waits for the client to leave.
+                async with asyncio.timeout_at(None if complete else deadline):
+                    message = await receive()
+            except TimeoutError:
+                detail = f"The body did not come within {self._max_s:g} s."
+                refused.append(answer(scope["path"], problem(408, detail, name="TooSlow"), {"Connection": "close"}))
+                return {"type": "http.disconnect"}
             size += len(message.get("body", b""))
+            complete = complete or not message.get("more_body", False)
+            if size <= self._most(scope):
+                return message
+            refused.append(self._too_large(scope))
             # The rest is not read: to the application the caller is gone, and whatever it answers is replaced.
-            return {"type": "http.disconnect"} if size > most else message
+            return {"type": "http.disconnect"}
 
         async def unless_refused(message: Message) -> None:
-            if size <= most:
+            if not refused:
                 await send(message)
 
         await self._app(scope, counted, unless_refused)
-        if size > most:
-            await refused(scope, receive, send)
+        if refused:
+            await refused[0](scope, receive, send)

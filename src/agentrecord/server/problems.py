@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -13,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord import exceptions
 from agentrecord.codec.jsonable import to_json
-from agentrecord.dashboard.views import problem_page
+from agentrecord.dashboard.views import problem_page, sign_in_page
+from agentrecord.records.usage import dollars
 
 logger = logging.getLogger("agentrecord.server")
 
@@ -28,7 +31,14 @@ _STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
     (exceptions.InvalidValue, 422),
     (exceptions.InvalidFilter, 422),
     (exceptions.Forbidden, 403),
+    (exceptions.WrongCredentials, 401),
+    (exceptions.TooManyRequests, 429),
     (exceptions.OverBudget, 402),
+    (exceptions.TurnOverBudget, 402),
+    (exceptions.TurnTimedOut, 504),
+    (exceptions.TurnCancelled, 409),
+    (exceptions.TurnInterrupted, 503),
+    (exceptions.TurnFailed, 502),
     (exceptions.StorageFull, 507),
     (exceptions.StoreUnavailable, 503),
 )
@@ -55,6 +65,39 @@ class Problem:
     errors: tuple[Invalid, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetProblem(Problem):
+    """Which budget a call would have crossed, how it stands, and when it starts anew; null for what is not known."""
+
+    budget: str
+    period: str
+    limit_nanos: int
+    spent_nanos: int
+    reserved_nanos: int
+    asked_nanos: int | None
+    resets_at: datetime | None
+
+    @property
+    def limit_usd(self) -> Decimal:
+        """The limit in dollars."""
+        return dollars(self.limit_nanos)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What is spent in the present period, in dollars."""
+        return dollars(self.spent_nanos)
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """What is reserved for calls that are under way, in dollars."""
+        return dollars(self.reserved_nanos)
+
+    @property
+    def asked_usd(self) -> Decimal | None:
+        """The most that the refused call could have cost, in dollars."""
+        return None if self.asked_nanos is None else dollars(self.asked_nanos)
+
+
 def is_api(path: str) -> bool:
     """Say whether answers at `path` are for programs."""
     return path in ("/healthz", "/api") or path.startswith("/api/") or is_otlp(path)
@@ -79,10 +122,14 @@ def problem(
     )
 
 
-def answer(path: str, found: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a problem as the answer to a request for `path`."""
+def answer(
+    path: str, found: Problem, headers: Mapping[str, str] | None = None, *, next_path: str | None = None
+) -> Response:
+    """Return a problem as the answer to a request for `path`; with `next_path`, as the page to sign in on."""
     if is_api(path):
         return Response(to_json(found), found.status, headers, PROBLEM_JSON)
+    if next_path is not None:
+        return Response(sign_in_page(said=found.detail, next_path=next_path), found.status, headers, "text/html")
     fields = tuple((invalid.field, invalid.reason) for invalid in found.errors)
     page = problem_page(
         status=found.status, title=found.title, detail=found.detail, instance=found.instance, fields=fields
@@ -96,11 +143,31 @@ def of_error(error: exceptions.AgentRecordError) -> tuple[Problem, dict[str, str
     headers: dict[str, str] = {}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, exceptions.TooManyRequests):
+        headers["Retry-After"] = str(error.wait_s)
     errors: tuple[Invalid, ...] = ()
-    if isinstance(error, exceptions.InvalidValue | exceptions.InvalidFilter):
+    if isinstance(error, exceptions.InvalidValue | exceptions.InvalidFilter | exceptions.OverBudget):
         errors = (Invalid(field=error.field, reason=error.reason),)
     found = problem(status, str(error) or error.title(), name=type(error).__name__, title=error.title(), errors=errors)
+    if isinstance(error, exceptions.OverBudget):
+        found = _with_budget(found, error)
     return found, headers
+
+
+def _with_budget(found: Problem, error: exceptions.OverBudget) -> BudgetProblem:
+    told = {name: getattr(found, name) for name in ("type", "title", "status", "detail", "instance", "errors")}
+    return BudgetProblem(
+        **told,
+        budget=error.budget,
+        period=error.period,
+        limit_nanos=error.limit_nanos,
+        spent_nanos=error.spent_nanos,
+        reserved_nanos=error.reserved_nanos,
+        asked_nanos=error.asked_nanos,
+        resets_at=error.resets_at,
+    )
 
 
 def of_validation(error: RequestValidationError) -> Problem:

@@ -1,18 +1,26 @@
 """Records on the wire: how they are answered, and how the API's description shows them."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints  # `Any`: shapes of JSON
 
 from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from starlette.requests import ClientDisconnect
 
 from agentrecord.codec.jsonable import to_json
-from agentrecord.exceptions import InvalidFilter
+from agentrecord.codec.values import json_text
+from agentrecord.exceptions import InvalidFilter, InvalidValue
+from agentrecord.records.page import Page
+from agentrecord.server.identity import identity_of
 from agentrecord.store import AsyncStore
 
 T = TypeVar("T")
 JSON = "application/json"
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's word for a client that left: it reads no answer, but logs show the status."""
 
 EXAMPLES: dict[str, object] = {
     "session_id": "03a1382e-ecd5-42c4-b3d4-5c659e165904",
@@ -66,6 +74,42 @@ def store_of(request: Request) -> AsyncStore:
     """Return the record as the caller may see it."""
     found: AsyncStore = request.state.store
     return found
+
+
+def owner_of(request: Request) -> str | None:
+    """Return who owns what the caller makes: an administrator's own user, since their scope holds everybody.
+
+    None where the caller's scope says it, or where they are nobody in particular.
+    """
+    identity = identity_of(request)
+    return identity.user if identity.store.scope.user is None else None
+
+
+class StrictRoute(APIRoute):
+    """A route whose body is the JSON that every engine stores and reads back alike: no duplicate keys, no NaN …"""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Check the body before anything else reads it."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def checked(request: Request) -> Response:
+            try:
+                json_text("body", (await request.body()).decode())
+            except ClientDisconnect:
+                # Cut off in the middle, or refused by a limit, which answers in place of this.
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except UnicodeDecodeError as error:
+                raise InvalidValue("body", error.object[:80], "is not UTF-8; send JSON in UTF-8") from error
+            return await handle(request)
+
+        return checked
+
+
+def page_of(page: Page[T], show: Callable[[T], object]) -> Page[object]:
+    """Return a page of what `show` makes of its rows."""
+    return Page([show(row) for row in page.items], page.limit, page.next_cursor, page.total, page.total_is_exact)
 
 
 def no_query(request: Request) -> None:

@@ -85,6 +85,18 @@ class Operation(Generic[P, R]):
             self.before(*args, **kwargs)
 
 
+def work_in(
+    scope: Scope, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[Connection], R]:
+    """Return an operation as a transaction's work, which enters `scope` before anything else."""
+
+    def work(connection: Connection) -> R:
+        connection.enter_scope(scope)
+        return operation(connection, scope, *args, **kwargs)
+
+    return work
+
+
 def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..., Any]:
     bound = face._bound
     function, scope, engine = operation.function, bound.scope, bound.engine
@@ -94,12 +106,12 @@ def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..
     def blocking(*args: Any, **kwargs: Any) -> Any:
         operation.prepare(scope, args, kwargs)
         run = _writing(engine, operation, "write") if operation.writes else engine.read
-        return run(lambda connection: function(connection, scope, *args, **kwargs))
+        return run(work_in(scope, function, *args, **kwargs))
 
     async def awaited(*args: Any, **kwargs: Any) -> Any:
         operation.prepare(scope, args, kwargs)
         run = _writing(engine, operation, "awrite") if operation.writes else engine.aread
-        return await run(lambda connection: function(connection, scope, *args, **kwargs))
+        return await run(work_in(scope, function, *args, **kwargs))
 
     method: Callable[..., Any] = blocking if isinstance(face, Face) else awaited
     update_wrapper(method, function)

@@ -83,7 +83,8 @@ class Rows:
 
     def _known_ids(self, table: Any, facts: Sequence[tuple[Identified, Any]]) -> set[UUID]:
         wanted = [identity.row_id for identity, _ in facts]
-        return {row["id"] for row in rows_by(self._conn, self._scope.project, table, "id", wanted, columns=("id",))}
+        found = rows_by(self._conn, self._scope.project, table, "id", wanted, columns=("id",), across_users=True)
+        return {row["id"] for row in found}
 
     def _last(self, column: str, named: set[str]) -> dict[UUID, int]:
         ids = [self._session(name).row_id for name in named]
@@ -96,8 +97,9 @@ class Rows:
         """Store the messages that are new, in order; the same id with other content is a conflict and stays."""
         wanted = [identity.row_id for identity, _ in facts]
         stored = rows_by(
-            self._conn, self._scope.project, messages, "id", wanted, columns=("id", "content", "revision", "deleted_at")
-        )
+            self._conn, self._scope.project, messages, "id", wanted,
+            columns=("id", "content", "revision", "deleted_at"), across_users=True,
+        )  # fmt: skip
         seen: dict[UUID, str | None] = {
             row["id"]: None if row["revision"] > 1 or row["deleted_at"] else row["content"] for row in stored
         }
@@ -152,8 +154,9 @@ class Rows:
         keyed: dict[str, dict[str, Any]] = {}
         keys = [fact.dedup_key for _, fact in facts if fact.dedup_key is not None]
         stored = rows_by(
-            self._conn, self._scope.project, llm_calls, "dedup_key", keys, columns=_CALL_COLUMNS, lock=True
-        )
+            self._conn, self._scope.project, llm_calls, "dedup_key", keys,
+            columns=_CALL_COLUMNS, lock=True, across_users=True,
+        )  # fmt: skip
         for row in stored:
             keyed[row["dedup_key"]] = row
         old_keys = set(keyed)

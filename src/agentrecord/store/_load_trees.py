@@ -217,8 +217,9 @@ class Trees:
         own = {fact.row_id for fact in told.values() if fact.row_id is not None}
         columns = ("id", "run_id", "created_at", *_RUN_PLACED, *_RUN_TOLD)
         rows = rows_by(
-            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}), columns=columns
-        )
+            self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
+            columns=columns, across_users=True,
+        )  # fmt: skip
         stored = {row["run_id"]: row for row in rows if row["user_uuid"] == self._user or row["id"] in own}
         taken = {row["run_id"] for row in rows} - {*stored}
         others = rows_by(

@@ -14,7 +14,7 @@ from agentrecord.ids import new_id
 from agentrecord.migrations import check_readable, migrate
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import groups, people
-from agentrecord.store._faces import Bound
+from agentrecord.store._faces import Bound, work_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,10 +77,13 @@ class Store:
         self.projects = groups.Projects(bound)
         self.users = groups.Users(bound)
         self.settings = groups.Settings(bound)
+        self.accounts = groups.Accounts(bound)
+        self.sign_ins = groups.SignIns(bound)
         self.keys = groups.Keys(bound)
         self.agents = groups.Agents(bound)
         self.sessions = groups.Sessions(bound)
         self.messages = groups.Messages(bound)
+        self.turns = groups.Turns(bound)
         self.runs = groups.Runs(bound)
         self.events = groups.Events(bound)
         self.llm_calls = groups.LLMCalls(bound)
@@ -88,6 +91,7 @@ class Store:
         self.errors = groups.Errors(bound)
         self.usage = groups.Usage(bound)
         self.prices = groups.Prices(bound)
+        self.budgets = groups.Budgets(bound)
         self.relations = groups.Relations(bound)
         self.audit = groups.Audit(bound)
         self.imports = groups.Imports(bound)
@@ -104,16 +108,14 @@ class Store:
         if project is not None:
             scope = replace(scope, project=self.projects.ensure(project).id)
         if user is not None:
-            narrowed = scope
-            scope = replace(scope, user=self.engine.write(lambda conn: people.user_uuid(conn, narrowed, user)))
+            scope = replace(scope, user=self.engine.write(work_in(scope, people.user_uuid, user)))
         if role is not None:
             scope = _as(scope, role)
         return Store(engine=self.engine, scope=scope)
 
     def run(self, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
-        scope = self.scope
-        return self.engine.write(lambda conn: operation(conn, scope, *args, **kwargs))
+        return self.engine.write(work_in(self.scope, operation, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what waits and close the record."""
@@ -150,10 +152,13 @@ class AsyncStore:
         self.projects = groups.AsyncProjects(bound)
         self.users = groups.AsyncUsers(bound)
         self.settings = groups.AsyncSettings(bound)
+        self.accounts = groups.AsyncAccounts(bound)
+        self.sign_ins = groups.AsyncSignIns(bound)
         self.keys = groups.AsyncKeys(bound)
         self.agents = groups.AsyncAgents(bound)
         self.sessions = groups.AsyncSessions(bound)
         self.messages = groups.AsyncMessages(bound)
+        self.turns = groups.AsyncTurns(bound)
         self.runs = groups.AsyncRuns(bound)
         self.events = groups.AsyncEvents(bound)
         self.llm_calls = groups.AsyncLLMCalls(bound)
@@ -161,6 +166,7 @@ class AsyncStore:
         self.errors = groups.AsyncErrors(bound)
         self.usage = groups.AsyncUsage(bound)
         self.prices = groups.AsyncPrices(bound)
+        self.budgets = groups.AsyncBudgets(bound)
         self.relations = groups.AsyncRelations(bound)
         self.audit = groups.AsyncAudit(bound)
         self.imports = groups.AsyncImports(bound)
@@ -176,9 +182,7 @@ class AsyncStore:
         if project is not None:
             scope = replace(scope, project=(await self.projects.ensure(project)).id)
         if user is not None:
-            narrowed = scope
-            found = await self.engine.awrite(lambda conn: people.user_uuid(conn, narrowed, user))
-            scope = replace(scope, user=found)
+            scope = replace(scope, user=await self.engine.awrite(work_in(scope, people.user_uuid, user)))
         if role is not None:
             scope = _as(scope, role)
         return AsyncStore(engine=self.engine, scope=scope)
@@ -187,8 +191,7 @@ class AsyncStore:
         self, operation: Callable[Concatenate[Connection, Scope, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run an operation of one's own in a transaction: all that it does is stored, or nothing."""
-        scope = self.scope
-        return await self.engine.awrite(lambda conn: operation(conn, scope, *args, **kwargs))
+        return await self.engine.awrite(work_in(self.scope, operation, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what waits and close the record."""

@@ -22,6 +22,7 @@ _BY_NAME = Prepared(
     select(agents).where(agents.c.project_id == bindparam("project"), agents.c.agent_id == bindparam("agent_id"))
 )
 _ADD_VERSION = insert_or_skip(agent_versions)
+_VERSION_COLUMNS = [c for c in agent_versions.c if c.name not in ("project_id", "serial", "performance")]
 _COLUMNS = [c for c in agents.c if c.name not in ("project_id", "serial")]
 
 
@@ -81,6 +82,20 @@ def list_(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None
     )  # fmt: skip
 
 
+def find_active(conn: Connection, scope: Scope, agent_id: str) -> AgentVersion | None:
+    """Return the version of an agent that is in service; None if there is none."""
+    row = conn.first_map(
+        select(*_VERSION_COLUMNS)
+        .join_from(
+            agent_versions,
+            agents,
+            (agents.c.project_id == agent_versions.c.project_id) & (agents.c.id == agent_versions.c.agent_uuid),
+        )
+        .where(agent_versions.c.project_id == scope.project, agents.c.agent_id == agent_id, agent_versions.c.is_active)
+    )
+    return None if row is None else AgentVersion(**row)
+
+
 def create_version(
     conn: Connection, scope: Scope, agent_id: str, version_number: str, *, changes: str | None = None
 ) -> AgentVersion:
@@ -116,7 +131,7 @@ def create_version(
         update(agent_versions)
         .where(*mine, agent_versions.c.version_number == version_number)
         .values(is_active=True, activated_at=conn.now, deactivated_at=None)
-        .returning(*[c for c in agent_versions.c if c.name not in ("project_id", "serial", "performance")])
+        .returning(*_VERSION_COLUMNS)
     )
     if row is None:
         raise NotFound("agent version", version_number)

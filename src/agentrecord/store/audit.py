@@ -5,13 +5,14 @@ verifies.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
 from sqlalchemy import select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.records.audit import AuditEntry
+from agentrecord.records.audit import Actor, AuditEntry
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import audit_entries, audit_heads
@@ -65,6 +66,23 @@ def record(
     conn.run(_ADD, row)
     conn.run(_SET_HEAD, {"project_id": scope.project, "last_sequence": sequence, "chain_hash": row["chain_hash"]})
     return AuditEntry(**{name: value for name, value in row.items() if name != "project_id"})
+
+
+def record_by(
+    conn: Connection,
+    scope: Scope,
+    by: Actor,
+    action: str,
+    object_kind: str,
+    object_id: str,
+    details: Mapping[str, values.JsonValue] | None = None,
+) -> AuditEntry:
+    """Record an act of somebody, in the transaction of the act itself."""
+    told = None if details is None else values.json_value("details", dict(details))
+    return record(
+        conn, scope, action, object_kind, object_id,
+        actor_kind=by.kind, actor=by.name, origin=by.origin, details=told,
+    )  # fmt: skip
 
 
 def list_(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[AuditEntry]:

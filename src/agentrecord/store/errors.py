@@ -233,7 +233,9 @@ def resolve(conn: Connection, scope: Scope, group: UUID) -> ErrorGroup:
     still_open = select(errors.c.id).where(
         errors.c.project_id == scope.project, errors.c.group_uuid == group, ~errors.c.is_resolved
     )
-    if conn.first(still_open.limit(1)) is None:
+    with conn.across_users():
+        is_open = conn.first(still_open.limit(1)) is not None
+    if not is_open:
         conn.run(
             update(error_groups)
             .where(error_groups.c.project_id == scope.project, error_groups.c.id == group)

@@ -2,8 +2,10 @@
 
 from agentrecord.records.scope import Role
 from agentrecord.store import (
+    accounts,
     agents,
     audit,
+    budgets,
     errors,
     events,
     feed,
@@ -16,11 +18,15 @@ from agentrecord.store import (
     prices,
     recount,
     relations,
+    reserving,
     runs,
     search,
+    session_trees,
     sessions,
+    sign_ins,
     tool_calls,
     traces,
+    turns,
     usage,
 )
 from agentrecord.store import daily as daily_figures
@@ -37,6 +43,7 @@ class _Projects:
 class _Users:
     ensure = writes(people.ensure_user)
     get = reads(people.get_user)
+    find = reads(people.find_user)
     list = reads(people.list_users)
 
 
@@ -46,11 +53,36 @@ class _Settings:
     set = writes(people.set_setting, role=Role.OPERATOR)
 
 
+class _Accounts:
+    create = writes(accounts.create, role=Role.ADMIN)
+    sign_up = writes(accounts.sign_up, role=Role.OPERATOR)
+    get = reads(accounts.get, role=Role.ADMIN)
+    find = reads(accounts.find, role=Role.ADMIN)
+    list = reads(accounts.list_, role=Role.ADMIN)
+    set_role = writes(accounts.set_role, role=Role.ADMIN)
+    disable = writes(accounts.disable, role=Role.ADMIN)
+    enable = writes(accounts.enable, role=Role.ADMIN)
+    set_password = writes(accounts.set_password, role=Role.ADMIN)
+    change = writes(accounts.change, role=Role.ADMIN)
+    find_password = reads(accounts.find_password, role=Role.OPERATOR)
+    rehash = writes(accounts.rehash, role=Role.OPERATOR)
+
+
+class _SignIns:
+    attempt = writes(sign_ins.attempt, role=Role.OPERATOR)
+    fail = writes(sign_ins.fail, role=Role.OPERATOR)
+    start = writes(sign_ins.start, role=Role.OPERATOR)
+    find = reads(sign_ins.find, role=Role.OPERATOR)
+    refresh = writes(sign_ins.refresh, role=Role.OPERATOR)
+    end = writes(sign_ins.end, role=Role.OPERATOR)
+
+
 class _Keys:
     create = writes(keys.create, role=Role.ADMIN)
     find = reads(keys.find, role=Role.OPERATOR)
     list = reads(keys.list_, role=Role.ADMIN)
     revoke = writes(keys.revoke, role=Role.ADMIN)
+    note_use = writes(keys.note_use, role=Role.OPERATOR)
 
 
 class _Agents:
@@ -58,6 +90,7 @@ class _Agents:
     get = reads(agents.get)
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
+    find_active = reads(agents.find_active)
 
 
 class _Sessions:
@@ -65,16 +98,20 @@ class _Sessions:
     find = reads(sessions.find)
     get = reads(sessions.get)
     update = writes(sessions.update_)
+    activate = writes(sessions.activate)
+    deactivate = writes(sessions.deactivate)
     delete = writes(sessions.delete, frees_space=True)
     list = reads(sessions.list_)
     children = reads(sessions.children)
     ancestors = reads(sessions.ancestors)
-    subtree_usage = reads(sessions.subtree_usage)
+    subtree_usage = reads(session_trees.subtree_usage)
     count_messages = reads(sessions.count_messages)
 
 
 class _Messages:
     append = writes(messages.append, before=load_table_for)
+    post = writes(messages.post)
+    clear = writes(messages.clear, frees_space=True)
     get = reads(messages.get)
     list = reads(messages.list_)
     recent = reads(messages.recent)
@@ -82,6 +119,20 @@ class _Messages:
     revisions = reads(messages.revisions)
     delete = writes(messages.delete, frees_space=True)
     search = reads(search.messages)
+
+
+class _Turns:
+    begin = writes(turns.begin)
+    find = reads(turns.find)
+    get = reads(turns.get)
+    running = reads(turns.running)
+    events = reads(turns.events)
+    emit = writes(turns.emit)
+    renew = writes(turns.renew)
+    watch = writes(turns.watch)
+    request_cancel = writes(turns.request_cancel)
+    finish = writes(turns.finish)
+    close_abandoned = writes(turns.close_abandoned)
 
 
 class _Runs:
@@ -147,6 +198,21 @@ class _Prices:
     reprice = writes(prices.reprice, role=Role.ADMIN)
 
 
+class _Budgets:
+    create = writes(budgets.create, role=Role.ADMIN)
+    find = reads(budgets.find)
+    get = reads(budgets.get)
+    list = reads(budgets.list_)
+    update = writes(budgets.update_, role=Role.ADMIN)
+    delete = writes(budgets.delete_, role=Role.ADMIN)
+    status = reads(budgets.status)
+    statuses = reads(budgets.statuses)
+    near = reads(budgets.near)
+    reserve = writes(reserving.reserve, before=load_table)
+    release = writes(reserving.release)
+    open_reservations = reads(reserving.open_reservations)
+
+
 class _Relations:
     relate = writes(relations.relate)
     of = reads(relations.of)
@@ -196,6 +262,14 @@ class Settings(_Settings, Face):
     """Settings of the whole record."""
 
 
+class Accounts(_Accounts, Face):
+    """Who can sign in, as members of a project."""
+
+
+class SignIns(_SignIns, Face):
+    """Attempts to sign in, and sign-ins that hold."""
+
+
 class Keys(_Keys, Face):
     """API keys."""
 
@@ -210,6 +284,10 @@ class Sessions(_Sessions, Face):
 
 class Messages(_Messages, Face):
     """Messages and search over them."""
+
+
+class Turns(_Turns, Face):
+    """Turns of the conversation endpoint."""
 
 
 class Runs(_Runs, Face):
@@ -238,6 +316,10 @@ class Usage(_Usage, Face):
 
 class Prices(_Prices, Face):
     """Hosts, models and prices."""
+
+
+class Budgets(_Budgets, Face):
+    """Limits on what calls may cost, and reservations before they are made."""
 
 
 class Relations(_Relations, Face):
@@ -276,6 +358,14 @@ class AsyncSettings(_Settings, AsyncFace):
     """Settings of the whole record."""
 
 
+class AsyncAccounts(_Accounts, AsyncFace):
+    """Who can sign in, as members of a project."""
+
+
+class AsyncSignIns(_SignIns, AsyncFace):
+    """Attempts to sign in, and sign-ins that hold."""
+
+
 class AsyncKeys(_Keys, AsyncFace):
     """API keys."""
 
@@ -290,6 +380,10 @@ class AsyncSessions(_Sessions, AsyncFace):
 
 class AsyncMessages(_Messages, AsyncFace):
     """Messages and search over them."""
+
+
+class AsyncTurns(_Turns, AsyncFace):
+    """Turns of the conversation endpoint."""
 
 
 class AsyncRuns(_Runs, AsyncFace):
@@ -318,6 +412,10 @@ class AsyncUsage(_Usage, AsyncFace):
 
 class AsyncPrices(_Prices, AsyncFace):
     """Hosts, models and prices."""
+
+
+class AsyncBudgets(_Budgets, AsyncFace):
+    """Limits on what calls may cost, and reservations before they are made."""
 
 
 class AsyncRelations(_Relations, AsyncFace):

@@ -1,5 +1,6 @@
 """Imports: store a batch of a transcript's facts, and keep which files were read and which lines could not be."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
@@ -8,7 +9,7 @@ from sqlalchemy import Table, false, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.ids import derived_id
+from agentrecord.ids import ProjectId, derived_id
 from agentrecord.records.imports import ImportedFile, UnreadableLine
 from agentrecord.records.page import Page
 from agentrecord.records.project import UNASSIGNED
@@ -89,18 +90,22 @@ def preview(conn: Connection, scope: Scope, batch: ImportBatch, seen: set[object
         "errors": (errors, "id", [i.row_id for i, _ in batch.errors]),
     }
     for name, (table, key, wanted) in kinds.items():
-        stored = {row[key] for row in rows_by(conn, project, table, key, wanted, columns=(key,))}
+        stored = _taken(conn, project, table, key, wanted)
         new = {(name, value) for value in wanted if value not in stored} - seen
         seen.update(new)
         setattr(counts, name, len(new))
     keys = [f.dedup_key for _, f in batch.calls if f.dedup_key]
-    stored = {row["dedup_key"] for row in rows_by(conn, project, llm_calls, "dedup_key", keys, columns=("dedup_key",))}
     ids = [i.row_id for i, f in batch.calls if not f.dedup_key]
-    stored |= {row["id"] for row in rows_by(conn, project, llm_calls, "id", ids, columns=("id",))}
+    stored = _taken(conn, project, llm_calls, "dedup_key", keys) | _taken(conn, project, llm_calls, "id", ids)
     fresh = {("calls", value) for value in [*keys, *ids] if value not in stored} - seen
     seen.update(fresh)
     counts.calls = len(fresh)
     return counts
+
+
+def _taken(conn: Connection, project: ProjectId, table: Table, key: str, wanted: Iterable[object]) -> set[object]:
+    rows = rows_by(conn, project, table, key, wanted, columns=(key,), across_users=True)
+    return {row[key] for row in rows}
 
 
 def named(batch: ImportBatch, name: str) -> set[str]:

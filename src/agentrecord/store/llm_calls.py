@@ -16,7 +16,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.price import Price
 from agentrecord.records.scope import Scope
 from agentrecord.schema import hosts, llm_calls, models, prices
-from agentrecord.store import agents, owners, prompts
+from agentrecord.store import agents, owners, prompts, reserving
 from agentrecord.store._charging import UNKNOWN, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
@@ -38,12 +38,21 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
 
     The same `id` or `dedup_key` again is the same call: with the same content it is returned as stored, with more
     tokens under the same key it replaces the smaller one, and another content under the same id raises `Conflict`.
+    A call that was reserved is charged to whom it was reserved for, unless it names a session, a run or a `user`.
     """
-    owner, agent = owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
+    owner, agent = _owner(conn, scope, new, user)
     figures = Figures(scope.project, conn.now)
     rows = record_rows(conn, scope, [new], figures, user=owner, agent=agent)
     figures.apply(conn)
     return record_of(conn, rows[0])
+
+
+def _owner(conn: Connection, scope: Scope, new: NewLLMCall, user: str | None) -> reserving.Owner:
+    if new.id is not None and new.session_uuid is None and new.run_uuid is None and user is None:
+        reserved_for = reserving.owner_of(conn, scope, new.id)
+        if reserved_for is not None:
+            return reserved_for
+    return owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
 
 
 def record_rows(
@@ -59,12 +68,17 @@ def record_rows(
 ) -> list[dict[str, Any]]:
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
-    A call that names no session or message belongs to those given.
+    A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled,
+    and its agent is the call's where nothing else names one.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
+    given = [new.id for new in new_calls if new.id is not None]
+    reserved = reserving.settle(conn, scope, given) if given else {}
     for new in new_calls:
         own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
+        if own_agent is None and new.id is not None and new.id in reserved:
+            own_agent = reserved[new.id][1]
         row = call_row(
             conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
         )
@@ -108,10 +122,14 @@ def _stored(conn: Connection, scope: Scope, row: dict[str, Any], *, by_id: bool)
     else:
         return None
     # Locked, so that two reports that both grow the call at once are not both taken off the same old figures.
-    found = conn.first_map(
-        select(llm_calls).where(llm_calls.c.project_id == scope.project, condition).with_for_update()
-    )
-    if found is not None and scope.user not in (None, found["user_uuid"]):
+    with conn.across_users():
+        taken = conn.value(
+            select(llm_calls.c.id).where(llm_calls.c.project_id == scope.project, condition).with_for_update()
+        )
+    if taken is None:
+        return None
+    found = conn.first_map(select(llm_calls).where(*within(scope, llm_calls), llm_calls.c.id == taken))
+    if found is None:
         raise Conflict("LLM call", row["dedup_key"] or row["id"])
     return found
 

@@ -16,11 +16,13 @@ from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
+from agentrecord.records.session import Session
+from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import llm_calls, message_revisions, messages
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
-from agentrecord.store import search, sessions
+from agentrecord.store import purging, search, sessions
 from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
 from agentrecord.store._page import page
 from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
@@ -128,7 +130,14 @@ def _turn(
 def _stored(conn: Connection, scope: Scope, session: UUID, given: Sequence[NewMessage]) -> dict[UUID, Message]:
     """Return those of `given` that are there already; raise `Conflict` where one of them says something else."""
     wanted = {new.id: new for new in given if new.id is not None}
-    rows = conn.maps(select(messages).where(messages.c.project_id == scope.project, messages.c.id.in_(list(wanted))))
+    same = (messages.c.project_id == scope.project, messages.c.id.in_(list(wanted)))
+    with conn.across_users():
+        taken = {row[0] for row in conn.rows(select(messages.c.id).where(*same))}
+    if not taken:
+        return {}
+    rows = conn.maps(select(messages).where(*same))
+    for another in taken - {row["id"] for row in rows}:
+        raise Conflict("message", another)
     for row in rows:
         new = wanted[row["id"]]
         same = row["session_uuid"] == session and row["role"] == new.role and row["revision"] > 1
@@ -210,27 +219,29 @@ def edit(
     conn: Connection,
     scope: Scope,
     message: UUID,
-    content: str,
+    content: str | UnsetType = UNSET,
     *,
     parts: tuple[Part, ...] = (),
-    extra_data: str | None = None,
+    extra_data: str | None | UnsetType = UNSET,
+    tool_call_id: str | None | UnsetType = UNSET,
+    tool_name: str | None | UnsetType = UNSET,
     seen_revision: int | None = None,
 ) -> Message:
-    """Give a message new content; the old stays as a revision.
+    """Change a message; whatever is left out stays. With new content, the old stays as a revision.
 
     With `seen_revision`, raises `StaleRevision` if the message has changed since that revision was read.
     """
     old = get(conn, scope, message)
     if seen_revision not in (None, old.revision):
         raise StaleRevision("message", message, f"is at revision {old.revision}, not {seen_revision}")
-    new_values: dict[str, Any] = {
-        "content": values.text("content", content),
-        "parts": parts_text(parts),
-        "revision": old.revision + 1,
-        "updated_at": conn.now,
-    }
-    if extra_data is not None:
-        new_values["extra_data"] = values.json_text("extra_data", extra_data)
+    new_values: dict[str, Any] = {"updated_at": conn.now}
+    if content is not UNSET:
+        new_values.update(content=values.text("content", content), parts=parts_text(parts), revision=old.revision + 1)
+    if extra_data is not UNSET:
+        new_values["extra_data"] = None if extra_data is None else values.json_text("extra_data", extra_data)
+    for name, value in (("tool_call_id", tool_call_id), ("tool_name", tool_name)):
+        if value is not UNSET:
+            new_values[name] = None if value is None else values.text(name, value)
     changed = conn.first(
         update(messages)
         .where(*within(scope, messages), messages.c.id == message, messages.c.revision == old.revision)
@@ -239,8 +250,9 @@ def edit(
     )
     if changed is None:
         raise StaleRevision("message", message, "was changed by somebody else just now; read it again")
-    conn.run(_ADD_REVISION, _revision_row(scope, old))
-    search.replace(conn, scope, message, old.content, content)
+    if content is not UNSET:
+        conn.run(_ADD_REVISION, _revision_row(scope, old))
+        search.replace(conn, scope, message, old.content, content)
     return get(conn, scope, message)
 
 
@@ -300,3 +312,20 @@ def delete(conn: Connection, scope: Scope, message: UUID) -> None:
     figures = Figures(scope.project, conn.now)
     figures.session(old.session_uuid, message_count=-1)
     figures.apply(conn)
+
+
+def post(conn: Connection, scope: Scope, session: UUID, new: NewMessage) -> Message:
+    """Append one message to an active session; raise `Conflict` if the session is inactive."""
+    ensure_active(sessions.locked(conn, scope, session))
+    return append(conn, scope, session, [new]).messages[0]
+
+
+def ensure_active(session: Session) -> None:
+    """Raise `Conflict` unless a session takes further messages."""
+    if not session.is_active:
+        raise Conflict("session", session.session_id, "is inactive and takes no messages; activate it first")
+
+
+def clear(conn: Connection, scope: Scope, session: str | UUID) -> int:
+    """Delete the content of every message of a session and return how many there were; its calls and figures stay."""
+    return purging.purge_messages(conn, scope, sessions.locked(conn, scope, session).id)

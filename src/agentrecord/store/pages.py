@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, case, func, or_, select
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.event import Event
@@ -23,6 +23,7 @@ from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import messages as message_store
 from agentrecord.store import runs as run_store
+from agentrecord.store import session_trees
 from agentrecord.store import sessions as session_store
 from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
@@ -129,7 +130,7 @@ def conversation(
         runs=_runs_of(conn, scope, [session]),
         starts={row[0]: int(row[1]) for row in starts},
         models=_by_model(conn, scope, session),
-        tool_calls=_tools_of(conn, scope, session, shown),
+        tool_calls=_tools_of(conn, scope, session, shown, (since, until)),
         events=_events(conn, scope, session, since, until),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
@@ -141,7 +142,7 @@ def _by_model(conn: Connection, scope: Scope, session: UUID) -> Mapping[str, Usa
     rows = conn.maps(
         select(models.c.name.label("model"), *[total(measure).label(name) for name, measure in measures().items()])
         .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
-        .where(*within(scope, llm_calls), llm_calls.c.session_uuid.in_(session_store.subtree_of(scope, session)))
+        .where(*within(scope, llm_calls), llm_calls.c.session_uuid.in_(session_trees.subtree_of(scope, session)))
         .group_by(models.c.name)
     )
     return {row["model"] or "unknown": usage_totals(row) for row in rows}
@@ -176,8 +177,15 @@ def _runs_of(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> tup
     )
 
 
-def _tools_of(conn: Connection, scope: Scope, session: UUID, shown: Sequence[Message]) -> tuple[ToolCall, ...]:
+def _tools_of(
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    shown: Sequence[Message],
+    stretch: tuple[datetime | None, datetime | None],
+) -> tuple[ToolCall, ...]:
     ids = [message.id for message in shown]
+    run_ids = {message.run_uuid for message in shown if message.run_uuid is not None}
     refs = {part.call_ref for message in shown for part in message.parts if part.call_ref}
     refs.update(message.tool_call_id for message in shown if message.tool_call_id)
     if not ids:
@@ -185,7 +193,16 @@ def _tools_of(conn: Connection, scope: Scope, session: UUID, shown: Sequence[Mes
     statement = tool_store.SELECT_TOOL_CALL.where(
         *within(scope, tool_calls),
         tool_calls.c.session_uuid == session,
-        or_(tool_calls.c.message_uuid.in_(ids), tool_calls.c.call_ref.in_(sorted(refs))),
+        or_(
+            tool_calls.c.message_uuid.in_(ids),
+            tool_calls.c.call_ref.in_(sorted(refs)),
+            # Recorded while a turn went on, or in one that failed: no message tells of them.
+            and_(
+                tool_calls.c.run_uuid.in_(sorted(run_ids)),
+                tool_calls.c.message_uuid.is_(None),
+                *_between(tool_calls.c.started_at, *stretch),
+            ),
+        ),
     )
     rows = conn.maps(statement.order_by(tool_calls.c.started_at, tool_calls.c.id))
     return tuple(tool_store.tool_call_of(row) for row in rows)

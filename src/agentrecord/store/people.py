@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
-from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
@@ -96,36 +95,46 @@ def user_uuid(conn: Connection, scope: Scope, external_id: str | None) -> UserId
     key = ("user", scope.project, wanted)
     known = conn.recall(key)
     if known is None:
-        known = _find_or_add_user(conn, scope, wanted)
-        conn.remember(key, known)
+        row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": wanted})
+        if row is None and scope.user is None:
+            row = _add_user(conn, scope, wanted)
+        if row is not None:
+            known = row["id"]
+            conn.remember(key, known)
     if scope.user is not None and known != scope.user:
         raise Forbidden(f"this scope sees one user only, not {wanted!r}")
     return cast(UserId, known)
 
 
-def _find_or_add_user(conn: Connection, scope: Scope, external_id: str) -> UUID:
-    lookup = {"project": scope.project, "external_id": external_id}
-    row = conn.first_map(_USER_BY_NAME, lookup)
-    if row is None:
-        ensure_scope_project(conn, scope)
-        conn.run(
-            _ADD_USER,
-            {
-                "project_id": scope.project,
-                "id": conn.new_id(),
-                "serial": None,
-                "external_id": external_id,
-                "name": None,
-                "email": None,
-                "is_admin": False,
-                "created_at": conn.now,
-                "erased_at": None,
-            },
-        )
-        row = conn.first_map(_USER_BY_NAME, lookup)
+def known_user(conn: Connection, scope: Scope, external_id: str | None) -> UserId | None:
+    """As `user_uuid`, making nothing: None if there is no such user yet."""
+    if external_id is None and scope.user is not None:
+        return scope.user
+    wanted = UNASSIGNED if external_id is None else external_id
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": wanted})
+    return None if row is None else cast(UserId, row["id"])
+
+
+def _add_user(conn: Connection, scope: Scope, external_id: str) -> dict[str, Any]:
+    ensure_scope_project(conn, scope)
+    conn.run(
+        _ADD_USER,
+        {
+            "project_id": scope.project,
+            "id": conn.new_id(),
+            "serial": None,
+            "external_id": external_id,
+            "name": None,
+            "email": None,
+            "is_admin": False,
+            "created_at": conn.now,
+            "erased_at": None,
+        },
+    )
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": external_id})
     if row is None:
         raise NotFound("user", external_id)
-    return cast(UUID, row["id"])
+    return row
 
 
 def ensure_scope_project(conn: Connection, scope: Scope) -> None:
@@ -135,14 +144,26 @@ def ensure_scope_project(conn: Connection, scope: Scope) -> None:
         conn.remember("default project", True)
 
 
-def ensure_user(conn: Connection, scope: Scope, external_id: str) -> User:
-    """Return the user called `external_id`, made if there is none."""
-    row = conn.first_map(
-        select(users).where(users.c.project_id == scope.project, users.c.id == user_uuid(conn, scope, external_id))
-    )
+def ensure_user(
+    conn: Connection, scope: Scope, external_id: str, *, name: str | None = None, email: str | None = None
+) -> User:
+    """Return the user called `external_id`, made if there is none; `name` and `email` fill what is not known yet."""
+    user = user_uuid(conn, scope, external_id)
+    mine = (users.c.project_id == scope.project, users.c.id == user)
+    told = {"name": name, "email": None if email is None else values.email("email", email)}
+    for field, value in told.items():
+        if value is not None:
+            conn.run(update(users).where(*mine, users.c[field].is_(None)).values({field: values.name(field, value)}))
+    row = conn.first_map(select(users).where(*mine))
     if row is None:
         raise NotFound("user", external_id)
     return _user(row)
+
+
+def find_user(conn: Connection, scope: Scope, external_id: str) -> User | None:
+    """Return the user called `external_id`, None if the scope sees none of that name."""
+    row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": external_id})
+    return None if row is None or scope.user not in (None, row["id"]) else _user(row)
 
 
 def get_user(conn: Connection, scope: Scope, user: UserId) -> User:

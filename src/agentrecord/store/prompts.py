@@ -6,6 +6,7 @@ each with its whole prompt kept, so takes N parts, not N².
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -25,15 +26,48 @@ _ADD_PROMPT = insert_or_skip(prompts)
 
 
 def remember(conn: Connection, scope: Scope, user: UserId, call: NewLLMCall) -> tuple[UUID | None, int | None]:
-    """Store a call's prompt and return its id and its length in characters."""
+    """Store a call's prompt and return its id and its length in characters.
+
+    Where the call tells the prompt's length and each message's revision, what is stored already of the prompt is not
+    read again: a turn then costs what it adds, however long the conversation before it is.
+    """
     given = call.prompt
     parts: Sequence[PromptPart] = (PromptPart(content=given),) if isinstance(given, str) else (given or ())
-    head: UUID | None = None
+    known = _known(conn, scope, user, parts) if call.prompt_length is not None else []
+    head = known[-1] if known else None
     length = 0
-    for depth, part in enumerate(parts, start=1):
+    for depth, part in enumerate(parts[len(known) :], start=len(known) + 1):
         head, added = _add(conn, scope, user, part, parent=head, depth=depth)
         length += added
     return head, call.prompt_length if call.prompt_length is not None else length
+
+
+def _known(conn: Connection, scope: Scope, user: UserId, parts: Sequence[PromptPart]) -> list[UUID]:
+    """Return the ids of those parts, from the first, that are stored as the start of a prompt."""
+    ids: list[UUID] = []
+    for part in parts:
+        if part.message_uuid is not None and part.revision is None:
+            break
+        said = (part.message_uuid, part.revision)
+        if part.message_uuid is None:
+            said = (_content_id(scope, user, part.content or ""), None)
+        ids.append(_part_id(scope, user, ids[-1] if ids else None, part, *said))
+    stored: set[object] = set()
+    for start in range(0, len(ids), 500):
+        mine = (prompts.c.project_id == scope.project, prompts.c.id.in_(ids[start : start + 500]))
+        stored.update(row[0] for row in conn.rows(select(prompts.c.id).where(*mine)))
+    return list(takewhile(stored.__contains__, ids))
+
+
+def _content_id(scope: Scope, user: UserId, text: str) -> UUID:
+    return derived_id(0, "content", scope.project, user, text)
+
+
+def _part_id(
+    scope: Scope, user: UserId, parent: UUID | None, part: PromptPart, said: UUID | None, revision: int | None
+) -> UUID:
+    what = (said,) if revision is None else (said, revision)
+    return derived_id(0, "prompt", scope.project, user, parent, part.role, *what)
 
 
 def _add(
@@ -52,10 +86,10 @@ def _add(
     if part.message_uuid is not None:
         text, revision = _message_text(conn, scope, part.message_uuid, part.revision)
         row.update(message_uuid=part.message_uuid, revision=revision)
-        said: tuple[object, ...] = (part.message_uuid, revision)
+        row["id"] = _part_id(scope, user, parent, part, part.message_uuid, revision)
     else:
         text = values.text("prompt", part.content or "")
-        content = derived_id(0, "content", scope.project, user, text)
+        content = _content_id(scope, user, text)
         conn.run(
             _ADD_CONTENT,
             {
@@ -67,8 +101,7 @@ def _add(
             },
         )
         row["content_uuid"] = content
-        said = (content,)
-    row["id"] = derived_id(0, "prompt", scope.project, user, parent, part.role, *said)
+        row["id"] = _part_id(scope, user, parent, part, content, None)
     conn.run(_ADD_PROMPT, row)
     return row["id"], len(text)
 

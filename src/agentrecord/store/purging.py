@@ -7,7 +7,18 @@ from sqlalchemy import Table, delete, select, update
 
 from agentrecord.engine import Connection
 from agentrecord.records.scope import Scope
-from agentrecord.schema import errors, events, llm_calls, message_revisions, messages, runs, sessions, tool_calls
+from agentrecord.schema import (
+    errors,
+    events,
+    llm_calls,
+    message_revisions,
+    messages,
+    runs,
+    sessions,
+    tool_calls,
+    turn_events,
+    turns,
+)
 from agentrecord.store import search
 from agentrecord.store._sql import within
 
@@ -56,7 +67,10 @@ def _purge_traces(conn: Connection, scope: Scope, session: UUID) -> None:
             "execution_history": None,
             "metadata": None,
         },
+        turns: {"response": None, "error_message": None},
         llm_calls: {"response_content": None, "input_params": None, "prompt_uuid": None},
     }
+    told = select(turns.c.id).where(*within(scope, turns), turns.c.session_uuid == session)
+    conn.run(delete(turn_events).where(turn_events.c.project_id == scope.project, turn_events.c.turn_uuid.in_(told)))
     for table, columns in emptied.items():
         conn.run(update(table).where(*within(scope, table), table.c.session_uuid == session).values(**columns))

@@ -58,6 +58,12 @@ class Difference:
 
 def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
     """Return every figure of the scope's project that a recount contradicts; empty when all are right."""
+    # Some figures are kept for all users together, so that one user's rows alone would contradict them.
+    with conn.across_users():
+        return tuple(_differences(conn, scope))
+
+
+def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     found: list[Difference] = []
     found.extend(_usage_of(conn, scope, sessions, "session_uuid"))
     found.extend(_usage_of(conn, scope, runs, "run_uuid"))
@@ -79,7 +85,7 @@ def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
     ):
         found.extend(_count_of(conn, scope, runs, "run_uuid", figure=figure, table=tool_calls, only=conditions))
     found.extend(_days(conn, scope))
-    return tuple(found)
+    return found
 
 
 def _compare(

@@ -102,11 +102,11 @@ def create(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = No
 
 def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status: RunStatus) -> Run:
     values.name("run_id", new.run_id)
-    old = conn.first_map(
-        SELECT_RUN.where(runs.c.project_id == scope.project, or_(runs.c.run_id == new.run_id, runs.c.id == new.id))
-    )
-    if old is not None:
-        return _again(conn, scope, old, new, status)
+    same = or_(runs.c.run_id == new.run_id, runs.c.id == new.id)
+    with conn.across_users():
+        taken = conn.value(select(runs.c.id).where(runs.c.project_id == scope.project, same))
+    if taken is not None:
+        return _again(conn, scope, taken, new, status)
     owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)
     agent = agent_store.agent_uuid(conn, scope, new.agent_id, new.agent_name) or session_agent
     row = run_row(conn, scope, new, run=new.id or conn.new_id(), user=owner, agent=agent, status=status)
@@ -119,9 +119,9 @@ def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status:
     return get(conn, scope, row["id"])
 
 
-def _again(conn: Connection, scope: Scope, old: dict[str, Any], new: NewRun, status: RunStatus) -> Run:
-    visible = scope.user in (None, old["user_uuid"])
-    if not visible or old["run_id"] != new.run_id or (new.id is not None and old["id"] != new.id):
+def _again(conn: Connection, scope: Scope, taken: UUID, new: NewRun, status: RunStatus) -> Run:
+    old = conn.first_map(SELECT_RUN.where(*within(scope, runs), runs.c.id == taken))
+    if old is None or old["run_id"] != new.run_id or new.id not in (None, taken):
         raise Conflict("run", new.run_id)
     current = RunStatus(old["status"])
     if current is status:

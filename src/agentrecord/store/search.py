@@ -116,7 +116,7 @@ ORDER BY rank, m.id LIMIT ? OFFSET ?"""
 _POSTGRESQL = f"""
 SELECT {_SHOWN}, ts_headline('simple', left(m.content, 200000), q.query,
 	'StartSel={_OPEN},StopSel={_CLOSE},MaxFragments=1,MaxWords=24,MinWords=8'), -ts_rank(x.words, q.query) AS rank
-FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search AS x
+FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search_in_project AS x
 JOIN agentrecord.ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
 JOIN agentrecord.ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid
 WHERE x.words @@ q.query AND x.project_id = %s AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}

@@ -9,15 +9,14 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, upda
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
+from agentrecord.engine.connection import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.unset import UNSET
-from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, coding_sessions, messages, sessions, users
-from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
 from agentrecord.store._figures import Figures
@@ -32,6 +31,7 @@ from agentrecord.store._sql import (
     usage_totals,
     within,
 )
+from agentrecord.store.session_trees import subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
 _JOINED = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
@@ -51,6 +51,9 @@ _SELECT = select(
 _LIVE = sessions.c.deleted_at.is_(None)
 _BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.session_id == bindparam("session_id")))
 _BY_ID = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.id == bindparam("id")))
+_IS_THERE = Prepared(
+    select(sessions.c.id).where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
+)
 ADD_SESSION = insert_or_skip(sessions)
 ADD_CODING = insert_into(coding_sessions)
 _FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
@@ -90,6 +93,7 @@ def _session(row: Mapping[str, Any]) -> Session:
 
 def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) -> dict[str, Any]:
     """Return the row of a session that has no figures yet."""
+    is_active = new.is_active and new.status is not SessionStatus.INACTIVE
     row: dict[str, Any] = dict.fromkeys((c.name for c in sessions.c), None)
     row.update({c.name: 0 for c in sessions.c if c.server_default is not None})
     row.update(
@@ -101,8 +105,8 @@ def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) ->
         agent_instructions=new.agent_instructions,
         title=new.title,
         description=new.description,
-        is_active=new.is_active,
-        status=new.status,
+        is_active=is_active,
+        status=_status_with(new.status, is_active=is_active),
         purpose=new.purpose,
         business_context=new.business_context,
         tags=values.texts("tags", new.tags),
@@ -115,6 +119,13 @@ def blank_session(scope: Scope, session: UUID, user: UserId, new: NewSession) ->
         if row[name] is not None:
             values.text(name, row[name])
     return row
+
+
+def _status_with(status: SessionStatus, *, is_active: bool) -> SessionStatus:
+    """Return the status that goes with `is_active`; a session that is completed or failed stays so."""
+    if status in (SessionStatus.ACTIVE, SessionStatus.INACTIVE):
+        return SessionStatus.ACTIVE if is_active else SessionStatus.INACTIVE
+    return status
 
 
 def coding_row(scope: Scope, session: UUID, coding: CodingDetails) -> dict[str, Any]:
@@ -135,19 +146,12 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
     values.name("session_id", new.session_id)
     owner = people.user_uuid(conn, scope, user)
     session = new.id or conn.new_id()
-    taken = conn.first_map(
-        _SELECT.where(
-            sessions.c.project_id == scope.project,
-            or_(
-                sessions.c.id == session,
-                (sessions.c.user_uuid == owner) & (sessions.c.session_id == new.session_id) & _LIVE,
-            ),
-        )
-    )
+    taken = _taken(conn, scope, session, owner, new.session_id)
     if taken is not None:
-        if taken["id"] == session and taken["session_id"] == new.session_id and taken["user_uuid"] == owner:
-            return _session(taken)
-        raise Conflict("session", new.session_id, f"exists already (id {taken['id']})")
+        stored = conn.first_map(_SELECT.where(*within(scope, sessions), sessions.c.id == session))
+        if stored is not None and taken == (session, owner, new.session_id):
+            return _session(stored)
+        raise Conflict("session", new.session_id, f"exists already (id {taken[0]})")
     row = blank_session(scope, session, owner, new)
     created_at = conn.now if new.created_at is None else values.moment("created_at", new.created_at)
     row.update(created_at=created_at, updated_at=conn.now, last_activity_at=created_at)
@@ -158,6 +162,9 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
         row["root_uuid"] = root_of(conn, scope, parent)
         figures.session(parent.id, child_count=1)
     conn.run(ADD_SESSION, row)
+    if conn.value(_IS_THERE, {"project": scope.project, "id": session}) is None:
+        # Another transaction made a session of that name between our look and our row.
+        raise Conflict("session", new.session_id, "exists already; read it again")
     if new.coding is not None:
         conn.run(ADD_CODING, coding_row(scope, session, new.coding))
     figures.activity(
@@ -165,6 +172,16 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
     )
     figures.apply(conn)
     return get(conn, scope, session)
+
+
+def _taken(conn: Connection, scope: Scope, session: UUID, owner: UserId, session_id: str) -> Row | None:
+    """Return the id, owner and name of the session that has this id or, among its owner's, this name."""
+    same_name = (sessions.c.user_uuid == owner) & (sessions.c.session_id == session_id) & _LIVE
+    statement = select(sessions.c.id, sessions.c.user_uuid, sessions.c.session_id).where(
+        sessions.c.project_id == scope.project, or_(sessions.c.id == session, same_name)
+    )
+    with conn.across_users():
+        return conn.first(statement)
 
 
 def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:
@@ -202,7 +219,7 @@ def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bo
     return replace(found, subtree=subtree_usage(conn, scope, found.id)) if with_subtree else found
 
 
-def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+def locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
     """Return a session that nobody else changes until this transaction ends; raise `NotFound` if it is not there."""
     found = get(conn, scope, session)
     conn.first(
@@ -213,8 +230,11 @@ def _locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
 
 
 def update_(conn: Connection, scope: Scope, session: str | UUID, changes: SessionChanges) -> Session:
-    """Change a session's description and state, and return it as it is then."""
-    old = _locked(conn, scope, session)
+    """Change a session's description and state, and return it as it is then.
+
+    Active and inactive are one state in two fields: changing either alone changes the other with it.
+    """
+    old = locked(conn, scope, session)
     new = {f.name: getattr(changes, f.name) for f in fields(changes) if getattr(changes, f.name) is not UNSET}
     for name, value in new.items():
         if isinstance(value, str):
@@ -224,6 +244,10 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     for name in ("quality_score", "user_satisfaction"):
         if new.get(name) is not None:
             new[name] = values.fraction(name, new[name])
+    if "is_active" in new and "status" not in new:
+        new["status"] = _status_with(old.status, is_active=new["is_active"])
+    elif new.get("status") in (SessionStatus.ACTIVE, SessionStatus.INACTIVE) and "is_active" not in new:
+        new["is_active"] = new["status"] is SessionStatus.ACTIVE
     if not new:
         return old
     conn.run(
@@ -231,6 +255,16 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     )
     _count_change(conn, scope, old, new)
     return get(conn, scope, old.id)
+
+
+def activate(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+    """Open a session for further messages."""
+    return update_(conn, scope, session, SessionChanges(is_active=True))
+
+
+def deactivate(conn: Connection, scope: Scope, session: str | UUID) -> Session:
+    """Close a session for further messages; it can still be read, and activated again."""
+    return update_(conn, scope, session, SessionChanges(is_active=False))
 
 
 def _count_change(conn: Connection, scope: Scope, old: Session, new: Mapping[str, Any]) -> None:
@@ -253,7 +287,7 @@ def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
 
     The `session_id` is free again, and the rows become tombstones that nothing shows.
     """
-    found = _locked(conn, scope, session)
+    found = locked(conn, scope, session)
     tree = conn.rows(subtree_of(scope, found.id))
     return sum(_delete_one(conn, scope, row_id) for (row_id,) in tree)
 
@@ -302,7 +336,10 @@ def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:
 def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.words:
-        columns = (sessions.c.session_id, sessions.c.title, coding_sessions.c.initial_task)
+        columns = (
+            sessions.c.session_id, sessions.c.title, sessions.c.description, sessions.c.agent_name,
+            coding_sessions.c.initial_task,
+        )  # fmt: skip
         found.append(or_(*[contains(column, wanted.words) for column in columns]))
     equal = {
         users.c.external_id: wanted.user,
@@ -311,6 +348,10 @@ def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
         sessions.c.status: wanted.status,
         coding_sessions.c.working_directory: wanted.directory,
         sessions.c.parent_uuid: wanted.parent_uuid,
+        sessions.c.session_id: wanted.session_id,
+        sessions.c.agent_name: wanted.agent_name,
+        sessions.c.is_active: wanted.is_active,
+        sessions.c.user_uuid: wanted.user_uuid,
     }
     found.extend(column == value for column, value in equal.items() if value is not None)
     if wanted.since is not None:
@@ -339,28 +380,6 @@ def ancestors(conn: Connection, scope: Scope, session: UUID) -> tuple[Session, .
         found.append(parent)
         above = parent.parent_uuid
     return tuple(found)
-
-
-def subtree_usage(conn: Connection, scope: Scope, session: UUID) -> UsageTotals:
-    """Return the sums over a session and every session below it, deleted ones included: the ledger stays."""
-    tree = subtree_of(scope, session)
-    statement = select(*[total(sessions.c[name]).label(name) for name in USAGE_COUNTERS]).where(
-        *within(scope, sessions), sessions.c.id.in_(tree)
-    )
-    row = conn.first_map(statement)
-    return usage_totals(row) if row else UsageTotals()
-
-
-def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
-    """Return a query for the ids of a session and of all below it."""
-    tree = (
-        select(sessions.c.id)
-        .where(sessions.c.project_id == scope.project, sessions.c.id == session)
-        .cte("tree", recursive=True)
-    )
-    below = sessions.alias("below")
-    tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
-    return select(tree.c.id)
 
 
 def count_messages(conn: Connection, scope: Scope, session: UUID) -> int:

@@ -1,14 +1,18 @@
 """Looking after the whole record: rows by table, references that lead nowhere, damage, the search index, recounts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any  # `Any`: drivers' rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import select
 
 from agentrecord.engine import Connection, Engine
 from agentrecord.exceptions import AgentRecordError
+from agentrecord.ids import NIL, ProjectId
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.project import Project
-from agentrecord.schema import metadata
+from agentrecord.records.scope import Scope
+from agentrecord.schema import llm_calls, metadata, projects, runs, sessions
 from agentrecord.store._store import Store
 
 _POSTGRESQL_PREFIX = "agentrecord."
@@ -18,11 +22,30 @@ def rows_by_table(engine: Engine) -> dict[str, int]:
     """Return how many rows each table has, by name."""
 
     def ask(conn: Connection) -> dict[str, int]:
-        prefix = "" if conn.is_sqlite else _POSTGRESQL_PREFIX
-        names = sorted(table.name for table in metadata.sorted_tables)
-        return {name: int(conn.text(f"SELECT count(*) FROM {prefix}{name}")[0][0]) for name in names}
+        if conn.is_sqlite:
+            return _counted(conn, sorted(metadata.tables), "")
+        of_projects = {name for name, table in metadata.tables.items() if "project_id" in table.c}
+        found = _counted(conn, sorted(set(metadata.tables) - of_projects), "")
+        for project in _each_project(conn):
+            for name, count in _counted(conn, sorted(of_projects), f" WHERE project_id = '{project}'").items():
+                found[name] = found.get(name, 0) + count
+        return dict(sorted(found.items()))
 
     return engine.read(ask)
+
+
+def _each_project(conn: Connection) -> Iterator[UUID]:
+    """Enter every project in turn, and nobody's for what all share: no statement sees two of them."""
+    for project in (NIL, *(row[0] for row in conn.rows(select(projects.c.id)))):
+        conn.enter_scope(Scope(project=ProjectId(project)))
+        yield project
+
+
+def _counted(conn: Connection, names: Sequence[str], condition: str) -> dict[str, int]:
+    prefix = "" if conn.is_sqlite else _POSTGRESQL_PREFIX
+    counts = ", ".join(f"(SELECT count(*) FROM {prefix}{name}{condition})" for name in names)
+    (row,) = conn.text(f"SELECT {counts}")
+    return dict(zip(names, map(int, row), strict=True))
 
 
 def broken_references(engine: Engine) -> list[str]:
@@ -93,9 +116,11 @@ def audit_faults(store: Store) -> list[str]:
 def is_empty(engine: Engine) -> bool:
     """Say whether nothing was ever recorded."""
 
-    def ask(conn: Connection) -> list[Any]:
-        prefix = "" if conn.is_sqlite else _POSTGRESQL_PREFIX
-        tables = ("ar_sessions", "ar_runs", "ar_llm_calls")
-        return [row for table in tables for row in conn.text(f"SELECT 1 FROM {prefix}{table} LIMIT 1")]
+    def ask(conn: Connection) -> bool:
+        return not any(
+            conn.first(select(table.c.id).where(table.c.project_id == project).limit(1))
+            for project in _each_project(conn)
+            for table in (sessions, runs, llm_calls)
+        )
 
-    return not engine.read(ask)
+    return engine.read(ask)

@@ -1,5 +1,5 @@
 // Upgrades only: every page works without this file.
-const goals = { o: "/", s: "/sessions", r: "/runs", c: "/cost", e: "/errors", p: "/prices" };
+const goals = { o: "/", h: "/chat", s: "/sessions", r: "/runs", c: "/cost", e: "/errors", p: "/prices" };
 let waiting = false;
 
 for (const button of document.querySelectorAll("[data-copy]")) {

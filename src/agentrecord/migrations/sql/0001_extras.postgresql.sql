@@ -8,21 +8,36 @@ CREATE TABLE agentrecord.ar_search (
 
 CREATE INDEX ix_ar_search_words ON agentrecord.ar_search USING gin (words);
 
+ALTER TABLE agentrecord.ar_search ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_search USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR EXISTS (
+		SELECT FROM agentrecord.ar_messages AS parent
+		WHERE parent.project_id = ar_search.project_id AND parent.id = ar_search.message_uuid))
+);
+
+-- Searched through this view, because @@ may not use an index beneath a policy: it is not leakproof. The view reads with
+-- its owner's rights, so the policy is not FORCEd on the owner, and the view itself keeps within the project.
+CREATE VIEW agentrecord.ar_search_in_project AS
+SELECT project_id, message_uuid, words FROM agentrecord.ar_search
+WHERE project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid);
+
 CREATE SCHEMA IF NOT EXISTS system;
 
 CREATE SCHEMA IF NOT EXISTS agent_sdk;
 
-CREATE VIEW system.projects AS
+CREATE VIEW system.projects WITH (security_invoker = true) AS
 SELECT serial AS id, name, description,
 	to_timestamp(created_at / 1000000.0) AS created_at
 FROM agentrecord.ar_projects;
 
-CREATE VIEW system.hosts AS
+CREATE VIEW system.hosts WITH (security_invoker = true) AS
 SELECT serial AS id, name, base_url,
 	to_timestamp(created_at / 1000000.0) AS created_at
 FROM agentrecord.ar_hosts;
 
-CREATE VIEW system.models AS
+CREATE VIEW system.models WITH (security_invoker = true) AS
 SELECT m.serial AS id, m.name AS name, h.serial AS host_id,
 	(SELECT p.input_rate / 1e12::float8 FROM agentrecord.ar_prices AS p
 		WHERE p.model = m.name AND (p.host IS NULL OR p.host = h.name)
@@ -35,7 +50,7 @@ SELECT m.serial AS id, m.name AS name, h.serial AS host_id,
 	to_timestamp(m.created_at / 1000000.0) AS created_at
 FROM agentrecord.ar_models AS m JOIN agentrecord.ar_hosts AS h ON h.id = m.host_uuid;
 
-CREATE VIEW system.token_usage AS
+CREATE VIEW system.token_usage WITH (security_invoker = true) AS
 SELECT c.serial AS id,
 	to_timestamp(c.timestamp / 1000000.0) AS timestamp,
 	p.serial AS project_id, m.serial AS model_id,
@@ -52,7 +67,7 @@ FROM agentrecord.ar_llm_calls AS c
 	JOIN agentrecord.ar_models AS m ON m.id = c.model_uuid
 	JOIN agentrecord.ar_users AS u ON u.project_id = c.project_id AND u.id = c.user_uuid;
 
-CREATE VIEW system.claude_code_sessions AS
+CREATE VIEW system.claude_code_sessions WITH (security_invoker = true) AS
 SELECT s.serial AS id, s.session_id AS session_id, c.chat_id AS chat_id, c.username AS username,
 	c.tool_name AS tool_name, coalesce(c.working_directory, '') AS working_directory,
 	coalesce(c.initial_task, '') AS initial_task, c.task_count AS task_count,
@@ -63,7 +78,7 @@ FROM agentrecord.ar_coding_sessions AS c
 	JOIN agentrecord.ar_sessions AS s ON s.project_id = c.project_id AND s.id = c.session_uuid
 WHERE s.deleted_at IS NULL;
 
-CREATE VIEW agent_sdk.agent_runs AS
+CREATE VIEW agent_sdk.agent_runs WITH (security_invoker = true) AS
 SELECT r.serial AS id, coalesce(a.agent_id, '') AS agent_id, r.run_id AS run_id,
 	coalesce(r.agent_name, '') AS agent_name, coalesce(r.objective, '') AS objective,
 	r.additional_context AS additional_context,
@@ -76,7 +91,7 @@ SELECT r.serial AS id, coalesce(a.agent_id, '') AS agent_id, r.run_id AS run_id,
 	to_timestamp(r.updated_at / 1000000.0) AS updated_at
 FROM agentrecord.ar_runs AS r LEFT JOIN agentrecord.ar_agents AS a ON a.project_id = r.project_id AND a.id = r.agent_uuid;
 
-CREATE VIEW agent_sdk.agent_run_events AS
+CREATE VIEW agent_sdk.agent_run_events WITH (security_invoker = true) AS
 SELECT e.serial AS id, coalesce(a.agent_id, '') AS agent_id, coalesce(r.run_id, e.run_ref) AS run_id,
 	coalesce(e.agent_name, '') AS agent_name,
 	to_timestamp(e.timestamp / 1000000.0) AS timestamp,
@@ -86,7 +101,7 @@ FROM agentrecord.ar_events AS e
 	LEFT JOIN agentrecord.ar_runs AS r ON r.project_id = e.project_id AND r.id = e.run_uuid
 	LEFT JOIN agentrecord.ar_agents AS a ON a.project_id = e.project_id AND a.id = e.agent_uuid;
 
-CREATE VIEW agent_sdk.agent_llm_usage AS
+CREATE VIEW agent_sdk.agent_llm_usage WITH (security_invoker = true) AS
 SELECT c.serial AS id, a.agent_id AS agent_id, coalesce(r.run_id, c.run_ref) AS run_id,
 	h.name AS provider, m.name AS model, coalesce(x.content, '') AS prompt,
 	coalesce(c.prompt_length, 0) AS prompt_length, c.input_params AS input_params,

@@ -71,6 +71,40 @@ CREATE TABLE agentrecord.ar_audit_heads (
 	CONSTRAINT pk_ar_audit_heads PRIMARY KEY (project_id)
 );
 
+CREATE TABLE agentrecord.ar_budgets (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	name TEXT NOT NULL,
+	user_uuid UUID,
+	agent_uuid UUID,
+	period TEXT NOT NULL,
+	limit_nanos BIGINT NOT NULL,
+	allow_unpriced BOOLEAN NOT NULL,
+	is_active BOOLEAN NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_budgets PRIMARY KEY (project_id, id),
+	CONSTRAINT uq_ar_budgets_project_id_name UNIQUE (project_id, name)
+);
+
+CREATE TABLE agentrecord.ar_call_reservations (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	model TEXT NOT NULL,
+	host TEXT,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID,
+	run_uuid UUID,
+	session_uuid UUID,
+	amount_nanos BIGINT,
+	input_tokens BIGINT NOT NULL,
+	max_output_tokens BIGINT,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
+);
+
+CREATE INDEX ix_ar_call_reservations_run ON agentrecord.ar_call_reservations (project_id, run_uuid);
+
 CREATE TABLE agentrecord.ar_contents (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -342,6 +376,16 @@ CREATE TABLE agentrecord.ar_settings (
 	CONSTRAINT pk_ar_settings PRIMARY KEY (key)
 );
 
+CREATE TABLE agentrecord.ar_sign_in_attempts (
+	subject TEXT NOT NULL,
+	failures BIGINT NOT NULL,
+	last_at BIGINT NOT NULL,
+	locked_until BIGINT,
+	CONSTRAINT pk_ar_sign_in_attempts PRIMARY KEY (subject)
+);
+
+CREATE INDEX ix_ar_sign_in_attempts_last ON agentrecord.ar_sign_in_attempts (last_at);
+
 CREATE TABLE agentrecord.ar_tool_calls (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -533,6 +577,22 @@ CREATE TABLE agentrecord.ar_models (
 	CONSTRAINT fk_ar_models_host_uuid FOREIGN KEY(host_uuid) REFERENCES agentrecord.ar_hosts (id)
 );
 
+CREATE TABLE agentrecord.ar_sign_ins (
+	id UUID NOT NULL,
+	project_id UUID NOT NULL,
+	account_uuid UUID NOT NULL,
+	address TEXT,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	ended_at BIGINT,
+	ended_because TEXT,
+	CONSTRAINT pk_ar_sign_ins PRIMARY KEY (id),
+	CONSTRAINT fk_ar_sign_ins_account_uuid FOREIGN KEY(account_uuid) REFERENCES agentrecord.ar_accounts (id),
+	CONSTRAINT fk_ar_sign_ins_project_id FOREIGN KEY(project_id) REFERENCES agentrecord.ar_projects (id)
+);
+
+CREATE INDEX ix_ar_sign_ins_account ON agentrecord.ar_sign_ins (account_uuid);
+
 CREATE TABLE agentrecord.ar_users (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -560,6 +620,17 @@ CREATE TABLE agentrecord.ar_memberships (
 );
 
 CREATE INDEX ix_ar_memberships_account ON agentrecord.ar_memberships (account_uuid);
+
+CREATE TABLE agentrecord.ar_refresh_tokens (
+	token_hash BYTEA NOT NULL,
+	sign_in_uuid UUID NOT NULL,
+	created_at BIGINT NOT NULL,
+	used_at BIGINT,
+	CONSTRAINT pk_ar_refresh_tokens PRIMARY KEY (token_hash),
+	CONSTRAINT fk_ar_refresh_tokens_sign_in_uuid FOREIGN KEY(sign_in_uuid) REFERENCES agentrecord.ar_sign_ins (id)
+);
+
+CREATE INDEX ix_ar_refresh_tokens_sign_in ON agentrecord.ar_refresh_tokens (sign_in_uuid);
 
 CREATE TABLE agentrecord.ar_sessions (
 	project_id UUID NOT NULL,
@@ -687,6 +758,35 @@ CREATE TABLE agentrecord.ar_session_metrics (
 	CONSTRAINT fk_ar_session_metrics_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES agentrecord.ar_sessions (project_id, id)
 );
 
+CREATE TABLE agentrecord.ar_turns (
+	project_id UUID NOT NULL,
+	id UUID NOT NULL,
+	session_uuid UUID NOT NULL,
+	user_uuid UUID NOT NULL,
+	run_uuid UUID NOT NULL,
+	status TEXT NOT NULL,
+	idempotency_key TEXT,
+	request_hash TEXT NOT NULL,
+	lease_owner TEXT NOT NULL,
+	lease_expires_at BIGINT NOT NULL,
+	cancel_requested_at BIGINT,
+	watched_at BIGINT,
+	last_event BIGINT DEFAULT 0 NOT NULL,
+	response TEXT,
+	error_type TEXT,
+	error_message TEXT,
+	created_at BIGINT NOT NULL,
+	finished_at BIGINT,
+	CONSTRAINT pk_ar_turns PRIMARY KEY (project_id, id),
+	CONSTRAINT fk_ar_turns_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES agentrecord.ar_sessions (project_id, id)
+);
+
+CREATE INDEX ix_ar_turns_session ON agentrecord.ar_turns (project_id, session_uuid, finished_at);
+
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON agentrecord.ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_ar_turns_running ON agentrecord.ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
+
 CREATE TABLE agentrecord.ar_message_revisions (
 	project_id UUID NOT NULL,
 	message_uuid UUID NOT NULL,
@@ -696,4 +796,16 @@ CREATE TABLE agentrecord.ar_message_revisions (
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_message_revisions PRIMARY KEY (project_id, message_uuid, revision),
 	CONSTRAINT fk_ar_message_revisions_project_id_message_uuid FOREIGN KEY(project_id, message_uuid) REFERENCES agentrecord.ar_messages (project_id, id)
+);
+
+CREATE TABLE agentrecord.ar_turn_events (
+	project_id UUID NOT NULL,
+	turn_uuid UUID NOT NULL,
+	user_uuid UUID NOT NULL,
+	sequence BIGINT NOT NULL,
+	event TEXT NOT NULL,
+	data TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_ar_turn_events PRIMARY KEY (project_id, turn_uuid, sequence),
+	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES agentrecord.ar_turns (project_id, id)
 );

@@ -76,6 +76,42 @@ CREATE TABLE ar_audit_heads (
 )
  STRICT;
 
+CREATE TABLE ar_budgets (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	name TEXT NOT NULL,
+	user_uuid BLOB,
+	agent_uuid BLOB,
+	period TEXT NOT NULL,
+	limit_nanos INTEGER NOT NULL,
+	allow_unpriced INTEGER NOT NULL,
+	is_active INTEGER NOT NULL,
+	created_at INTEGER NOT NULL,
+	updated_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_budgets PRIMARY KEY (project_id, id),
+	CONSTRAINT uq_ar_budgets_project_id_name UNIQUE (project_id, name)
+)
+ STRICT;
+
+CREATE TABLE ar_call_reservations (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	model TEXT NOT NULL,
+	host TEXT,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB,
+	run_uuid BLOB,
+	session_uuid BLOB,
+	amount_nanos INTEGER,
+	input_tokens INTEGER NOT NULL,
+	max_output_tokens INTEGER,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_call_reservations_run ON ar_call_reservations (project_id, run_uuid);
+
 CREATE TABLE ar_contents (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -362,6 +398,17 @@ CREATE TABLE ar_settings (
 )
  STRICT;
 
+CREATE TABLE ar_sign_in_attempts (
+	subject TEXT NOT NULL,
+	failures INTEGER NOT NULL,
+	last_at INTEGER NOT NULL,
+	locked_until INTEGER,
+	CONSTRAINT pk_ar_sign_in_attempts PRIMARY KEY (subject)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_sign_in_attempts_last ON ar_sign_in_attempts (last_at);
+
 CREATE TABLE ar_tool_calls (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -563,6 +610,23 @@ CREATE TABLE ar_models (
 )
  STRICT;
 
+CREATE TABLE ar_sign_ins (
+	id BLOB NOT NULL,
+	project_id BLOB NOT NULL,
+	account_uuid BLOB NOT NULL,
+	address TEXT,
+	created_at INTEGER NOT NULL,
+	expires_at INTEGER NOT NULL,
+	ended_at INTEGER,
+	ended_because TEXT,
+	CONSTRAINT pk_ar_sign_ins PRIMARY KEY (id),
+	CONSTRAINT fk_ar_sign_ins_account_uuid FOREIGN KEY(account_uuid) REFERENCES ar_accounts (id),
+	CONSTRAINT fk_ar_sign_ins_project_id FOREIGN KEY(project_id) REFERENCES ar_projects (id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_sign_ins_account ON ar_sign_ins (account_uuid);
+
 CREATE TABLE ar_users (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -592,6 +656,18 @@ CREATE TABLE ar_memberships (
  STRICT;
 
 CREATE INDEX ix_ar_memberships_account ON ar_memberships (account_uuid);
+
+CREATE TABLE ar_refresh_tokens (
+	token_hash BLOB NOT NULL,
+	sign_in_uuid BLOB NOT NULL,
+	created_at INTEGER NOT NULL,
+	used_at INTEGER,
+	CONSTRAINT pk_ar_refresh_tokens PRIMARY KEY (token_hash),
+	CONSTRAINT fk_ar_refresh_tokens_sign_in_uuid FOREIGN KEY(sign_in_uuid) REFERENCES ar_sign_ins (id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_refresh_tokens_sign_in ON ar_refresh_tokens (sign_in_uuid);
 
 CREATE TABLE ar_sessions (
 	project_id BLOB NOT NULL,
@@ -723,6 +799,36 @@ CREATE TABLE ar_session_metrics (
 )
  STRICT;
 
+CREATE TABLE ar_turns (
+	project_id BLOB NOT NULL,
+	id BLOB NOT NULL,
+	session_uuid BLOB NOT NULL,
+	user_uuid BLOB NOT NULL,
+	run_uuid BLOB NOT NULL,
+	status TEXT NOT NULL,
+	idempotency_key TEXT,
+	request_hash TEXT NOT NULL,
+	lease_owner TEXT NOT NULL,
+	lease_expires_at INTEGER NOT NULL,
+	cancel_requested_at INTEGER,
+	watched_at INTEGER,
+	last_event INTEGER DEFAULT 0 NOT NULL,
+	response TEXT,
+	error_type TEXT,
+	error_message TEXT,
+	created_at INTEGER NOT NULL,
+	finished_at INTEGER,
+	CONSTRAINT pk_ar_turns PRIMARY KEY (project_id, id),
+	CONSTRAINT fk_ar_turns_project_id_session_uuid FOREIGN KEY(project_id, session_uuid) REFERENCES ar_sessions (project_id, id)
+)
+ STRICT;
+
+CREATE INDEX ix_ar_turns_session ON ar_turns (project_id, session_uuid, finished_at);
+
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE UNIQUE INDEX uq_ar_turns_running ON ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
+
 CREATE TABLE ar_message_revisions (
 	project_id BLOB NOT NULL,
 	message_uuid BLOB NOT NULL,
@@ -732,5 +838,18 @@ CREATE TABLE ar_message_revisions (
 	created_at INTEGER NOT NULL,
 	CONSTRAINT pk_ar_message_revisions PRIMARY KEY (project_id, message_uuid, revision),
 	CONSTRAINT fk_ar_message_revisions_project_id_message_uuid FOREIGN KEY(project_id, message_uuid) REFERENCES ar_messages (project_id, id)
+)
+ STRICT;
+
+CREATE TABLE ar_turn_events (
+	project_id BLOB NOT NULL,
+	turn_uuid BLOB NOT NULL,
+	user_uuid BLOB NOT NULL,
+	sequence INTEGER NOT NULL,
+	event TEXT NOT NULL,
+	data TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT pk_ar_turn_events PRIMARY KEY (project_id, turn_uuid, sequence),
+	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES ar_turns (project_id, id)
 )
  STRICT;

@@ -23,3 +23,17 @@ class ListQuery(Query):
 
     limit: int = Field(50, ge=1, le=MAX_PAGE, description="Rows on a page")
     cursor: str | None = Field(None, description="The last page's `next_cursor`")
+
+
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": model_of(Problem), "description": "It is taken, busy or closed: what, and the mend"}
+}
+UPSTREAM: dict[int | str, dict[str, Any]] = {
+    402: {"model": model_of(Problem), "description": "A budget would be crossed; no call was made"},
+    502: {"model": model_of(Problem), "description": "The agent failed; what was said and paid is kept"},
+    504: {"model": model_of(Problem), "description": "The agent took too long"},
+}
+BUSY: dict[int | str, dict[str, Any]] = {
+    429: {"model": model_of(Problem), "description": "Too many attempts: Retry-After says how long to wait"},
+    503: {"model": model_of(Problem), "description": "Too many at once: Retry-After says how long to wait"},
+}

@@ -1,31 +1,23 @@
 """The dashboard's pages: each a plain GET that works without scripts."""
 
-from typing import Any  # `Any`: a page's context is its own dataclass
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from agentrecord.dashboard import conversation, figures, filters, lists, waterfall
-from agentrecord.dashboard.views import render
-from agentrecord.server.wire import store_of
+from agentrecord.dashboard import chat, conversation, figures, filters, lists, waterfall
+from agentrecord.server.routes.agent_sessions import session_of
+from agentrecord.server.routes.conversation import conversations_of
+from agentrecord.server.shown import page as _page
+from agentrecord.server.wire import owner_of, store_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 STRETCH = ("since", "from", "to")
-THEME_LIFE_S = 365 * 24 * 3600
 SESSION_FILTERS = ("q", "user", "agent", "source", "directory", "status", *STRETCH, "sort", "after")
 RUN_FILTERS = ("q", "user", "agent", "status", "errors", *STRETCH, "sort", "after")
 COST_FILTERS = ("by", "subagents", *STRETCH)
-
-
-def _page(request: Request, template: str, context: Any, *, active: str, asked: filters.Asked) -> HTMLResponse:
-    theme = filters.theme_of(request.query_params, request.cookies)
-    now = store_of(request).engine.maker.clock.now()
-    page = HTMLResponse(render(template, context, active=active, theme=theme, asked=asked, now=now))
-    if "theme" in request.query_params:
-        page.set_cookie(filters.THEME_COOKIE, theme, max_age=THEME_LIFE_S, samesite="strict", httponly=True)
-    return page
+CHAT_FILTERS = ("q", "show", "after", "from")
 
 
 @router.get("/")
@@ -34,6 +26,25 @@ async def overview(request: Request) -> HTMLResponse:
     store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
     context = await figures.overview(store, asked, store.engine.maker.clock.now())
     return _page(request, "overview.html", context, active="overview", asked=asked)
+
+
+async def _chat(request: Request, session: UUID | None) -> HTMLResponse:
+    asked = filters.checked(request.query_params, CHAT_FILTERS)
+    runner = conversations_of(request).runner_name
+    context = await chat.chat_page(store_of(request), asked, session=session, owner=owner_of(request), runner=runner)
+    return _page(request, "chat.html", context, active="chat", asked=asked)
+
+
+@router.get("/chat")
+async def new_chat(request: Request) -> HTMLResponse:
+    """Show one's conversations, and where to begin another."""
+    return await _chat(request, None)
+
+
+@router.get("/chat/{session_id:path}")
+async def open_chat(request: Request, session_id: str) -> HTMLResponse:
+    """Show a conversation, and where to go on with it."""
+    return await _chat(request, (await session_of(request, session_id)).id)
 
 
 @router.get("/sessions")

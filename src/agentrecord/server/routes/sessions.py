@@ -15,9 +15,9 @@ from agentrecord.records.message import Message, MessageRole
 from agentrecord.records.session import Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import ItemsOf, PageOf, answer, described, model_of, no_query, store_of
+from agentrecord.server.wire import ItemsOf, PageOf, StrictRoute, answer, described, model_of, no_query, store_of
 
-router = APIRouter(prefix="/api/sessions", tags=["sessions"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/sessions", tags=["sessions"], responses=PROBLEMS, route_class=StrictRoute)
 
 
 class SessionQuery(ListQuery):

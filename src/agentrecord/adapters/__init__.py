@@ -1,0 +1,1 @@
+"""One module for each framework that writes into the record; each needs the extra of its name."""

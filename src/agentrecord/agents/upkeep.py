@@ -1,0 +1,80 @@
+"""Looking after turns: leases renewed, stops passed on between processes, turns of dead processes closed."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from uuid import UUID
+
+from agentrecord.agents.live import LiveTurn
+from agentrecord.agents.processes import is_dead
+from agentrecord.exceptions import InvalidTransition, StoreUnavailable
+from agentrecord.ids import ProjectId
+from agentrecord.records.scope import Scope
+from agentrecord.store import AsyncStore
+
+logger = logging.getLogger("agentrecord.agents")
+
+SWEEP_S = 30.0
+
+
+class Upkeep:
+    """What one process does for its live turns, and for those that others left."""
+
+    def __init__(self, store: AsyncStore, live: Mapping[UUID, LiveTurn], *, owner: str, lease_s: float) -> None:
+        """Take the whole record, the live turns of this process, and under which name it holds them."""
+        self._store = store
+        self._live = live
+        self._owner = owner
+        self._lease_s = lease_s
+
+    async def run(self) -> None:
+        """Keep the leases of live turns, stop those that another process was asked to stop, close dead ones."""
+        loop = asyncio.get_running_loop()
+        renew_s = self._lease_s / 3
+        next_renewal = nextsweep = loop.time()
+        nextsweep += SWEEP_S
+        while True:
+            await asyncio.sleep(min(1.0, renew_s))
+            try:
+                await self._stop_those_asked_for()
+                if loop.time() >= next_renewal:
+                    next_renewal = loop.time() + renew_s
+                    await self._renew()
+                if loop.time() >= nextsweep:
+                    nextsweep = loop.time() + SWEEP_S
+                    await self.sweep()
+            except StoreUnavailable as error:
+                logger.warning("turns cannot be looked after now: %s", error)
+
+    async def _stop_those_asked_for(self) -> None:
+        for project in {live.store.scope.project for live in self._live.values()}:
+            for row in await self._whole(project).turns.running():
+                live = self._live.get(row.id)
+                if live is not None and row.cancel_requested_at is not None:
+                    live.stop("the client asked for it")
+
+    async def _renew(self) -> None:
+        for live in list(self._live.values()):
+            try:
+                await live.store.turns.renew(live.id, lease_owner=self._owner, lease_s=self._lease_s)
+            except InvalidTransition:
+                if live.end is None:
+                    live.stop("another process took this one for dead")
+
+    async def sweep(self) -> None:
+        """Close, in every project, the turns of processes that are known to be dead or let their lease run out."""
+        cursor = None
+        while True:
+            page = await self._store.projects.list(limit=200, cursor=cursor)
+            for project in page:
+                store = self._whole(project.id)
+                owners = {row.lease_owner for row in await store.turns.running()}
+                dead = [owner for owner in owners if is_dead(owner, own=self._owner)]
+                for closed in await store.turns.close_abandoned(owners=dead):
+                    logger.warning("turn %s was left by a process that died; it is closed as an error", closed.id)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _whole(self, project: ProjectId) -> AsyncStore:
+        return AsyncStore(engine=self._store.engine, scope=Scope(project=project))

@@ -1,0 +1,72 @@
+"""One of several processes that serve a record behind one socket: what each builds its application from.
+
+The processes are started anew, so that nothing of the first one's connections comes along; what they need is passed in
+one environment variable.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+
+from agentrecord.agents.choose import runner_from, turn_timeout_s
+from agentrecord.agents.conversation import Limits
+from agentrecord.cli.identity import from_environment, identity_settings, loaded, secret_of
+from agentrecord.ids import ProjectId, UserId
+from agentrecord.records.scope import Scope
+from agentrecord.store import AsyncStore, Store
+
+VARIABLE = "AGENTRECORD_WORKER"
+GRACE_S = 2
+"""How long the end waits for open connections: a live page never closes its stream by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker is told: which record, seen as whom, and how people come in."""
+
+    url: str
+    project: UUID
+    user: UUID | None
+    token: str | None
+    public_hosts: tuple[str, ...]
+
+    def build(self, store: Store, *, is_own: bool = False) -> object:
+        """Return the application over `store`, which is closed with it if it `is_own`."""
+        environ = from_environment()
+        scope = Scope(project=ProjectId(self.project), user=None if self.user is None else UserId(self.user))
+        return loaded("agentrecord.server.app").build_app(
+            AsyncStore(engine=store.engine, scope=scope),
+            secret=secret_of(store, environ),
+            sign_in_token=self.token,
+            identity=identity_settings(environ, public_hosts=self.public_hosts),
+            runner=runner_from(environ),
+            limits=Limits(turn_s=turn_timeout_s(environ)),
+            on_close=store.close if is_own else None,
+        )
+
+
+def app() -> object:
+    """Return a worker's application; called in each process."""
+    told = msgspec.json.decode(os.environ[VARIABLE], type=Worker)
+    return told.build(Store(told.url), is_own=True)
+
+
+def serve_here(worker: Worker, store: Store, listener: socket.socket) -> None:
+    """Serve in this process until it is told to end."""
+    uvicorn, running = loaded("uvicorn"), loaded("agentrecord.server.running")
+    config = uvicorn.Config(worker.build(store), log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    running.Server(config).run(sockets=[listener])
+
+
+def serve_in(count: int, worker: Worker, listener: socket.socket) -> None:
+    """Serve in `count` processes of their own until this one is told to end; one that dies is started again."""
+    uvicorn = loaded("uvicorn")
+    os.environ[VARIABLE] = msgspec.json.encode(worker).decode()
+    config = uvicorn.Config(
+        f"{__name__}:app", factory=True, workers=count, log_level="warning", timeout_graceful_shutdown=GRACE_S
+    )
+    # Each worker ends its turns after its connections: a client that is cut off finds its turn's end when it resumes.
+    loaded("uvicorn.supervisors").Multiprocess(config, sockets=[listener]).run()

@@ -1,0 +1,30 @@
+"""Pages as their viewer sees them: with who is signed in, in the colours that were chosen."""
+
+from typing import Any  # `Any`: a page's context is its own dataclass
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from agentrecord.dashboard import filters
+from agentrecord.dashboard.views import Viewer, render
+from agentrecord.server.identity import identity_of
+
+THEME_LIFE_S = 365 * 24 * 3600
+
+
+def page(
+    request: Request, template: str, context: Any, *, active: str, asked: filters.Asked, status: int = 200
+) -> HTMLResponse:
+    """Return a page as its viewer sees it."""
+    who = identity_of(request)
+    viewer = Viewer(
+        name=who.name, role=who.role, may_sign_out=who.by_cookie, has_password=who.sign_in is not None,
+        may_administer=who.role.may_administer,
+    )  # fmt: skip
+    theme = filters.theme_of(request.query_params, request.cookies)
+    now = who.store.engine.maker.clock.now()
+    text = render(template, context, active=active, theme=theme, asked=asked, now=now, viewer=viewer)
+    shown = HTMLResponse(text, status)
+    if "theme" in request.query_params:
+        shown.set_cookie(filters.THEME_COOKIE, theme, max_age=THEME_LIFE_S, samesite="strict", httponly=True)
+    return shown

@@ -1,0 +1,35 @@
+"""The tree of a session: the session itself and all below it."""
+
+from typing import Any  # `Any`: SQLAlchemy selects are generic over rows they do not know
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from agentrecord.engine import Connection
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageTotals
+from agentrecord.schema import sessions
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store._sql import total, usage_totals, within
+
+
+def subtree_usage(conn: Connection, scope: Scope, session: UUID) -> UsageTotals:
+    """Return the sums over a session and every session below it, deleted ones included: the ledger stays."""
+    tree = subtree_of(scope, session)
+    statement = select(*[total(sessions.c[name]).label(name) for name in USAGE_COUNTERS]).where(
+        *within(scope, sessions), sessions.c.id.in_(tree)
+    )
+    row = conn.first_map(statement)
+    return usage_totals(row) if row else UsageTotals()
+
+
+def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
+    """Return a query for the ids of a session and of all below it."""
+    tree = (
+        select(sessions.c.id)
+        .where(sessions.c.project_id == scope.project, sessions.c.id == session)
+        .cte("tree", recursive=True)
+    )
+    below = sessions.alias("below")
+    tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
+    return select(tree.c.id)
