@@ -74,7 +74,7 @@ def test_a_session_imported_elsewhere_is_the_same(
     client, store = api
     monkeypatch.setattr(route, "PAGE_SPANS", 3)
     client.post("/v1/logs", content=logs(CONTENT), headers=JSON)
-    answer = client.get(f"/api/traces.{shape}?session=talk")
+    answer = client.get(f"/api/traces?shape={shape}&session=talk")
     assert answer.headers["content-disposition"] == f'attachment; filename="traces.{shape}"'
     with imported(answer.text, tmp_path) as other:
         assert rows(other) == rows(store)
@@ -83,7 +83,7 @@ def test_a_session_imported_elsewhere_is_the_same(
             build_app(AsyncStore(engine=other.engine), secret=b"s" * 32), base_url="http://localhost"
         ) as two:
             two.headers["Authorization"] = f"Bearer {other.keys.create('two').secret}"
-            assert two.get(f"/api/traces.{shape}?session=talk").text == answer.text
+            assert two.get(f"/api/traces?shape={shape}&session=talk").text == answer.text
 
 
 def test_every_kind_of_value_comes_back_as_it_was_sent(tmp_path: Path) -> None:
@@ -104,21 +104,21 @@ def test_a_run_comes_with_all_below_it_and_a_time_with_what_began_in_it(api: tup
     client, _ = api
 
     def names(query: str) -> list[str]:
-        found = client.get(f"/api/traces.csv?{query}").text.splitlines()
+        found = client.get(f"/api/traces?shape=csv&{query}").text.splitlines()
         return [row["span_id"][-1] for row in csv.DictReader(found)]
 
     assert names(f"run={TRACE}") == ["1", "2", "3", "4", "5", "6"]
     assert names(f"run={TRACE}:{4:016x}") == ["4", "5"]
     assert names(f"since={AT.isoformat().replace('+00:00', 'Z')}&until=2026-03-04T09:00:00.003Z") == ["1", "2"]
     assert names("since=2026-03-05T00:00:00Z") == []
-    assert client.get("/api/traces.json?since=2026-03-05T00:00:00Z").json() == {"resourceSpans": []}
+    assert client.get("/api/traces?since=2026-03-05T00:00:00Z").json() == {"resourceSpans": []}
 
 
 def test_a_row_of_csv_tells_the_tokens_and_is_no_formula(api: tuple[TestClient, Store]) -> None:
     client, store = api
     store.traces.record(received(chat(1, [said("user", "x")], said("assistant", "y"), trace="d" * 32,
                                       more={"gen_ai.response.model": "=cmd()"})), derive)  # fmt: skip
-    found = list(csv.DictReader(client.get("/api/traces.csv").text.splitlines()))
+    found = list(csv.DictReader(client.get("/api/traces?shape=csv").text.splitlines()))
     (row,) = [one for one in found if one["trace_id"] == "d" * 32]
     assert (row["kind"], row["input_tokens"], row["output_tokens"], row["model"]) == ("llm", "10", "5", "'=cmd()")
     assert row["started_at"] == AT.isoformat()
@@ -126,6 +126,6 @@ def test_a_row_of_csv_tells_the_tokens_and_is_no_formula(api: tuple[TestClient, 
 
 def test_what_is_not_there_is_said_before_anything_is_sent(api: tuple[TestClient, Store]) -> None:
     client, _ = api
-    assert client.get("/api/traces.json?session=nobody").status_code == 404
-    assert client.get("/api/traces.json?color=red").status_code == 422
-    assert client.get("/api/traces.xml").status_code == 422
+    assert client.get("/api/traces?session=nobody").status_code == 404
+    assert client.get("/api/traces?color=red").status_code == 422
+    assert client.get("/api/traces?shape=xml").status_code == 422

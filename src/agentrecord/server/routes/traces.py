@@ -29,16 +29,17 @@ SENT: dict[int | str, dict[str, Any]] = {
 class SpanQuery(Query):
     """Which spans; all of them if nothing is asked for."""
 
+    shape: ExportAs = ExportAs.JSON
     session: str | None = Field(None, description="A session's own id or row id")
     run: str | None = Field(None, description="A run's own id or row id; what is below it comes too")
     since: datetime | None = Field(None, description="Began at or after", examples=["2026-01-31T00:00:00Z"])
     until: datetime | None = None
 
 
-@router.get("/traces.{shape}", response_model=None, responses={**SENT, **MISSING})
-async def export_traces(request: Request, shape: ExportAs, query: Annotated[SpanQuery, InQuery()]) -> Response:
+@router.get("/traces", response_model=None, responses={**SENT, **MISSING})
+async def export_traces(request: Request, query: Annotated[SpanQuery, InQuery()]) -> Response:
     """Send spans of a session, a run or a stretch of time; `json` and `jsonl` can be imported again anywhere."""
-    store = store_of(request)
+    store, shape = store_of(request), query.shape
     pages = _pages(store, query)
     # The first page is read before the answer begins, so that what is not there is an answer of its own.
     first = await anext(pages)
