@@ -84,6 +84,11 @@ def is_known(hosts: list[str], known: Collection[str] = LOCAL_HOSTS) -> bool:
     return name in known and (not port or (port.isascii() and port.isdigit()))
 
 
+def most_bytes(path: str) -> int:
+    """Return how large a request for `path` may be: exporters send many spans at once."""
+    return MAX_OTLP_BYTES if is_otlp(path) else MAX_BODY_BYTES
+
+
 class BodyLimit:
     """Refuses requests whose body is too large, comes too slowly, or is compressed: nobody's memory or time is free."""
 
