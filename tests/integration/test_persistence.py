@@ -457,7 +457,7 @@ def test_postgresql_takes_what_is_not_given_from_the_environment(
     assert "p w" not in persistence.store.engine.url
     assert "p+w" not in persistence.store.engine.url
     persistence.create_agent_run(AgentRun("a", "r"))
-    rows = persistence.store.engine.read(lambda conn: conn.text("SELECT id, run_id FROM custom_1.agent_runs"))
+    rows = persistence.store.run(lambda conn, scope: conn.text("SELECT id, run_id FROM custom_1.agent_runs"))
     assert rows == [(1, "r")]
     persistence.initialize_schema()
     given = PostgresPersistence(schema="other")
