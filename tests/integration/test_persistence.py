@@ -445,7 +445,7 @@ def test_the_default_file_is_agent_sdk_db_in_the_working_directory(
 def test_postgresql_takes_what_is_not_given_from_the_environment(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = databases.create("postgresql")
+    url = databases.create_empty("postgresql")
     parts = parts_of(url)
     for variable, value in {
         "DB_HOST": parts["host"], "DB_PORT": str(parts["port"]), "DB_NAME": parts["database"], "DB_USER": parts["user"],
@@ -457,7 +457,7 @@ def test_postgresql_takes_what_is_not_given_from_the_environment(
     assert "p w" not in persistence.store.engine.url
     assert "p+w" not in persistence.store.engine.url
     persistence.create_agent_run(AgentRun("a", "r"))
-    rows = persistence.store.engine.read(lambda conn: conn.text("SELECT id, run_id FROM custom_1.agent_runs"))
+    rows = persistence.store.run(lambda conn, scope: conn.text("SELECT id, run_id FROM custom_1.agent_runs"))
     assert rows == [(1, "r")]
     persistence.initialize_schema()
     given = PostgresPersistence(schema="other")
@@ -472,7 +472,7 @@ def test_postgresql_takes_what_is_not_given_from_the_environment(
 
 
 def test_postgresql_refuses_what_it_cannot_use(databases: Databases) -> None:
-    url = databases.create("postgresql")
+    url = databases.create_empty("postgresql")
     parts = parts_of(url)
     with StorePersistence(PostgresPersistence(**parts).store).store as store:
         store.engine.execute_script(["CREATE SCHEMA taken", "CREATE TABLE taken.agent_runs (id int)"])

@@ -61,7 +61,7 @@ def view(persistence: StorePersistence, name: str) -> dict[str, Any]:
     is_sqlite = engine.dialect.name == "sqlite"
     table = name if is_sqlite else f"agent_sdk.{name}"
     columns = COLUMNS[name]
-    (row,) = engine.read(lambda conn: conn.text(f"SELECT {', '.join(columns)} FROM {table}"))
+    (row,) = persistence.store.run(lambda conn, scope: conn.text(f"SELECT {', '.join(columns)} FROM {table}"))
     found = dict(zip(columns, row, strict=True))
     for column in ("started_at", "finished_at", "timestamp", "created_at", "updated_at"):
         if isinstance(found.get(column), str):

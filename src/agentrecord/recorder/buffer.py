@@ -16,6 +16,7 @@ from agentrecord.exceptions import AgentRecordError, StoreUnavailable
 from agentrecord.records.event import NewEvent
 from agentrecord.records.scope import Scope
 from agentrecord.store import events, runs
+from agentrecord.store._faces import work_in
 
 BATCH = 200
 AFTER_S = 0.2
@@ -97,9 +98,8 @@ class Buffer:
                 del self._waiting[: len(batch)]
 
     def _write(self, batch: list[Write]) -> None:
-        scope = self._scope
         try:
-            self._engine.write(lambda conn: write_all(conn, scope, batch))
+            self._engine.write(work_in(self._scope, write_all, batch))
         except StoreUnavailable:
             raise
         except AgentRecordError:
@@ -107,9 +107,8 @@ class Buffer:
                 self._write_alone(write)
 
     def _write_alone(self, write: Write) -> None:
-        scope = self._scope
         try:
-            self._engine.write(lambda conn: write_all(conn, scope, (write,)))
+            self._engine.write(work_in(self._scope, write_all, (write,)))
         except StoreUnavailable:
             raise
         except AgentRecordError as error:
@@ -191,4 +190,4 @@ class Buffer:
                 self.failed(error)
 
     def _beat_for(self, run: UUID) -> None:
-        self._engine.write(lambda conn: runs.heartbeat(conn, self._scope, run, alive_s=ALIVE_S))
+        self._engine.write(work_in(self._scope, runs.heartbeat, run, alive_s=ALIVE_S))

@@ -23,6 +23,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.store import errors, llm_calls, runs, tool_calls
 from agentrecord.store._charging import load_table
+from agentrecord.store._faces import work_in
 
 Done = TypeVar("Done")
 """What a write gives back: None where it blocks, something to await where it is awaited."""
@@ -57,8 +58,7 @@ class Output(Generic[Done]):
 
     def direct(self, *writes: Write) -> Done:
         """Write, acknowledged, whatever the choice."""
-        scope = self.face.scope
-        return self.face.send(lambda conn: write_all(conn, scope, writes))
+        return self.face.send(work_in(self.face.scope, write_all, writes))
 
     def last(self, *writes: Write) -> Done:
         """Write, and before it whatever waits."""
