@@ -1,12 +1,16 @@
 """What holds for every answer: headers, hosts, sizes; and pages that hold nothing foreign."""
 
 import re
+import socket
 
 import pytest
 from page_fixtures import NASTY, Filled, served, signed_in
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from agentrecord.dashboard import views
-from agentrecord.server.middleware import MAX_BODY_BYTES, is_known
+from agentrecord.server.middleware import MAX_BODY_BYTES, BodyLimit, is_known
+from serving import serving
 
 EXPECTED = {
     "content-security-policy": (
@@ -67,6 +71,23 @@ def test_a_body_may_be_as_large_as_the_limit_and_no_larger() -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
         unknown_length = iter([b'{"title":"', *[b"a" * 1024 * 1024] * 11, b'"}'])
         assert client.patch("/api/sessions/s-1", content=unknown_length, headers=headers).status_code == 413
+
+
+async def _read_all(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await PlainTextResponse("read")(scope, receive, send)
+
+
+def test_a_body_that_never_ends_is_refused_in_time() -> None:
+    with serving(BodyLimit(_read_all, max_s=0.3)) as base:
+        host, port = base.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            client.sendall(b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+            answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"problem+json" in answer
+    assert b"did not come within 0.3 s" in answer
 
 
 def test_what_people_wrote_is_text_on_every_page_and_never_markup() -> None:

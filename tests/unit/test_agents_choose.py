@@ -9,7 +9,8 @@ import pytest
 from agents import function_tool
 
 from agentrecord.agents import choose
-from agentrecord.agents.choose import runner_from, turn_timeout_s
+from agentrecord.agents.choose import limits_from, runner_from
+from agentrecord.agents.conversation import Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.openai_agents import OpenAIAgentsRunner, tools_of
 from agentrecord.agents.runner import AgentTurn, Reply, TurnRecorder
@@ -165,11 +166,13 @@ def test_the_same_tool_named_twice_is_one() -> None:
     assert [tool.name for tool in tools_of("AGENTRECORD_TOOLS", paths, installed=[])] == ["one", "two"]
 
 
-def test_a_turn_has_a_time_limit() -> None:
-    assert turn_timeout_s({}) == 300.0
-    assert turn_timeout_s({"AGENTRECORD_TURN_TIMEOUT": "2.5"}) == 2.5
-    with pytest.raises(InvalidValue, match="AGENTRECORD_TURN_TIMEOUT"):
-        turn_timeout_s({"AGENTRECORD_TURN_TIMEOUT": "soon"})
+def test_turns_have_limits_and_a_busy_session_a_setting() -> None:
+    assert limits_from({}) == Limits(turn_s=300, wait_s=300, grace_s=15, waits=True)
+    told = {"AGENTRECORD_TURN_TIMEOUT": "2.5", "AGENTRECORD_GRACE": "1", "AGENTRECORD_BUSY": "refuse"}
+    assert limits_from(told) == Limits(turn_s=2.5, wait_s=2.5, grace_s=1, waits=False)
+    for setting in told:
+        with pytest.raises(InvalidValue, match=setting):
+            limits_from({setting: "soon"})
 
 
 def test_every_setting_is_documented() -> None:

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any, cast  # `Any`: what a path leads to is not known before it is looked at
 
 from agentrecord.agents import echo
+from agentrecord.agents.conversation import Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.paths import attribute_at
 from agentrecord.agents.runner import AgentRunner
@@ -23,12 +24,14 @@ HISTORY_LIMIT = "AGENTRECORD_HISTORY_LIMIT"
 MAX_RETRIES = "AGENTRECORD_MAX_RETRIES"
 CALL_TIMEOUT = "AGENTRECORD_CALL_TIMEOUT"
 TURN_TIMEOUT = "AGENTRECORD_TURN_TIMEOUT"
+GRACE = "AGENTRECORD_GRACE"
+BUSY = "AGENTRECORD_BUSY"
+WAIT, REFUSE = "wait", "refuse"
 TOOLS = "AGENTRECORD_TOOLS"
 
 OPENAI_AGENTS = "openai-agents"
 APIS = ("responses", "chat_completions")
 OPENAI_URL = "https://api.openai.com/v1"
-DEFAULT_TURN_TIMEOUT_S = 300.0
 _NO_RUNNER = "leads to no runner: it needs a `name`, and a `run` to await"
 
 
@@ -47,9 +50,22 @@ def runner_from(environ: Mapping[str, str]) -> AgentRunner:
     raise InvalidValue(RUNNER, name, f"must be {echo.NAME}, {OPENAI_AGENTS}, or package.module:attribute")
 
 
-def turn_timeout_s(environ: Mapping[str, str]) -> float:
-    """Return how many seconds a whole turn may take."""
-    return _seconds(environ, TURN_TIMEOUT, DEFAULT_TURN_TIMEOUT_S)
+def limits_from(environ: Mapping[str, str]) -> Limits:
+    """Return how long turns may take, and whether a second request for a session waits.
+
+    Raises `InvalidValue` for a setting that is unknown or out of range, naming the setting and the mend.
+    """
+    turn_s = _seconds(environ, TURN_TIMEOUT, Limits().turn_s)
+    busy = environ.get(BUSY, "").strip() or WAIT
+    if busy not in (WAIT, REFUSE):
+        raise InvalidValue(BUSY, busy, f"must be {WAIT} or {REFUSE}")
+    return Limits(
+        turn_s=turn_s,
+        # Whoever waits for the turn before theirs waits as long as that may take.
+        wait_s=turn_s,
+        grace_s=_seconds(environ, GRACE, Limits().grace_s),
+        waits=busy == WAIT,
+    )
 
 
 def _runner_at(path: str) -> AgentRunner:

@@ -11,8 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from agentrecord.agents.choose import runner_from, turn_timeout_s
-from agentrecord.agents.conversation import Limits
+from agentrecord.agents.choose import limits_from, runner_from
 from agentrecord.cli.identity import from_environment, identity_settings, loaded, secret_of
 from agentrecord.ids import ProjectId, UserId
 from agentrecord.records.scope import Scope
@@ -43,7 +42,7 @@ class Worker:
             sign_in_token=self.token,
             identity=identity_settings(environ, public_hosts=self.public_hosts),
             runner=runner_from(environ),
-            limits=Limits(turn_s=turn_timeout_s(environ)),
+            limits=limits_from(environ),
             on_close=store.close if is_own else None,
         )
 
