@@ -8,6 +8,7 @@ from typing import Any  # `Any`: OpenAPI is JSON
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -16,7 +17,7 @@ from agentrecord import dashboard
 from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
-from agentrecord.server.auth import PER_MINUTE, Authentication
+from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
@@ -121,7 +122,7 @@ def build_app(
         ],
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
-    app.state.conversations = conversations
+    app.state.conversations, app.state.methods = conversations, _methods()
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)
@@ -130,15 +131,27 @@ def build_app(
     return app
 
 
+def _methods() -> dict[str, frozenset[str]]:
+    """Return what may be asked of each path, whichever of its routes a request meets first."""
+    found: dict[str, frozenset[str]] = {}
+    for module in (*API_ROUTES, *PAGE_ROUTES):
+        for route in module.router.routes:
+            if isinstance(route, APIRoute):
+                found[route.path] = found.get(route.path, frozenset()) | frozenset(route.methods or ())
+    return found
+
+
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """Return what describes the API: as FastAPI does, but problems under their own media type, and how to get in."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            for operations in schema["paths"].values():
+            for path, operations in schema["paths"].items():
                 for operation in operations.values():
                     _name_problems(operation["responses"])
+                    if is_open(path):
+                        operation["security"] = []
             schema.setdefault("components", {})["securitySchemes"] = {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }
