@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.common import Scale, Section, table, versions
 
-NAMES = ("turns", "concurrency", "bulk", "transcripts", "reading", "startup")
+NAMES = ("turns", "concurrency", "bulk", "transcripts", "reading", "serving", "startup")
 REPORT = Path(__file__).parent / "README.md"
 INTRODUCTION = """\
 # Benchmarks

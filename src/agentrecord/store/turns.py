@@ -60,6 +60,8 @@ def begin(conn: Connection, scope: Scope, new: NewTurn, *, user: str | None = No
         raise InvalidValue("messages", [], "must hold at least one message")
     for message in new.messages:
         values.text("content", message.content)
+    # Checked where it is not stored, too: in a session that has an agent already.
+    _agent_id(new)
     again = _again(conn, scope, new, user)
     if again is not None:
         return again

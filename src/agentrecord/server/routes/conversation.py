@@ -42,7 +42,7 @@ class ConversationRequest(BaseModel):
     messages: list[ConversationMessage] = Field(min_length=1, max_length=1000)
     session_id: Name | None = Field(None, min_length=1, max_length=255, strict=True, examples=["my-session-001"])
     session_name: str | None = Field(None, max_length=1_000_000, strict=True, examples=["Project Planning Chat"])
-    agent_name: str | None = Field(None, min_length=1, max_length=255, strict=True, examples=["Planning Assistant"])
+    agent_name: Name | None = Field(None, min_length=1, max_length=255, strict=True, examples=["Planning Assistant"])
     agent_instructions: str | None = Field(
         None, max_length=1_000_000, strict=True, examples=["You are a helpful project planning assistant."]
     )
