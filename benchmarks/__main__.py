@@ -10,7 +10,9 @@ from pathlib import Path
 
 from benchmarks.common import Scale, Section, table, versions
 
-NAMES = ("turns", "concurrency", "bulk", "transcripts", "otlp", "reading", "persistence", "startup")
+NAMES = (
+    "turns", "concurrency", "bulk", "transcripts", "otlp", "reading", "persistence", "serving", "startup",
+)  # fmt: skip
 REPORT = Path(__file__).parent / "README.md"
 INTRODUCTION = """\
 # Benchmarks

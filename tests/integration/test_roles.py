@@ -292,7 +292,7 @@ def test_the_description_names_no_field_that_would_give_a_secret_away() -> None:
         for field in fields
         if re.search(r"hash|password|secret|pepper|token$", field)
     }
-    given = {"Credentials", "RefreshToken", "Passwords", "NewAccount", "AccountChanges"}
+    given = {"Credentials", "NewCredentials", "RefreshToken", "Passwords", "NewAccount", "AccountChanges"}
     assert {pair for pair in telling if pair[0] not in given} == {
         ("NewApiKey", "secret"), ("Tokens", "access_token"), ("Tokens", "refresh_token"),
     }  # fmt: skip

@@ -58,7 +58,7 @@ class Limits:
     """How long things may take, in seconds, and whether a second request for a session `waits` or is refused."""
 
     turn_s: float = 300.0
-    lease_s: float = 15.0
+    lease_s: float = 30.0
     grace_s: float = 15.0
     wait_s: float = 300.0
     waits: bool = True

@@ -54,12 +54,15 @@ class Upkeep:
                     live.stop("the client asked for it")
 
     async def _renew(self) -> None:
-        for live in list(self._live.values()):
-            try:
-                await live.store.turns.renew(live.id, lease_owner=self._owner, lease_s=self._lease_s)
-            except InvalidTransition:
-                if live.end is None:
-                    live.stop("another process took this one for dead")
+        # All at once, so that they share a commit: one after the other, many of them would take longer than a lease.
+        await asyncio.gather(*(self._renew_one(live) for live in list(self._live.values())))
+
+    async def _renew_one(self, live: LiveTurn) -> None:
+        try:
+            await live.store.turns.renew(live.id, lease_owner=self._owner, lease_s=self._lease_s)
+        except InvalidTransition:
+            if live.end is None:
+                live.stop("another process took this one for dead")
 
     async def sweep(self) -> None:
         """Close, in every project, the turns of processes that are known to be dead or let their lease run out."""

@@ -7,6 +7,7 @@ one environment variable.
 import os
 import socket
 from dataclasses import dataclass
+from typing import Any  # `Any`: options of uvicorn
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,9 @@ from agentrecord.store import AsyncStore, Store
 VARIABLE = "AGENTRECORD_WORKER"
 GRACE_S = 2
 """How long the end waits for open connections: a live page never closes its stream by itself."""
+
+KEEP_ALIVE_S = 75
+"""How long a connection may be idle: longer than clients and proxies keep theirs, or a request meets its closing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +57,14 @@ def app() -> object:
     return told.build(Store(told.url), is_own=True)
 
 
+def _options() -> dict[str, Any]:
+    return {"log_level": "warning", "timeout_graceful_shutdown": GRACE_S, "timeout_keep_alive": KEEP_ALIVE_S}
+
+
 def serve_here(worker: Worker, store: Store, listener: socket.socket) -> None:
     """Serve in this process until it is told to end."""
     uvicorn, running = loaded("uvicorn"), loaded("agentrecord.server.running")
-    config = uvicorn.Config(worker.build(store), log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    config = uvicorn.Config(worker.build(store), **_options())
     running.Server(config).run(sockets=[listener])
 
 
@@ -64,8 +72,6 @@ def serve_in(count: int, worker: Worker, listener: socket.socket) -> None:
     """Serve in `count` processes of their own until this one is told to end; one that dies is started again."""
     uvicorn = loaded("uvicorn")
     os.environ[VARIABLE] = msgspec.json.encode(worker).decode()
-    config = uvicorn.Config(
-        f"{__name__}:app", factory=True, workers=count, log_level="warning", timeout_graceful_shutdown=GRACE_S
-    )
+    config = uvicorn.Config(f"{__name__}:app", factory=True, workers=count, **_options())
     # Each worker ends its turns after its connections: a client that is cut off finds its turn's end when it resumes.
     loaded("uvicorn.supervisors").Multiprocess(config, sockets=[listener]).run()

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_PAGE = 200
+MAX_OFFSET = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)

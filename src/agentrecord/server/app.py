@@ -8,6 +8,7 @@ from typing import Any  # `Any`: OpenAPI is JSON
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -119,7 +120,7 @@ def build_app(
         middleware=_middleware(gate, trail, settings),
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
-    app.state.conversations = conversations
+    app.state.conversations, app.state.methods = conversations, _methods()
     app.state.otlp = Admission()
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
@@ -140,6 +141,16 @@ def _middleware(gate: Gate, trail: Trail, settings: IdentitySettings) -> list[Mi
         Middleware(BodyLimit),
         Middleware(Authentication, gate=gate, trail=trail, per_minute=settings.requests_per_minute),
     ]
+
+
+def _methods() -> dict[str, frozenset[str]]:
+    """Return what may be asked of each path, whichever of its routes a request meets first."""
+    found: dict[str, frozenset[str]] = {}
+    for module in (*API_ROUTES, *PAGE_ROUTES):
+        for route in module.router.routes:
+            if isinstance(route, APIRoute):
+                found[route.path] = found.get(route.path, frozenset()) | frozenset(route.methods or ())
+    return found
 
 
 def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:

@@ -193,6 +193,10 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         detail = "There is no such page."
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        path = getattr(request.scope.get("route"), "path", None)
+        # The framework names the methods of the first route that it met; a path has one for each method.
+        headers["Allow"] = ", ".join(sorted(request.app.state.methods.get(path, headers.get("Allow", "").split(", "))))
     return answer(request.url.path, problem(status, detail), headers)
 
 

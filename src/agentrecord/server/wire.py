@@ -3,17 +3,18 @@
 from collections.abc import Callable, Coroutine
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints  # `Any`: shapes of JSON
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints  # `Any`: shapes of JSON
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from starlette.requests import ClientDisconnect
 
 from agentrecord.codec.jsonable import to_json
 from agentrecord.codec.values import json_text
 from agentrecord.exceptions import InvalidFilter, InvalidValue
 from agentrecord.records.page import Page
+from agentrecord.records.unset import UnsetType
 from agentrecord.server.identity import identity_of
 from agentrecord.store import AsyncStore
 
@@ -138,6 +139,20 @@ def model_of(kind: type) -> type[BaseModel]:
             shapes[name] = (_shape(get_type_hints(member.fget)["return"]), _like(name))
     model: type[BaseModel] = create_model(kind.__name__, __doc__=kind.__doc__, **shapes)
     return model
+
+
+def changes_of(kind: type, **shapes: Any) -> dict[str, Any]:
+    """Return what describes the JSON of changes: any of a record's fields and no others; `shapes` for those told."""
+    hints = {**get_type_hints(kind), **shapes}
+    return {
+        "properties": {name: TypeAdapter(_without_unset(hint)).json_schema() for name, hint in hints.items()},
+        "additionalProperties": False,
+    }
+
+
+def _without_unset(hint: Any) -> Any:
+    options = [option for option in get_args(hint) if option != UnsetType]
+    return hint if len(options) == len(get_args(hint)) else Union[tuple(options)]  # noqa: UP007 (options from a tuple)
 
 
 def _like(name: str) -> Any:

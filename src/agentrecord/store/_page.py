@@ -14,11 +14,10 @@ from sqlalchemy import ColumnElement, Select, and_, collate, func, or_, select
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.page import COUNT_LIMIT, MAX_PAGE, Page
+from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
-MAX_OFFSET = 2**31 - 1
 
 
 def checked_limit(limit: int) -> int:

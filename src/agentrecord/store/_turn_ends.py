@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.codec.jsonable import to_json
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
@@ -20,9 +20,27 @@ from agentrecord.records.turn import TurnEnd, TurnEvent, TurnResponse, TurnStatu
 from agentrecord.schema import tool_calls, turn_events, turns
 from agentrecord.store import errors, llm_calls, messages, reserving, runs, sessions
 from agentrecord.store import tool_calls as tool_store
-from agentrecord.store._sql import insert_into, within
+from agentrecord.store._sql import bound_within, insert_into, scope_params
 
 _ADD_EVENT = insert_into(turn_events)
+_OPEN_TOOLS = Prepared(
+    select(tool_calls.c.id).where(
+        *bound_within(tool_calls),
+        tool_calls.c.run_uuid == bindparam("run"),
+        tool_calls.c.status == ToolCallStatus.PENDING,
+    )
+)
+_OF_TURN = (turns.c.project_id == bindparam("project"), turns.c.id == bindparam("turn"))
+_ANSWERED = Prepared(update(turns).where(*_OF_TURN).values(response=bindparam("told", type_=turns.c.response.type)))
+_FAILED = Prepared(
+    update(turns)
+    .where(*_OF_TURN)
+    .values(
+        status=bindparam("ended", type_=turns.c.status.type),
+        error_type=bindparam("kind", type_=turns.c.error_type.type),
+        error_message=bindparam("message", type_=turns.c.error_message.type),
+    )
+)
 
 
 def add_events(
@@ -61,16 +79,12 @@ def end_of(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd)
     _close_calls(conn, scope, row, has_session=session is not None)
     if end.status is TurnStatus.COMPLETED and session is not None:
         told = _answer(conn, scope, row, session, end)
-        changes: dict[str, str | None] = {"response": told}
+        conn.run(_ANSWERED, {"project": scope.project, "turn": row["id"], "told": told})
     else:
-        changes = {"error_type": end.error_type, "error_message": end.error_message}
         told = to_json({"type": end.error_type, "detail": end.error_message}).decode()
         _close_run(conn, scope, row, end, has_session=session is not None)
-    conn.run(
-        update(turns)
-        .where(turns.c.project_id == scope.project, turns.c.id == row["id"])
-        .values(status=end.status, **changes)
-    )
+        failed = {"ended": end.status, "kind": end.error_type, "message": end.error_message}
+        conn.run(_FAILED, {"project": scope.project, "turn": row["id"], **failed})
     add_events(conn, scope, row, [(_LAST_EVENTS[end.status], told)])
 
 
@@ -114,11 +128,7 @@ def _close_run(conn: Connection, scope: Scope, row: Mapping[str, Any], end: Turn
 
 
 def _close_tools(conn: Connection, scope: Scope, run: UUID) -> None:
-    open_calls = conn.rows(
-        select(tool_calls.c.id).where(
-            *within(scope, tool_calls), tool_calls.c.run_uuid == run, tool_calls.c.status == ToolCallStatus.PENDING
-        )
-    )
+    open_calls = conn.rows(_OPEN_TOOLS, {**scope_params(scope), "run": run})
     for (call,) in open_calls:
         tool_store.finish(conn, scope, call, error_message="interrupted: the turn ended before the tool answered")
 

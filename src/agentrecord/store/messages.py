@@ -36,6 +36,16 @@ _LAST = Prepared(
     .order_by(messages.c.sequence.desc())
     .limit(bindparam("n"))
 )
+_BY_ID = Prepared(
+    select(messages).where(*bound_within(messages), messages.c.id == bindparam("id"), messages.c.deleted_at.is_(None))
+)
+_CALLS_OF_ONE = Prepared(
+    select(llm_calls).where(
+        llm_calls.c.project_id == bindparam("project"),
+        llm_calls.c.session_uuid == bindparam("session"),
+        llm_calls.c.message_uuid == bindparam("message"),
+    )
+)
 SORTS: Mapping[str, ColumnElement[Any]] = {"sequence": messages.c.sequence, "created_at": messages.c.created_at}
 
 
@@ -175,12 +185,11 @@ def with_usage(conn: Connection, scope: Scope, rows: Sequence[dict[str, Any]]) -
 
 def get(conn: Connection, scope: Scope, message: UUID) -> Message:
     """Return a message with the sum of its calls; raise `NotFound` if it is not there or deleted."""
-    row = conn.first_map(
-        select(messages).where(*within(scope, messages), messages.c.id == message, messages.c.deleted_at.is_(None))
-    )
+    row = conn.first_map(_BY_ID, {**scope_params(scope), "id": message})
     if row is None:
         raise NotFound("message", message)
-    return with_usage(conn, scope, [row])[0]
+    of_one = {"project": scope.project, "session": row["session_uuid"], "message": message}
+    return message_of(row, _usage_by_message(conn.maps(_CALLS_OF_ONE, of_one)).get(message, UsageTotals()))
 
 
 def list_(

@@ -22,7 +22,7 @@ from agentrecord.schema import budgets, call_reservations, llm_calls
 from agentrecord.schema.types import Id
 from agentrecord.store import agents, owners
 from agentrecord.store._charging import own_prices
-from agentrecord.store._sql import insert_into, within
+from agentrecord.store._sql import bound_within, insert_into, scope_params, within
 from agentrecord.store.budgets import RESERVED, SPENT, period_params
 
 Owner = tuple[UserId, UUID | None]
@@ -51,6 +51,10 @@ _STANDING = Prepared(
     .where(*_applicable())
     .order_by(budgets.c.id)
 )
+_OPEN = select(*[c for c in call_reservations.c if c.name != "project_id"]).order_by(
+    call_reservations.c.created_at, call_reservations.c.id
+)
+_OPEN_OF_RUN = Prepared(_OPEN.where(*bound_within(call_reservations), call_reservations.c.run_uuid == bindparam("run")))
 _SETTLE = Prepared(
     delete(call_reservations)
     .where(call_reservations.c.project_id == bindparam("project"), call_reservations.c.id == bindparam("call"))
@@ -202,12 +206,8 @@ def release(conn: Connection, scope: Scope, call: UUID) -> None:
 
 def open_reservations(conn: Connection, scope: Scope, *, run: UUID | None = None) -> tuple[Reservation, ...]:
     """Return the reservations of calls that are not recorded yet, of one run if it is named, the oldest first."""
-    conditions = within(scope, call_reservations)
     if run is not None:
-        conditions.append(call_reservations.c.run_uuid == run)
-    rows = conn.maps(
-        select(*[c for c in call_reservations.c if c.name != "project_id"])
-        .where(*conditions)
-        .order_by(call_reservations.c.created_at, call_reservations.c.id)
-    )
+        rows = conn.maps(_OPEN_OF_RUN, {**scope_params(scope), "run": run})
+    else:
+        rows = conn.maps(_OPEN.where(*within(scope, call_reservations)))
     return tuple(Reservation(**row) for row in rows)

@@ -39,6 +39,12 @@ SELECT_RUN = select(
 ).select_from(_JOINED)
 _BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _BY_ID = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.id == bindparam("id")))
+_TAKEN = Prepared(
+    select(runs.c.id).where(
+        runs.c.project_id == bindparam("project"),
+        or_(runs.c.run_id == bindparam("run_id"), runs.c.id == bindparam("id")),
+    )
+)
 ADD_RUN = insert_into(runs)
 _FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
 _REPORTED = msgspec.json.Decoder(ReportedTotals)
@@ -129,9 +135,8 @@ def create(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = No
 
 def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status: RunStatus) -> Run:
     values.name("run_id", new.run_id)
-    same = or_(runs.c.run_id == new.run_id, runs.c.id == new.id)
     with conn.across_users():
-        taken = conn.value(select(runs.c.id).where(runs.c.project_id == scope.project, same))
+        taken = conn.value(_TAKEN, {"project": scope.project, "run_id": new.run_id, "id": new.id})
     if taken is not None:
         return _again(conn, scope, taken, new, status)
     owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)

@@ -50,6 +50,11 @@ _SELECT = select(
 ).select_from(_JOINED)
 _LIVE = sessions.c.deleted_at.is_(None)
 _BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.session_id == bindparam("session_id")))
+_LOCK = Prepared(
+    select(sessions.c.id)
+    .where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
+    .with_for_update()
+)
 _BY_ID = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.id == bindparam("id")))
 _IS_THERE = Prepared(
     select(sessions.c.id).where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
@@ -222,9 +227,7 @@ def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bo
 def locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
     """Return a session that nobody else changes until this transaction ends; raise `NotFound` if it is not there."""
     found = get(conn, scope, session)
-    conn.first(
-        select(sessions.c.id).where(sessions.c.project_id == scope.project, sessions.c.id == found.id).with_for_update()
-    )
+    conn.first(_LOCK, {"project": scope.project, "id": found.id})
     # Read again: it may have changed, or gone, while this waited for the lock.
     return get(conn, scope, found.id)
 

@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from agentrecord.codec import values
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidTransition, InvalidValue, NotFound
 from agentrecord.exceptions import SessionBusy as Busy
 from agentrecord.records.message import MessageRole
@@ -32,12 +32,40 @@ from agentrecord.records.unset import UNSET
 from agentrecord.schema import sessions as session_table
 from agentrecord.schema import turn_events, turns
 from agentrecord.store import agents, messages, people, runs, sessions
-from agentrecord.store._sql import insert_into, within
+from agentrecord.store._sql import bound_within, insert_into, scope_params, within
 from agentrecord.store._turn_ends import add_events, end_of
 
 _ADD = insert_into(turns)
 _FIELDS = tuple(field.name for field in fields(ConversationTurn))
 _RUNNING = turns.c.finished_at.is_(None)
+_BY_ID = Prepared(select(turns).where(*bound_within(turns), turns.c.id == bindparam("id")))
+_OF_SESSION = (turns.c.project_id == bindparam("project"), turns.c.session_uuid == bindparam("session"))
+_RUNNING_IN = Prepared(select(turns).where(*_OF_SESSION, _RUNNING))
+_FORGET_EVENTS = Prepared(
+    delete(turn_events).where(
+        turn_events.c.project_id == bindparam("project"),
+        turn_events.c.turn_uuid.in_(select(turns.c.id).where(*_OF_SESSION, turns.c.finished_at < bindparam("before"))),
+    )
+)
+
+
+def _change_of(**changes: object) -> Prepared:
+    """Return a change of a turn that runs, for who holds it."""
+    held = (turns.c.id == bindparam("turn"), turns.c.lease_owner == bindparam("held_by"), _RUNNING)
+    return Prepared(update(turns).where(*bound_within(turns), *held).values(changes).returning(*turns.c))
+
+
+_LEASED = bindparam("leased_until", type_=turns.c.lease_expires_at.type)
+_RENEW = _change_of(lease_expires_at=_LEASED)
+_EMIT = _change_of(
+    lease_expires_at=_LEASED,
+    last_event=turns.c.last_event + bindparam("told", type_=turns.c.last_event.type),
+)
+_FINISH = _change_of(
+    finished_at=bindparam("now", type_=turns.c.finished_at.type),
+    status=bindparam("ended", type_=turns.c.status.type),
+    last_event=turns.c.last_event + 1,
+)
 EVENTS_KEPT = timedelta(minutes=15)
 """How long the events of a finished turn can still be read by a client that comes back."""
 
@@ -60,6 +88,8 @@ def begin(conn: Connection, scope: Scope, new: NewTurn, *, user: str | None = No
         raise InvalidValue("messages", [], "must hold at least one message")
     for message in new.messages:
         values.text("content", message.content)
+    # Checked where it is not stored, too: in a session that has an agent already.
+    _agent_id(new)
     again = _again(conn, scope, new, user)
     if again is not None:
         return again
@@ -119,14 +149,13 @@ def _agent_id(new: NewTurn) -> str | None:
 
 def _free(conn: Connection, scope: Scope, session: Session) -> None:
     """See that nobody answers in the session now; raise `SessionBusy` if somebody does."""
-    mine = [turns.c.project_id == scope.project, turns.c.session_uuid == session.id]
-    row = conn.first_map(select(turns).where(*mine, _RUNNING))
+    mine = {"project": scope.project, "session": session.id}
+    row = conn.first_map(_RUNNING_IN, mine)
     if row is not None:
         if row["lease_expires_at"] > conn.now:
             raise Busy(session.session_id, row["id"])
         _close_abandoned(conn, scope, _turn(row))
-    old = select(turns.c.id).where(*mine, turns.c.finished_at < conn.now - EVENTS_KEPT)
-    conn.run(delete(turn_events).where(turn_events.c.project_id == scope.project, turn_events.c.turn_uuid.in_(old)))
+    conn.run(_FORGET_EVENTS, {**mine, "before": conn.now - EVENTS_KEPT})
 
 
 def _completed(conn: Connection, scope: Scope, session: Session, new: NewTurn) -> Session:
@@ -192,7 +221,7 @@ def _begin(conn: Connection, scope: Scope, session: Session, new: NewTurn) -> Be
 
 def get(conn: Connection, scope: Scope, turn: UUID) -> ConversationTurn:
     """Return a turn; raise `NotFound` if it is not there."""
-    row = conn.first_map(select(turns).where(*within(scope, turns), turns.c.id == turn))
+    row = conn.first_map(_BY_ID, {**scope_params(scope), "id": turn})
     if row is None:
         raise NotFound("turn", turn)
     return _turn(row)
@@ -204,14 +233,11 @@ def running(conn: Connection, scope: Scope) -> tuple[ConversationTurn, ...]:
     return tuple(_turn(row) for row in rows)
 
 
-def _held(conn: Connection, scope: Scope, turn: UUID, lease_owner: str, **changes: Any) -> dict[str, Any]:
+def _held(
+    conn: Connection, scope: Scope, turn: UUID, lease_owner: str, change: Prepared, **params: object
+) -> dict[str, Any]:
     """Change a running turn that `lease_owner` answers and return its row; raise `InvalidTransition` if it does not."""
-    row = conn.first_map(
-        update(turns)
-        .where(*within(scope, turns), turns.c.id == turn, turns.c.lease_owner == lease_owner, _RUNNING)
-        .values(**changes)
-        .returning(*turns.c)
-    )
+    row = conn.first_map(change, {**scope_params(scope), "turn": turn, "held_by": lease_owner, **params})
     if row is None:
         raise InvalidTransition("turn", turn, get(conn, scope, turn).status, "written by a process that lost it")
     return row
@@ -231,7 +257,7 @@ def emit(
     Raises `InvalidTransition` if the turn is over, or another process's.
     """
     expires = conn.now + timedelta(seconds=lease_s)
-    row = _held(conn, scope, turn, lease_owner, last_event=turns.c.last_event + len(events), lease_expires_at=expires)
+    row = _held(conn, scope, turn, lease_owner, _EMIT, told=len(events), leased_until=expires)
     return add_events(conn, scope, row, events)
 
 
@@ -248,7 +274,7 @@ def events(conn: Connection, scope: Scope, turn: UUID, *, after: int = 0, limit:
 
 def renew(conn: Connection, scope: Scope, turn: UUID, *, lease_owner: str, lease_s: float) -> ConversationTurn:
     """Keep the lease of a turn and return it as it is; raise `InvalidTransition` if it is lost or over."""
-    row = _held(conn, scope, turn, lease_owner, lease_expires_at=conn.now + timedelta(seconds=lease_s))
+    row = _held(conn, scope, turn, lease_owner, _RENEW, leased_until=conn.now + timedelta(seconds=lease_s))
     return _turn(row)
 
 
@@ -273,9 +299,7 @@ def finish(conn: Connection, scope: Scope, turn: UUID, end: TurnEnd, *, lease_ow
     A turn whose session was deleted meanwhile ends as cancelled. Raises `InvalidTransition` if another process took
     the turn for dead and closed it.
     """
-    row = _held(
-        conn, scope, turn, lease_owner, finished_at=conn.now, status=end.status, last_event=turns.c.last_event + 1
-    )
+    row = _held(conn, scope, turn, lease_owner, _FINISH, now=conn.now, ended=end.status)
     end_of(conn, scope, row, end)
     return get(conn, scope, turn)
 

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.account import Account
 from agentrecord.server.desk import Desk
+from agentrecord.server.fields import Email, Name, NewPassword
 from agentrecord.server.identity import Identity, administrator_of
 from agentrecord.server.routes.auth import EMAIL, PASSWORD, desk_of
 from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, ListQuery
@@ -29,9 +30,9 @@ class NewAccount(BaseModel):
     """An account to make."""
 
     model_config = ConfigDict(extra="forbid")
-    email: str = EMAIL
-    password: str = PASSWORD
-    name: str | None = Field(None, examples=["Ana"])
+    email: Email = EMAIL
+    password: NewPassword = PASSWORD
+    name: Name | None = Field(None, examples=["Ana"])
     role: GivenRole = GivenRole.WRITE
 
 
@@ -39,9 +40,9 @@ class AccountChanges(BaseModel):
     """What to change of an account; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
-    role: GivenRole | None = None
-    disabled: bool | None = None
-    password: str | None = Field(None, max_length=1024)
+    role: GivenRole | None = Field(None, examples=["read"])
+    disabled: StrictBool | None = None
+    password: NewPassword | None = None
 
 
 async def made_account(

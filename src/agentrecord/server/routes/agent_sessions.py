@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agentrecord.exceptions import InvalidValue, NotFound
 from agentrecord.records.message import Message, MessageRole, NewMessage
+from agentrecord.records.page import MAX_OFFSET
 from agentrecord.records.session import NewSession, Session, SessionChanges, SessionFilter
 from agentrecord.records.usage import UsageTotals
-from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, ListQuery
+from agentrecord.server.fields import JsonText, Moment, Name, sort_of
+from agentrecord.server.routes.common import CONFLICT, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import (
     PageOf,
     StrictRoute,
@@ -25,6 +27,8 @@ from agentrecord.server.wire import (
     page_of,
     store_of,
 )
+from agentrecord.store.messages import SORTS as MESSAGE_SORTS
+from agentrecord.store.sessions import SORTS as SESSION_SORTS
 
 router = APIRouter(prefix="/api/agent-sessions", tags=["agent-sessions"], responses=PROBLEMS, route_class=StrictRoute)
 RESERVED = "conversation"
@@ -84,10 +88,10 @@ class CreateSession(BaseModel):
     """A conversation to create."""
 
     model_config = _STRICT
-    session_id: str = Field(min_length=1, max_length=255, examples=["my-session-001"])
+    session_id: Name = Field(min_length=1, max_length=255, examples=["my-session-001"])
     session_name: Text | None = Field(None, examples=["Project Planning Chat"])
     description: Text | None = Field(None, examples=["AI assistant for project planning tasks"])
-    agent_name: str | None = Field(None, min_length=1, max_length=255, examples=["Planning Assistant"])
+    agent_name: Name | None = Field(None, min_length=1, max_length=255, examples=["Planning Assistant"])
     agent_instructions: Text | None = Field(None, examples=["You are a helpful project planning assistant."])
     is_active: bool = True
 
@@ -111,7 +115,7 @@ class CreateMessage(BaseModel):
     content: str = Field(min_length=1, strict=True, examples=["Hello, how can you help me?"])
     tool_call_id: str | None = Field(None, max_length=255, strict=True)
     tool_name: str | None = Field(None, max_length=255, strict=True)
-    extra_data: str | None = Field(None, strict=True, description="JSON text", examples=['{"edited": true}'])
+    extra_data: JsonText | None = Field(None, strict=True, description="JSON text", examples=['{"edited": true}'])
 
 
 class UpdateMessage(BaseModel):
@@ -121,28 +125,30 @@ class UpdateMessage(BaseModel):
     content: str = Field("", min_length=1, examples=["Updated message content"])
     tool_call_id: str | None = Field(None, max_length=255)
     tool_name: str | None = Field(None, max_length=255)
-    extra_data: str | None = Field(None, description="JSON text", examples=['{"edited": true}'])
+    extra_data: JsonText | None = Field(None, description="JSON text", examples=['{"edited": true}'])
 
 
 class AgentSessionQuery(ListQuery):
     """Which conversations."""
 
-    offset: int = Field(0, ge=0, description="Rows to leave out first; a cursor is cheaper")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Rows to leave out first; a cursor is cheaper")
     q: str | None = Field(None, description="Words in the id, the name, the description or the agent's name")
     session_id: str | None = None
     agent_name: str | None = None
     is_active: bool | None = None
-    since: datetime | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = Field(None, description="Last active before")
-    sort: str = Field("-updated_at", description="`created_at`, `session_name`, `last_activity_at` …; `-`: descending")
+    since: Moment | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Last active before")
+    sort: str = sort_of(
+        (*SESSION_SORTS, *_SORTS), "-updated_at", "`created_at`, `session_name`, `last_activity_at` …; `-`: descending"
+    )
 
 
 class SessionMessageQuery(ListQuery):
     """Which messages."""
 
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=MAX_OFFSET)
     role: MessageRole | None = None
-    sort: str = Field("sequence", description="`sequence` or `created_at`; `-` first: the newest first")
+    sort: str = sort_of(MESSAGE_SORTS, "sequence", "`sequence` or `created_at`; `-` first: the newest first")
 
 
 def shown_session(session: Session) -> AgentSession:
@@ -219,7 +225,7 @@ async def create_agent_session(request: Request, body: CreateSession) -> Respons
 @router.put(
     "/{session_id:path}/activate",
     response_model=None,
-    responses={**described(model_of(AgentSession), "The session as it is now"), **MISSING},
+    responses={**described(model_of(AgentSession), "The session as it is now"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def activate_agent_session(request: Request, session_id: str) -> Response:
@@ -231,7 +237,7 @@ async def activate_agent_session(request: Request, session_id: str) -> Response:
 @router.put(
     "/{session_id:path}/deactivate",
     response_model=None,
-    responses={**described(model_of(AgentSession), "The session as it is now"), **MISSING},
+    responses={**described(model_of(AgentSession), "The session as it is now"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def deactivate_agent_session(request: Request, session_id: str) -> Response:
@@ -243,7 +249,7 @@ async def deactivate_agent_session(request: Request, session_id: str) -> Respons
 @router.get(
     "/{session_id:path}/messages",
     response_model=None,
-    responses={**described(PageOf[model_of(SessionMessage)], "Messages"), **MISSING},  # type: ignore[misc]
+    responses={**described(PageOf[model_of(SessionMessage)], "Messages"), **NAMED},  # type: ignore[misc]
 )
 async def list_session_messages(
     request: Request, session_id: str, query: Annotated[SessionMessageQuery, InQuery()]
@@ -260,7 +266,7 @@ async def list_session_messages(
     "/{session_id:path}/messages",
     status_code=201,
     response_model=None,
-    responses={**described(model_of(SessionMessage), "The message", status=201), **MISSING, **CONFLICT},
+    responses={**described(model_of(SessionMessage), "The message", status=201), **NAMED, **CONFLICT},
     dependencies=[Depends(no_query)],
 )
 async def create_session_message(request: Request, session_id: str, body: CreateMessage) -> Response:
@@ -288,7 +294,7 @@ async def _message_of(request: Request, session_id: str, message_id: str) -> Mes
 @router.get(
     "/{session_id:path}/messages/{message_id}",
     response_model=None,
-    responses={**described(model_of(SessionMessage), "The message"), **MISSING},
+    responses={**described(model_of(SessionMessage), "The message"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def get_session_message(request: Request, session_id: str, message_id: str) -> Response:
@@ -299,7 +305,7 @@ async def get_session_message(request: Request, session_id: str, message_id: str
 @router.patch(
     "/{session_id:path}/messages/{message_id}",
     response_model=None,
-    responses={**described(model_of(SessionMessage), "The message as it is now"), **MISSING, **CONFLICT},
+    responses={**described(model_of(SessionMessage), "The message as it is now"), **NAMED, **CONFLICT},
     dependencies=[Depends(no_query)],
 )
 async def update_session_message(request: Request, session_id: str, message_id: str, body: UpdateMessage) -> Response:
@@ -313,7 +319,7 @@ async def update_session_message(request: Request, session_id: str, message_id: 
     "/{session_id:path}/messages/{message_id}",
     status_code=204,
     response_model=None,
-    responses=MISSING,
+    responses=NAMED,
     dependencies=[Depends(no_query)],
 )
 async def delete_session_message(request: Request, session_id: str, message_id: str) -> Response:
@@ -325,7 +331,7 @@ async def delete_session_message(request: Request, session_id: str, message_id: 
 @router.delete(
     "/{session_id:path}/clear-messages",
     response_model=None,
-    responses={**described(model_of(Deleted), "How many messages were deleted"), **MISSING},
+    responses={**described(model_of(Deleted), "How many messages were deleted"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def clear_session_messages(request: Request, session_id: str) -> Response:
@@ -338,7 +344,7 @@ async def clear_session_messages(request: Request, session_id: str) -> Response:
 @router.get(
     "/{session_id:path}",
     response_model=None,
-    responses={**described(model_of(AgentSession), "The session"), **MISSING},
+    responses={**described(model_of(AgentSession), "The session"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def get_agent_session(request: Request, session_id: str) -> Response:
@@ -349,7 +355,7 @@ async def get_agent_session(request: Request, session_id: str) -> Response:
 @router.patch(
     "/{session_id:path}",
     response_model=None,
-    responses={**described(model_of(AgentSession), "The session as it is now"), **MISSING},
+    responses={**described(model_of(AgentSession), "The session as it is now"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def update_agent_session(request: Request, session_id: str, body: UpdateSession) -> Response:
@@ -362,7 +368,7 @@ async def update_agent_session(request: Request, session_id: str, body: UpdateSe
 
 
 @router.delete(
-    "/{session_id:path}", status_code=204, response_model=None, responses=MISSING, dependencies=[Depends(no_query)]
+    "/{session_id:path}", status_code=204, response_model=None, responses=NAMED, dependencies=[Depends(no_query)]
 )
 async def delete_agent_session(request: Request, session_id: str) -> Response:
     """Delete a session and its messages; its calls and their cost stay in the figures."""

@@ -10,6 +10,7 @@ from agentrecord.ids import ProjectId, UserId
 from agentrecord.records.account import Account
 from agentrecord.records.scope import Role
 from agentrecord.server.desk import Desk, Tokens
+from agentrecord.server.fields import Email, NewPassword
 from agentrecord.server.identity import IdentityKind, address_of, identity_of
 from agentrecord.server.routes.common import BUSY, CONFLICT, PROBLEMS
 from agentrecord.server.wire import StrictRoute, answer, described, model_of, no_query
@@ -18,7 +19,7 @@ router = APIRouter(
     prefix="/api/auth", tags=["sign-in"], responses=PROBLEMS, dependencies=[Depends(no_query)], route_class=StrictRoute
 )
 
-EMAIL = Field(max_length=320, examples=["ana@example.org"])
+EMAIL = Field(examples=["ana@example.org"])
 PASSWORD = Field(max_length=1024, examples=["correct horse battery staple"])
 
 
@@ -26,8 +27,16 @@ class Credentials(BaseModel):
     """An e-mail address and its password."""
 
     model_config = ConfigDict(extra="forbid")
-    email: str = EMAIL
+    email: Email = EMAIL
     password: str = PASSWORD
+
+
+class NewCredentials(BaseModel):
+    """An e-mail address, and the password that shall go with it."""
+
+    model_config = ConfigDict(extra="forbid")
+    email: Email = EMAIL
+    password: NewPassword = PASSWORD
 
 
 class RefreshToken(BaseModel):
@@ -42,7 +51,7 @@ class Passwords(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     old_password: str = PASSWORD
-    new_password: str = PASSWORD
+    new_password: NewPassword = PASSWORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +97,7 @@ async def sign_out(request: Request) -> Response:
     "/sign-up", status_code=201, response_model=None,
     responses={**described(model_of(Account), "The account", status=201), **CONFLICT, **BUSY},
 )  # fmt: skip
-async def sign_up(request: Request, given: Annotated[Credentials, Body()]) -> Response:
+async def sign_up(request: Request, given: Annotated[NewCredentials, Body()]) -> Response:
     """Make an account, where the server is set up to let anybody: AGENTRECORD_SIGN_UP=open."""
     made = await desk_of(request).sign_up(given.email, given.password, address=address_of(request.scope))
     return answer(made, 201)

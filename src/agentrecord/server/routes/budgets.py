@@ -6,17 +6,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, BudgetStatus, NewBudget
 from agentrecord.records.unset import UNSET
 from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.server.fields import Dollars, Name
 from agentrecord.server.problems import Problem
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import PageOf, answer, described, model_of, no_query, store_of
+from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query, store_of
 
-router = APIRouter(prefix="/api/budgets", tags=["budgets"], responses=PROBLEMS)
+router = APIRouter(prefix="/api/budgets", tags=["budgets"], responses=PROBLEMS, route_class=StrictRoute)
 
 LEFT_OUT: Any = None
 """Stands for a field that is not given; null in its place is refused."""
@@ -31,13 +32,15 @@ class BudgetBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(examples=["team"])
+    name: Name = Field(examples=["team"])
     period: BudgetPeriod = Field(description="In UTC; weeks start on Monday, a total never starts anew")
-    limit_usd: Decimal = Field(description="Dollars, as a number or as decimal text", examples=["50.00"])
-    user: str | None = Field(None, examples=["ana@example.org"])
-    agent_id: str | None = Field(None, examples=["claude-code"])
-    allow_unpriced: bool = Field(False, description="Let calls through that have no price or no bound on their output")
-    is_active: bool = True
+    limit_usd: Dollars = Field(description="Dollars, as a number or as decimal text", examples=["50.00"])
+    user: Name | None = Field(None, examples=["ana@example.org"])
+    agent_id: Name | None = Field(None, examples=["claude-code"])
+    allow_unpriced: StrictBool = Field(
+        False, description="Let calls through that have no price or no bound on their output"
+    )
+    is_active: StrictBool = True
 
 
 class BudgetChangesBody(BaseModel):
@@ -45,11 +48,11 @@ class BudgetChangesBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = LEFT_OUT
+    name: Name = LEFT_OUT
     period: BudgetPeriod = LEFT_OUT
-    limit_usd: Decimal = Field(LEFT_OUT, description="Dollars, as a number or as decimal text", examples=["80.00"])
-    allow_unpriced: bool = LEFT_OUT
-    is_active: bool = LEFT_OUT
+    limit_usd: Dollars = Field(LEFT_OUT, description="Dollars, as a number or as decimal text", examples=["80.00"])
+    allow_unpriced: StrictBool = LEFT_OUT
+    is_active: StrictBool = LEFT_OUT
 
 
 def _nanos(amount: Decimal) -> int:

@@ -1,6 +1,5 @@
 """LLM calls, uses of tools and errors over REST."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,8 +11,12 @@ from agentrecord.records.error import ErrorGroup, ErrorRecord
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.price import Price
 from agentrecord.records.tool_call import ToolFigures
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.fields import Moment, sort_of
+from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
+from agentrecord.store.errors import GROUP_SORTS
+from agentrecord.store.errors import SORTS as ERROR_SORTS
+from agentrecord.store.llm_calls import SORTS as CALL_SORTS
 
 router = APIRouter(prefix="/api", tags=["calls"], responses=PROBLEMS)
 
@@ -31,17 +34,17 @@ class CallQuery(ListQuery):
     session: str | None = Field(None, description="A session's own id or row id")
     run: str | None = Field(None, description="A run's own id or row id")
     model: str | None = Field(None, examples=["claude-opus-4-5"])
-    since: datetime | None = Field(None, examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = None
+    since: Moment | None = Field(None, examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = None
     only_unpriced: bool = False
-    sort: str = "-timestamp"
+    sort: str = sort_of(CALL_SORTS, "-timestamp")
 
 
 class FiguresQuery(Query):
     """Which days."""
 
-    since: datetime | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = Field(None, description="Up to the UTC day of, without it")
+    since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Up to the UTC day of, without it")
 
 
 class ErrorQuery(ListQuery):
@@ -51,14 +54,14 @@ class ErrorQuery(ListQuery):
     session: str | None = None
     run: str | None = None
     q: str | None = Field(None, description="Words in the message")
-    sort: str = "-created_at"
+    sort: str = sort_of(ERROR_SORTS, "-created_at")
 
 
 class GroupQuery(ListQuery):
     """Which groups of errors."""
 
     resolved: bool = Field(False, description="Also those that are resolved")
-    sort: str = "-last_seen_at"
+    sort: str = sort_of(GROUP_SORTS, "-last_seen_at")
 
 
 async def _ids(request: Request, session: str | None, run: str | None) -> tuple[UUID | None, UUID | None]:
@@ -69,7 +72,7 @@ async def _ids(request: Request, session: str | None, run: str | None) -> tuple[
     )
 
 
-@router.get("/calls", response_model=None, responses=described(PageOf[model_of(LLMCall)], "Calls"))  # type: ignore[misc]
+@router.get("/calls", response_model=None, responses={**described(PageOf[model_of(LLMCall)], "Calls"), **NAMED})  # type: ignore[misc]
 async def list_calls(request: Request, query: Annotated[CallQuery, InQuery()]) -> Response:
     """List calls to models, the newest first."""
     session, run = await _ids(request, query.session, query.run)
@@ -112,7 +115,7 @@ async def tool_figures(request: Request, query: Annotated[FiguresQuery, InQuery(
     return answer({"items": found})
 
 
-@router.get("/errors", response_model=None, responses=described(PageOf[model_of(ErrorRecord)], "Errors"))  # type: ignore[misc]
+@router.get("/errors", response_model=None, responses={**described(PageOf[model_of(ErrorRecord)], "Errors"), **NAMED})  # type: ignore[misc]
 async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()]) -> Response:
     """List errors, the newest first."""
     session, run = await _ids(request, query.session, query.run)

@@ -11,11 +11,19 @@ from agentrecord.server.wire import Query, model_of
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": model_of(Problem), "description": "No key, or one that is not valid"},
     403: {"model": model_of(Problem), "description": "The key's role may not do this"},
+    429: {"model": model_of(Problem), "description": "Too many requests: Retry-After says how long to wait"},
     422: {"model": model_of(Problem), "description": "A parameter or field is refused: which one, and why"},
 }
 MISSING: dict[int | str, dict[str, Any]] = {
     404: {"model": model_of(Problem), "description": "No such row that this key can see"}
 }
+
+
+NAMED: dict[int | str, dict[str, Any]] = {
+    **MISSING,
+    409: {"model": model_of(Problem), "description": "Several users have that name: name the user, or give the row id"},
+}
+"""What is answered where a row is asked for by the name that its user gave it."""
 
 
 class ListQuery(Query):

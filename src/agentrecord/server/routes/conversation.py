@@ -14,6 +14,7 @@ from agentrecord.codec.values import name as checked_as_name
 from agentrecord.ids import new_id
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.turn import ConversationTurn, NewTurn, TurnResponse, TurnStatus
+from agentrecord.server.fields import Name
 from agentrecord.server.leaving import unless_gone
 from agentrecord.server.routes.agent_sessions import checked_name
 from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, UPSTREAM
@@ -39,9 +40,9 @@ class ConversationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     messages: list[ConversationMessage] = Field(min_length=1, max_length=1000)
-    session_id: str | None = Field(None, min_length=1, max_length=255, strict=True, examples=["my-session-001"])
+    session_id: Name | None = Field(None, min_length=1, max_length=255, strict=True, examples=["my-session-001"])
     session_name: str | None = Field(None, max_length=1_000_000, strict=True, examples=["Project Planning Chat"])
-    agent_name: str | None = Field(None, min_length=1, max_length=255, strict=True, examples=["Planning Assistant"])
+    agent_name: Name | None = Field(None, min_length=1, max_length=255, strict=True, examples=["Planning Assistant"])
     agent_instructions: str | None = Field(
         None, max_length=1_000_000, strict=True, examples=["You are a helpful project planning assistant."]
     )
@@ -105,7 +106,7 @@ def _asked(body: ConversationRequest, key: str | None) -> NewTurn:
 async def converse(
     request: Request,
     body: ConversationRequest,
-    idempotency_key: Annotated[str | None, Header(description="The same key again is the same turn")] = None,
+    idempotency_key: Annotated[Name | None, Header(description="The same key again is the same turn")] = None,
 ) -> Response:
     """Say something in a session, made if it is not there, and return the agent's answer.
 

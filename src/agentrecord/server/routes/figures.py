@@ -1,6 +1,5 @@
 """Usage and search over REST."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -8,9 +7,10 @@ from fastapi import Query as InQuery
 from pydantic import Field
 
 from agentrecord.records.message import MessageRole, SearchHit
-from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.page import MAX_OFFSET, MAX_PAGE
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport
-from agentrecord.server.routes.common import PROBLEMS
+from agentrecord.server.fields import Moment
+from agentrecord.server.routes.common import NAMED, PROBLEMS
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, store_of
 
 router = APIRouter(prefix="/api", tags=["figures"], responses=PROBLEMS)
@@ -20,16 +20,18 @@ class UsageQuery(Query):
     """Which usage, and a row for what."""
 
     by: UsageBy = UsageBy.DAY
-    since: datetime | None = Field(None, description="From the hour of", examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = Field(None, description="Up to the end of the hour of")
+    since: Moment | None = Field(None, description="From the hour of", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Up to the end of the hour of")
     subagents: bool = Field(True, description="Count the calls of sub-agents")
-    utc_offset_minutes: int = Field(0, ge=-24 * 60, le=24 * 60, description="How far days are ahead of UTC")
+    utc_offset_minutes: int = Field(
+        0, ge=-24 * 60, le=24 * 60, json_schema_extra={"multipleOf": 60}, description="How far days are ahead of UTC"
+    )
 
 
 class BlockQuery(Query):
     """Which five-hour windows."""
 
-    since: datetime | None = None
+    since: Moment | None = None
     subagents: bool = True
 
 
@@ -39,9 +41,9 @@ class SearchQuery(Query):
     q: str = Field(min_length=1, max_length=1000, examples=['"unable to read" commit'])
     role: MessageRole | None = None
     session: str | None = Field(None, description="A session's own id or row id")
-    since: datetime | None = None
+    since: Moment | None = None
     limit: int = Field(20, ge=1, le=MAX_PAGE)
-    cursor: int = Field(0, ge=0, description="The last page's `next_cursor`")
+    cursor: int = Field(0, ge=0, le=MAX_OFFSET, description="The last page's `next_cursor`")
 
 
 @router.get("/usage", response_model=None, responses=described(model_of(UsageReport), "The report"))
@@ -69,7 +71,7 @@ async def blocks(request: Request, query: Annotated[BlockQuery, InQuery()]) -> R
     return answer({"items": found})
 
 
-@router.get("/search", response_model=None, responses=described(PageOf[model_of(SearchHit)], "Hits"))  # type: ignore[misc]
+@router.get("/search", response_model=None, responses={**described(PageOf[model_of(SearchHit)], "Hits"), **NAMED})  # type: ignore[misc]
 async def search(request: Request, query: Annotated[SearchQuery, InQuery()]) -> Response:
     """Find messages by their words, the best match first; quote what must stand together."""
     store = store_of(request)

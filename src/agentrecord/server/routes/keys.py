@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Request, Response
 from fastapi import Query as InQuery
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.project import ApiKey, NewApiKey
 from agentrecord.records.scope import Role
+from agentrecord.server.fields import Moment, Name
 from agentrecord.server.identity import Identity, administrator_of
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query
@@ -32,14 +33,19 @@ class GivenRole(StrEnum):
         return Role(self.value)
 
 
+_ADMIN_OF_ONE: dict[str, JsonValue] = {
+    "properties": {"role": {"const": "admin"}, "user": {"type": "string"}}, "required": ["role", "user"],
+}  # fmt: skip
+
+
 class NewKey(BaseModel):
     """A key to make; with `user` it sees that user's rows only."""
 
-    model_config = ConfigDict(extra="forbid")
-    name: str = Field(examples=["nightly import"])
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"not": _ADMIN_OF_ONE})
+    name: Name = Field(examples=["nightly import"])
     role: GivenRole = GivenRole.READ
-    user: str | None = Field(None, examples=["ana@example.org"])
-    expires_at: datetime | None = Field(None, examples=["2027-01-31T00:00:00Z"])
+    user: Name | None = Field(None, examples=["ana@example.org"])
+    expires_at: Moment | None = Field(None, examples=["2027-01-31T00:00:00Z"])
 
 
 async def made_key(

@@ -1,6 +1,5 @@
 """Projects, unreadable lines and health over REST."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -9,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.project import Project
+from agentrecord.server.fields import Moment
 from agentrecord.server.routes.common import PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, answer, described, model_of, store_of
 
@@ -20,7 +20,7 @@ class UnreadableQuery(ListQuery):
 
     source: str | None = Field(None, examples=["claude-code"])
     path: str | None = None
-    since: datetime | None = None
+    since: Moment | None = None
 
 
 class Health(BaseModel):

@@ -1,6 +1,5 @@
 """Sessions over REST: the list, one, its messages, tool calls, events and children."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,38 +11,58 @@ from agentrecord.codec.jsonable import from_json
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.event import Event
 from agentrecord.records.message import Message, MessageRole
+from agentrecord.records.page import MAX_OFFSET
 from agentrecord.records.session import Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import ItemsOf, PageOf, StrictRoute, answer, described, model_of, no_query, store_of
+from agentrecord.server.fields import JsonText, Moment, sort_of
+from agentrecord.server.routes.common import NAMED, PROBLEMS, ListQuery
+from agentrecord.server.wire import (
+    ItemsOf,
+    PageOf,
+    StrictRoute,
+    answer,
+    changes_of,
+    described,
+    model_of,
+    no_query,
+    store_of,
+)
+from agentrecord.store.events import SORTS as EVENT_SORTS
+from agentrecord.store.messages import SORTS as MESSAGE_SORTS
+from agentrecord.store.sessions import SORTS as SESSION_SORTS
+from agentrecord.store.tool_calls import SORTS as TOOL_CALL_SORTS
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], responses=PROBLEMS, route_class=StrictRoute)
+
+
+CHANGES = changes_of(SessionChanges, metadata=JsonText | None)
+"""What the body of a change may hold."""
 
 
 class SessionQuery(ListQuery):
     """Which sessions."""
 
-    offset: int = Field(0, ge=0, description="Rows to leave out first; a cursor is cheaper")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Rows to leave out first; a cursor is cheaper")
     q: str | None = Field(None, description="Words in the id, the title or the first task")
     user: str | None = None
     agent: str | None = Field(None, examples=["claude-code"])
     source: str | None = Field(None, examples=["claude-code"])
     status: SessionStatus | None = None
     directory: str | None = None
-    since: datetime | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = Field(None, description="Last active before")
+    since: Moment | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Last active before")
     children: bool = Field(False, description="Also sessions of sub-agents")
-    sort: str = Field(
-        "-last_activity_at", description="`cost`, `tree_cost`, `messages`, `created_at` …; `-` first: descending"
+    sort: str = sort_of(
+        SESSION_SORTS, "-last_activity_at", "`cost`, `tree_cost`, `messages`, `created_at` …; `-` first: descending"
     )
 
 
 class MessageQuery(ListQuery):
     """Which messages."""
 
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=MAX_OFFSET)
     role: MessageRole | None = None
-    sort: str = "sequence"
+    sort: str = sort_of(MESSAGE_SORTS, "sequence")
 
 
 class ToolCallQuery(ListQuery):
@@ -51,14 +70,14 @@ class ToolCallQuery(ListQuery):
 
     tool: str | None = Field(None, examples=["Bash"])
     status: ToolCallStatus | None = None
-    sort: str = "started_at"
+    sort: str = sort_of(TOOL_CALL_SORTS, "started_at")
 
 
 class EventQuery(ListQuery):
     """Which events."""
 
     event_type: str | None = Field(None, examples=["compaction"])
-    sort: str = "timestamp"
+    sort: str = sort_of(EVENT_SORTS, "timestamp")
 
 
 @router.get("", response_model=None, responses=described(PageOf[model_of(Session)], "Sessions"))  # type: ignore[misc]
@@ -82,43 +101,10 @@ async def list_sessions(request: Request, query: Annotated[SessionQuery, InQuery
     )
 
 
-@router.patch(
-    "/{session_id:path}",
-    response_model=None,
-    responses={**described(model_of(Session), "The session as it is now"), **MISSING},
-    dependencies=[Depends(no_query)],
-)
-async def change_session(
-    request: Request,
-    session_id: str,
-    changes: Annotated[dict[str, object], Body(examples=[{"title": "Fix the build", "status": "completed"}])],
-) -> Response:
-    """Change a session's description and state; what is left out stays."""
-    _known_fields(changes)
-    wanted = from_json(SessionChanges, await request.body())
-    return answer(await store_of(request).sessions.update(session_id, wanted))
-
-
-def _known_fields(changes: dict[str, object]) -> None:
-    for name, value in changes.items():
-        if name not in SessionChanges.__dataclass_fields__:
-            known = ", ".join(SessionChanges.__dataclass_fields__)
-            raise InvalidValue(name, value, f"is not a field that can be changed; those are {known}")
-
-
-@router.delete(
-    "/{session_id:path}", status_code=204, response_model=None, responses=MISSING, dependencies=[Depends(no_query)]
-)
-async def delete_session(request: Request, session_id: str) -> Response:
-    """Delete a session's content; its calls and their cost stay in the figures."""
-    await store_of(request).sessions.delete(session_id)
-    return Response(status_code=204)
-
-
 @router.get(
     "/{session_id:path}/messages",
     response_model=None,
-    responses={**described(PageOf[model_of(Message)], "Messages"), **MISSING},  # type: ignore[misc]
+    responses={**described(PageOf[model_of(Message)], "Messages"), **NAMED},  # type: ignore[misc]
 )
 async def list_messages(request: Request, session_id: str, query: Annotated[MessageQuery, InQuery()]) -> Response:
     """List a session's messages in order."""
@@ -137,7 +123,7 @@ async def list_messages(request: Request, session_id: str, query: Annotated[Mess
 @router.get(
     "/{session_id:path}/tool-calls",
     response_model=None,
-    responses={**described(PageOf[model_of(ToolCall)], "Tool calls"), **MISSING},  # type: ignore[misc]
+    responses={**described(PageOf[model_of(ToolCall)], "Tool calls"), **NAMED},  # type: ignore[misc]
 )
 async def list_tool_calls(request: Request, session_id: str, query: Annotated[ToolCallQuery, InQuery()]) -> Response:
     """List what a session did with tools, the oldest first."""
@@ -156,7 +142,7 @@ async def list_tool_calls(request: Request, session_id: str, query: Annotated[To
 @router.get(
     "/{session_id:path}/events",
     response_model=None,
-    responses={**described(PageOf[model_of(Event)], "Events"), **MISSING},  # type: ignore[misc]
+    responses={**described(PageOf[model_of(Event)], "Events"), **NAMED},  # type: ignore[misc]
 )
 async def list_events(request: Request, session_id: str, query: Annotated[EventQuery, InQuery()]) -> Response:
     """List what happened in a session, the oldest first."""
@@ -174,7 +160,7 @@ async def list_events(request: Request, session_id: str, query: Annotated[EventQ
 @router.get(
     "/{session_id:path}/children",
     response_model=None,
-    responses={**described(ItemsOf[model_of(Session)], "The sessions right below"), **MISSING},  # type: ignore[misc]
+    responses={**described(ItemsOf[model_of(Session)], "The sessions right below"), **NAMED},  # type: ignore[misc]
     dependencies=[Depends(no_query)],
 )
 async def list_children(request: Request, session_id: str) -> Response:
@@ -182,16 +168,51 @@ async def list_children(request: Request, session_id: str) -> Response:
     return answer({"items": await store_of(request).sessions.children(await _row_id(request, session_id))})
 
 
-# An id may hold slashes, so this route is the last: it takes whatever the others leave.
+# An id may hold slashes, so these routes are the last: they take whatever the others leave.
 @router.get(
     "/{session_id:path}",
     response_model=None,
-    responses={**described(model_of(Session), "The session, with the sums over its sub-agents"), **MISSING},
+    responses={**described(model_of(Session), "The session, with the sums over its sub-agents"), **NAMED},
     dependencies=[Depends(no_query)],
 )
 async def get_session(request: Request, session_id: str) -> Response:
     """Return a session, by its own id or by its row id."""
     return answer(await store_of(request).sessions.get(session_id, with_subtree=True))
+
+
+@router.patch(
+    "/{session_id:path}",
+    response_model=None,
+    responses={**described(model_of(Session), "The session as it is now"), **NAMED},
+    dependencies=[Depends(no_query)],
+)
+async def change_session(
+    request: Request,
+    session_id: str,
+    changes: Annotated[
+        dict[str, object], Body(examples=[{"title": "Fix the build", "status": "completed"}], json_schema_extra=CHANGES)
+    ],
+) -> Response:
+    """Change a session's description and state; what is left out stays."""
+    _known_fields(changes)
+    wanted = from_json(SessionChanges, await request.body())
+    return answer(await store_of(request).sessions.update(session_id, wanted))
+
+
+def _known_fields(changes: dict[str, object]) -> None:
+    for name, value in changes.items():
+        if name not in SessionChanges.__dataclass_fields__:
+            known = ", ".join(SessionChanges.__dataclass_fields__)
+            raise InvalidValue(name, value, f"is not a field that can be changed; those are {known}")
+
+
+@router.delete(
+    "/{session_id:path}", status_code=204, response_model=None, responses=NAMED, dependencies=[Depends(no_query)]
+)
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Delete a session's content; its calls and their cost stay in the figures."""
+    await store_of(request).sessions.delete(session_id)
+    return Response(status_code=204)
 
 
 async def _row_id(request: Request, session_id: str) -> UUID:

@@ -1,0 +1,71 @@
+"""A record with a row of everything that a path can name, for the tests of the API's description."""
+
+from dataclasses import dataclass
+
+from agentrecord.records.budget import BudgetPeriod, NewBudget
+from agentrecord.records.error import NewError
+from agentrecord.records.event import NewEvent
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.run import NewRun
+from agentrecord.records.scope import Role
+from agentrecord.records.session import NewSession
+from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
+from agentrecord.server.passwords import hashed
+from agentrecord.store import Store
+
+PASSWORD = "correct horse battery"
+BEA, ROOT = "bea@example.org", "root@example.org"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What the record holds: a row's id for each name in a path, and a key for each role."""
+
+    ids: dict[str, str]
+    keys: dict[str, str]
+
+
+def fill(store: Store) -> Filled:
+    """Store a row of everything, all of it bea's."""
+    password_hash = hashed(PASSWORD)
+    account = store.accounts.create(BEA, role=Role.WRITE, password_hash=password_hash)
+    store.accounts.create(ROOT, role=Role.ADMIN, password_hash=password_hash)
+    own = store.scoped(user=BEA)
+    session = own.sessions.create(NewSession(session_id="bea's", agent_id="claude-code"))
+    own.sessions.create(NewSession(session_id="child", parent_uuid=session.id))
+    run = own.runs.start(NewRun(run_id="bea's run", session_uuid=session.id))
+    call = NewLLMCall(model="gpt-4o-mini", host="OpenAI", tokens=TokenCounts(input=9, output=3), run_uuid=run.id)
+    turn = own.messages.append(
+        session.id,
+        [
+            NewMessage(role=MessageRole.USER, content="unable to read the commit", run_uuid=run.id),
+            NewMessage(role=MessageRole.ASSISTANT, content="It is there."),
+        ],
+        calls=[call],
+    )
+    own.tool_calls.record(NewToolCall(tool_name="Bash", session_uuid=session.id, run_uuid=run.id))
+    own.errors.record(NewError(error_type="TimeoutError", error_message="30 s", session_uuid=session.id))
+    own.events.record(NewEvent(event_type="compaction", session_uuid=session.id))
+    said = NewMessage(role=MessageRole.USER, content="hello")
+    begun = own.turns.begin(
+        NewTurn(session_id="talk", messages=(said,), lease_owner="test", lease_s=60, request_hash="0")
+    )
+    own.turns.finish(
+        begun.turn.id, TurnEnd(status=TurnStatus.CANCELLED, error_type="TurnCancelled"), lease_owner="test"
+    )
+    budget = store.budgets.create(NewBudget(name="bea's", period=BudgetPeriod.TOTAL, limit_nanos=10**12, user=BEA))
+    ids = {
+        "session_id": session.id, "run_id": run.id, "message_id": turn.messages[0].id, "call_id": turn.calls[0].id,
+        "budget_id": budget.id, "account_id": account.id, "key_id": store.keys.create("spare").key.id,
+        "turn_id": begun.turn.id,
+    }  # fmt: skip
+    return Filled(
+        ids={name: str(value) for name, value in ids.items()},
+        keys={
+            "user": store.keys.create("user", role=Role.WRITE, user=BEA).secret,
+            "admin": store.keys.create("admin", role=Role.ADMIN).secret,
+        },
+    )
