@@ -12,15 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from agentrecord.agents.conversation import Limits
+from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.runner import AgentRunner, AgentTurn, Reply, TurnRecorder
+from agentrecord.exceptions import InvalidTransition, TurnInterrupted
+from agentrecord.ids import new_id
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Role
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.records.turn import TurnStatus
+from agentrecord.records.turn import NewTurn, TurnStatus
 from agentrecord.server.app import build_app
 from agentrecord.store import AsyncStore, Store
 from databases import Databases
@@ -84,6 +86,7 @@ class Served:
     client: httpx.Client
     store: Store
     base: str
+    app: Any
 
     def say(self, text: str = "Hello!", *, session: str = "s", **headers: str) -> httpx.Response:
         return self.client.post(PATH, json=self.body(text, session), headers=headers)
@@ -109,7 +112,7 @@ def serve(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Serv
         headers = {"Authorization": f"Bearer {key}"}
         try:
             with serving(app) as base, httpx.Client(base_url=base, headers=headers, timeout=PATIENCE_S) as client:
-                yield Served(client, Store(engine=store.engine), base)
+                yield Served(client, Store(engine=store.engine), base, app)
         finally:
             store.close()
 
@@ -436,3 +439,146 @@ def test_a_call_that_was_cut_off_is_recorded_as_one_whose_cost_is_not_known(serv
         )
         assert call.run_uuid == served.store.runs.list().items[0].id
         assert served.store.budgets.open_reservations() == ()
+
+
+def test_a_stop_while_a_turn_is_being_closed_leaves_nobody_waiting(serve: Serve) -> None:
+    with serve() as served, ThreadPoolExecutor(20) as pool:
+
+        def say_and_stop(number: int) -> str:
+            with served.client.stream("POST", PATH, json=served.body(session=f"s{number}"), headers=EVENTS) as answer:
+                lines = answer.iter_lines()
+                turn = events_of(lines, until="turn.started")[0][2]["turn_id"]
+                served.client.put(f"{PATH}/{turn}/cancel")
+                return str(events_of(lines)[-1][1])
+
+        ends = set(pool.map(say_and_stop, range(40)))
+        assert ends <= {"turn.completed", "turn.cancelled"}
+        assert served.store.turns.running() == ()
+
+
+def test_sessions_of_one_name_do_not_wait_for_another_users(serve: Serve) -> None:
+    runner = Gated()
+    with serve(runner) as served, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(served.say)
+        assert runner.said_one.wait(PATIENCE_S)
+        waiting = pool.submit(served.say, "and then?")
+        key = served.store.scoped(user="bob").keys.create("other", role=Role.WRITE).secret
+        bob = {"Authorization": f"Bearer {key}", **EVENTS}
+        with served.client.stream("POST", PATH, json=served.body(), headers=bob) as answer:
+            assert events_of(answer.iter_lines(), until="message.delta")[-1][2] == {"text": "one "}
+            assert not waiting.done()
+            runner.gate.set()
+        assert (first.result().status_code, waiting.result().status_code) == (201, 201)
+
+
+def test_nothing_is_kept_of_requests_that_are_over(serve: Serve) -> None:
+    with serve() as served:
+        served.say()
+        served.client.put("/api/agent-sessions/s/deactivate")
+        for number in range(5):
+            assert served.say().status_code == 409
+            assert served.say(session=f"s{number}").status_code == 201
+        conversations = served.app.state.conversations
+        assert (conversations._lines, conversations._live) == ({}, {})
+
+
+@dataclass
+class Odd:
+    """Does what no runner should."""
+
+    what: Callable[[AgentTurn, TurnRecorder], Any]
+    name: str = "odd"
+
+    async def run(self, turn: AgentTurn, recorder: TurnRecorder) -> Reply:
+        found = self.what(turn, recorder)
+        return await found if asyncio.iscoroutine(found) else found
+
+
+async def clear_and_reply(turn: AgentTurn, recorder: TurnRecorder) -> Reply:
+    stored = await recorder.append([NewMessage(role=MessageRole.ASSISTANT, content="gone soon")])
+    await recorder.store.messages.clear(turn.session.id)
+    return Reply(content="gone soon", message=stored.messages[0].id)
+
+
+async def end_the_run_itself(turn: AgentTurn, recorder: TurnRecorder) -> Reply:
+    await recorder.store.runs.finish(turn.run.id, output="mine")
+    return Reply(content="done")
+
+
+def raise_(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        (lambda turn, recorder: Reply(content="a\0b\ud800"), 201),
+        (lambda turn, recorder: raise_(InvalidTransition("run", "r", "running", "odd")), 502),
+        (lambda turn, recorder: raise_(ValueError("a\0b")), 502),
+        (clear_and_reply, 502),
+        (end_the_run_itself, 201),
+        (lambda turn, recorder: None, 502),
+    ],
+)
+def test_an_odd_runner_ends_its_turn_and_the_session_goes_on(serve: Serve, what: Any, status: int) -> None:
+    runner = Odd(what)
+    with serve(runner) as served:
+        assert served.say().status_code == status
+        assert served.store.turns.running() == ()
+        runner.what = lambda turn, recorder: Reply(content="fine")
+        assert served.say("again").json()["response"] == "fine"
+
+
+def test_an_event_id_that_is_none_is_refused_before_anything_is_done(serve: Serve) -> None:
+    with serve() as served:
+        for told in ("x", "x:1", f"{new_id()}:", f"{new_id()}:-1"):
+            answer = served.client.post(PATH, json=served.body(), headers={**EVENTS, "Last-Event-ID": told})
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
+        assert served.store.sessions.list().total == 0
+        headers = {**EVENTS, "Last-Event-ID": f"{new_id()}:7", "Idempotency-Key": "k"}
+        with served.client.stream("POST", PATH, json=served.body(), headers=headers) as answer:
+            assert events_of(answer.iter_lines())[1][1] == "message.delta"
+        again = served.client.post(PATH, json=served.body(), headers=headers)
+        assert (again.status_code, again.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
+
+
+def test_a_turn_that_nobody_ever_follows_is_stopped(databases: Databases) -> None:
+    async def leave_at_once() -> str:
+        async with AsyncStore("memory:") as store:
+            conversations = Conversations(store, Gated(), Limits(grace_s=0.1))
+            await conversations.start()
+            said = (NewMessage(role=MessageRole.USER, content="hello"),)
+            begun = await conversations.begin(store, NewTurn(session_id="s", messages=said), is_resumable=True)
+            while not (turn := await store.turns.get(begun.turn.id)).status.is_final:
+                await asyncio.sleep(0.01)
+            await conversations.close()
+            with pytest.raises(TurnInterrupted):
+                await conversations.begin(store, NewTurn(session_id="s", messages=said))
+            return str(turn.error_message)
+
+    assert asyncio.run(asyncio.wait_for(leave_at_once(), PATIENCE_S)) == "the client left"
+
+
+def test_looking_after_turns_survives_any_failure() -> None:
+    async def fail_once() -> bool:
+        async with AsyncStore("memory:") as store:
+            conversations = Conversations(store, Gated(), Limits(lease_s=0.3))
+            await conversations.start()
+            said = (NewMessage(role=MessageRole.USER, content="hello"),)
+            begun = await conversations.begin(store, NewTurn(session_id="s", messages=said), is_resumable=True)
+            failed = asyncio.Event()
+
+            def fail(sql: str) -> None:
+                if "UPDATE ar_turns" in sql and not failed.is_set():
+                    failed.set()
+                    raise OSError("a disk that stutters")
+
+            store.engine.observer = fail
+            await failed.wait()
+            before = (await store.turns.get(begun.turn.id)).lease_expires_at
+            while (await store.turns.get(begun.turn.id)).lease_expires_at <= before:
+                await asyncio.sleep(0.01)
+            await conversations.close()
+            return True
+
+    assert asyncio.run(asyncio.wait_for(fail_once(), PATIENCE_S))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from agentrecord.agents.runner import Reply
 from agentrecord.codec.jsonable import to_json
+from agentrecord.codec.values import clean_text
 from agentrecord.exceptions import AgentRecordError, NotFound, OverBudget
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
@@ -31,6 +33,7 @@ class LiveTurn:
     end: ConversationTurn | None = None
     error: AgentRecordError | None = None
     refused: OverBudget | None = None
+    work: asyncio.Task[Reply] | None = None
     task: asyncio.Task[None] | None = None
     watching: asyncio.Task[None] | None = None
     stopped_by: tuple[str, str] | None = None
@@ -49,10 +52,9 @@ class LiveTurn:
 
     def stop(self, reason: str, *, error_type: str = "TurnCancelled") -> None:
         """Ask the runner to stop, and say why."""
-        if self.task is not None and not self.task.done() and self.stopped_by is None:
+        if self.work is not None and not self.work.done() and self.stopped_by is None:
             self.stopped_by = error_type, reason
-            # Not at once: a task that is cancelled before its first step never runs, and so would end nothing.
-            asyncio.get_running_loop().call_soon(self.task.cancel)
+            self.work.cancel()
 
     def told_in_order(self) -> int:
         """Return the number of the last event up to which all were told."""
@@ -92,7 +94,7 @@ class LiveRecorder:
         """Give the client a further piece of the answer; pieces that come close together are sent as one."""
         if not text:
             return
-        self._pieces.append(text)
+        self._pieces.append(clean_text(text))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_soon())
         elif self._flushing.done():

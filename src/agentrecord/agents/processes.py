@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 NAMESPACE = Path("/proc/self/ns/pid")
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def own_name() -> str:
@@ -22,9 +23,10 @@ def is_dead(owner: str, *, own: str) -> bool:
 
 
 def _computer() -> str:
-    # Containers may share a host's name, but not its process ids.
+    # Computers may share a name, and containers one computer's name; process ids mean something within one of them.
     space = NAMESPACE.stat().st_ino if NAMESPACE.exists() else 0
-    return f"{socket.gethostname()[:100]}/{space}"
+    boot = BOOT.read_text().strip() if BOOT.exists() else ""
+    return f"{socket.gethostname()[:100]}/{boot}/{space}"
 
 
 def _lives(pid: int) -> bool:

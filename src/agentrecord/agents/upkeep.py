@@ -7,7 +7,7 @@ from uuid import UUID
 
 from agentrecord.agents.live import LiveTurn
 from agentrecord.agents.processes import is_dead
-from agentrecord.exceptions import InvalidTransition, StoreUnavailable
+from agentrecord.exceptions import InvalidTransition
 from agentrecord.ids import ProjectId
 from agentrecord.records.scope import Scope
 from agentrecord.store import AsyncStore
@@ -15,6 +15,7 @@ from agentrecord.store import AsyncStore
 logger = logging.getLogger("agentrecord.agents")
 
 SWEEP_S = 30.0
+SWEEPS_BETWEEN_ALL = 20
 
 
 class Upkeep:
@@ -26,13 +27,14 @@ class Upkeep:
         self._live = live
         self._owner = owner
         self._lease_s = lease_s
+        self._sweeps = 0
 
     async def run(self) -> None:
         """Keep the leases of live turns, stop those that another process was asked to stop, close dead ones."""
         loop = asyncio.get_running_loop()
         renew_s = self._lease_s / 3
-        next_renewal = nextsweep = loop.time()
-        nextsweep += SWEEP_S
+        next_renewal = next_sweep = loop.time()
+        next_sweep += SWEEP_S
         while True:
             await asyncio.sleep(min(1.0, renew_s))
             try:
@@ -40,11 +42,12 @@ class Upkeep:
                 if loop.time() >= next_renewal:
                     next_renewal = loop.time() + renew_s
                     await self._renew()
-                if loop.time() >= nextsweep:
-                    nextsweep = loop.time() + SWEEP_S
+                if loop.time() >= next_sweep:
+                    next_sweep = loop.time() + SWEEP_S
                     await self.sweep()
-            except StoreUnavailable as error:
-                logger.warning("turns cannot be looked after now: %s", error)
+            except Exception:
+                # Whatever it was: without this task leases run out, and turns that live are taken for dead.
+                logger.exception("turns cannot be looked after now")
 
     async def _stop_those_asked_for(self) -> None:
         for project in {live.store.scope.project for live in self._live.values()}:
@@ -66,12 +69,17 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Close, in every project, the turns of processes that are known to be dead or let their lease run out."""
+        looks_everywhere = self._sweeps % SWEEPS_BETWEEN_ALL == 0
+        self._sweeps += 1
         cursor = None
         while True:
             page = await self._store.projects.list(limit=200, cursor=cursor)
             for project in page:
                 store = self._whole(project.id)
                 owners = {row.lease_owner for row in await store.turns.running()}
+                if not owners and not looks_everywhere:
+                    # Looking costs a read, closing a write: where nothing runs, only now and then.
+                    continue
                 dead = [owner for owner in owners if is_dead(owner, own=self._owner)]
                 for closed in await store.turns.close_abandoned(owners=dead):
                     logger.warning("turn %s was left by a process that died; it is closed as an error", closed.id)

@@ -22,15 +22,34 @@ def wants_stream(request: Request) -> bool:
     return EVENT_STREAM in request.headers.get("accept", "")
 
 
-def resumed_after(request: Request, turn: UUID) -> int:
-    """Return the number of the last event that the client has seen of `turn`; 0 if it has seen none."""
+def last_seen(request: Request) -> tuple[UUID, int] | None:
+    """Return the turn and the number of the last event that the client has seen; None if it has seen none.
+
+    Raises `InvalidFilter` for a `Last-Event-ID` that is no event's id.
+    """
     told = request.headers.get("last-event-id")
     if not told:
-        return 0
+        return None
     of, _, number = told.rpartition(":")
-    if of != str(turn) or not (number.isascii() and number.isdigit() and len(number) < 18):
-        raise InvalidFilter("Last-Event-ID", told, f"is not an event of turn {turn}; leave it out to start over")
-    return int(number)
+    try:
+        turn = UUID(of)
+    except ValueError:
+        turn = None
+    if turn is None or not (number.isascii() and number.isdigit() and len(number) < 18):
+        raise InvalidFilter("Last-Event-ID", told, "is no event's id; leave it out to start over")
+    return turn, int(number)
+
+
+def resumed_after(seen: tuple[UUID, int] | None, turn: UUID) -> int:
+    """Return the number of the last event that the client has seen of `turn`; 0 if it has seen none.
+
+    Raises `InvalidFilter` if what it has seen is another turn's.
+    """
+    if seen is None:
+        return 0
+    if seen[0] != turn:
+        raise InvalidFilter("Last-Event-ID", f"{seen[0]}:{seen[1]}", f"is not an event of turn {turn}; leave it out")
+    return seen[1]
 
 
 def stream(turn: UUID, opening: object, events: AsyncIterator[TurnEvent]) -> StreamingResponse:

@@ -103,7 +103,9 @@ def _answer(conn: Connection, scope: Scope, row: Mapping[str, Any], session: Ses
     if message is None:
         raise InvalidValue("reply", None, "a completed turn has a reply")
     content = messages.get(conn, scope, message).content
-    run = runs.finish(conn, scope, row["run_uuid"], output=content)
+    run = runs.get(conn, scope, row["run_uuid"])
+    if not run.status.is_final:
+        run = runs.finish(conn, scope, run.id, output=content)
     session = sessions.get(conn, scope, session.id)
     response = TurnResponse(
         session_id=session.session_id, session_uuid=session.id, response=content,
@@ -115,6 +117,9 @@ def _answer(conn: Connection, scope: Scope, row: Mapping[str, Any], session: Ses
 
 def _close_run(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd, *, has_session: bool) -> None:
     message = end.error_message or end.error_type or "unknown"
+    if runs.get(conn, scope, row["run_uuid"]).status.is_final:
+        # Its runner ended it by itself.
+        return
     if end.status is TurnStatus.CANCELLED:
         runs.cancel(conn, scope, row["run_uuid"], reason=message)
         return

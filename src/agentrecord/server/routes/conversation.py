@@ -18,7 +18,7 @@ from agentrecord.server.fields import Name
 from agentrecord.server.leaving import unless_gone
 from agentrecord.server.routes.agent_sessions import checked_name
 from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, UPSTREAM
-from agentrecord.server.sse import EVENT_STREAM, resumed_after, stream, wants_stream
+from agentrecord.server.sse import EVENT_STREAM, last_seen, resumed_after, stream, wants_stream
 from agentrecord.server.wire import JSON, StrictRoute, answer, described, model_of, no_query, owner_of, store_of
 
 router = APIRouter(
@@ -115,6 +115,8 @@ async def converse(
     """
     conversations, store = conversations_of(request), store_of(request)
     streams = wants_stream(request)
+    # Before anything begins: what is refused must not have been done.
+    seen = last_seen(request) if streams else None
     begun = await unless_gone(
         request,
         conversations.begin(
@@ -126,11 +128,12 @@ async def converse(
     )
     turn = begun.turn
     if streams:
+        after = 0 if begun.is_new else resumed_after(seen, turn.id)
         opening = {
             "turn_id": turn.id, "session_id": begun.session.session_id, "session_uuid": begun.session.id,
             "run_id": begun.run.run_id,
         }  # fmt: skip
-        return stream(turn.id, opening, conversations.follow(store, turn.id, after=resumed_after(request, turn.id)))
+        return stream(turn.id, opening, conversations.follow(store, turn.id, after=after))
     text = await unless_gone(request, conversations.result(store, turn.id))
     return Response(text, 201, media_type=JSON)
 
@@ -146,7 +149,7 @@ async def get_turn(request: Request, turn_id: UUID) -> Response:
     store = store_of(request)
     turn = await store.turns.get(turn_id)
     if wants_stream(request):
-        after = resumed_after(request, turn_id)
+        after = resumed_after(last_seen(request), turn_id)
         return stream(turn_id, _state(turn), conversations_of(request).follow(store, turn_id, after=after))
     return answer(_state(turn))
 
