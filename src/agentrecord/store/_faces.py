@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload  # `Any`: see `_bind`
 
 from agentrecord.engine import Connection, Engine
@@ -100,8 +100,6 @@ def work_in(
 def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..., Any]:
     bound = face._bound
     function, scope, engine = operation.function, bound.scope, bound.engine
-    signature = inspect.signature(function)
-    shown = signature.replace(parameters=list(signature.parameters.values())[2:])
 
     def blocking(*args: Any, **kwargs: Any) -> Any:
         operation.prepare(scope, args, kwargs)
@@ -115,8 +113,15 @@ def _bind(operation: Operation[Any, Any], face: Face | AsyncFace) -> Callable[..
 
     method: Callable[..., Any] = blocking if isinstance(face, Face) else awaited
     update_wrapper(method, function)
-    vars(method)["__signature__"] = shown
+    vars(method)["__signature__"] = _shown(function)
     return method
+
+
+@cache
+def _shown(function: Callable[..., Any]) -> inspect.Signature:
+    """Return an operation's signature without what a face binds; a server makes a face for every turn."""
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[2:])
 
 
 def _writing(engine: Engine, operation: Operation[Any, Any], name: str) -> Callable[..., Any]:
