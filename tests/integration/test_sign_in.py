@@ -313,3 +313,12 @@ def test_a_forged_sign_in_cookie_is_refused(served: Served) -> None:
 def test_what_is_no_sign_in_form_is_refused(served: Served, content: bytes, kind: str, status: int) -> None:
     answer = served.client.post("/sign-in", content=content, headers={**OWN_PAGE, "content-type": kind})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["sign-in", "sign-up", "refresh"])
+def test_who_is_not_known_may_send_little_and_gets_little_back(served: Served, path: str) -> None:
+    unknown = {str(number): 1 for number in range(1000)}
+    refused = served.client.post(f"/api/auth/{path}", json=unknown)
+    assert (refused.status_code, len(refused.content) < 5000) == (422, True)
+    large = served.client.post(f"/api/auth/{path}", json={**unknown, "x": "x" * 16 * 1024})
+    assert (large.status_code, "16,384 bytes" in large.json()["detail"]) == (413, True)
