@@ -210,6 +210,10 @@ def test_a_message_is_found_in_its_own_session_only(api: TestClient) -> None:
     [
         ({}, "session_id"), ({"session_id": ""}, "session_id"), ({"session_id": 7}, "session_id"),
         ({"session_id": "x" * 256}, "session_id"), ({"session_id": "conversation"}, "session_id"),
+        ({"session_id": "conversation/"}, "session_id"), ({"session_id": "conversation/c/stream"}, "session_id"),
+        ({"session_id": "foo/messages"}, "session_id"), ({"session_id": "foo/messages/bar"}, "session_id"),
+        ({"session_id": "foo/clear-messages"}, "session_id"), ({"session_id": "/activate"}, "session_id"),
+        ({"session_id": "foo/deactivate"}, "session_id"),
         ({"session_id": "a\nb"}, "session_id"), ({"session_id": "x", "is_active": "yes"}, "is_active"),
         ({"session_id": "x", "id": "1"}, "id"), ({"session_id": "x", "user_id": "1"}, "user_id"),
         ({"session_id": "x", "message_count": 7}, "message_count"),
