@@ -245,6 +245,18 @@ def test_failures_of_one_email_double_the_wait_and_a_sign_in_forgets_them(store:
     assert (entry.object_id, entry.origin, entry.actor) == (ANA, "10.0.0.9", "nobody")
 
 
+@covers("sign_ins.forgive")
+def test_an_attempt_that_was_right_is_taken_back_and_others_of_its_address_stay(store: Facing) -> None:
+    store.accounts.create(ANA, password_hash=HASH)
+    for number in range(FREE_PER_ADDRESS - 1):
+        store.sign_ins.attempt(f"{number}@example.org", address="10.0.0.9")
+    for _ in range(FREE_PER_EMAIL + 1):
+        assert store.sign_ins.attempt(ANA, address="10.0.0.9").wait_s == 0
+        store.sign_ins.forgive(f" {ANA.upper()}", address="10.0.0.9")
+    assert store.sign_ins.attempt("one@example.org", address="10.0.0.9").wait_s == 0
+    assert store.sign_ins.attempt("another@example.org", address="10.0.0.9").wait_s > 0
+
+
 def test_an_email_that_nobody_has_is_counted_alike(store: Facing) -> None:
     for _ in range(FREE_PER_EMAIL):
         assert store.sign_ins.attempt("nobody@example.org").wait_s == 0

@@ -134,6 +134,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "accounts.rehash": (lambda s, i: s.accounts.rehash(i["account"], old=HASH, new=HASH + "x"),),
     "sign_ins.attempt": (lambda s, i: s.sign_ins.attempt(f"{SECRET}@example.org"),),
     "sign_ins.fail": (lambda s, i: s.sign_ins.fail(f"{SECRET}@example.org"),),
+    "sign_ins.forgive": (lambda s, i: s.sign_ins.forgive(f"{SECRET}@example.org"),),
     "sign_ins.start": (lambda s, i: s.sign_ins.start(i["account"], expires_at=AT),),
     "sign_ins.find": (lambda s, i: s.sign_ins.find(i["sign_in"]),),
     "sign_ins.refresh": (lambda s, i: s.sign_ins.refresh(i["refresh"], new_hash=b"x" * 32),),

@@ -97,6 +97,28 @@ def test_a_cursor_of_another_filter_or_order_and_no_cursor_at_all_are_refused(st
             store.sessions.list(cursor=wrong)
 
 
+@pytest.mark.parametrize(
+    ("sort", "values"),
+    [
+        ("-last_activity_at", [None, [], [1], {}, {"at": None}, 1, "x", True, 1e308]),
+        ("title", [None, [], ["x"], {"at": 0}, 1, True, "a\0b", "\ud800"]),
+        ("cost", [None, [], {"at": 0}, "1", True, 1.5, 2**63, -(2**63) - 1, float("nan")]),
+        ("-tree_cost", [None, [], {"at": 0}, "1", True]),
+    ],
+)
+def test_a_cursor_whose_value_is_of_another_kind_is_refused(store: Facing, sort: str, values: list[Any]) -> None:
+    for number in range(3):
+        store.sessions.create(NewSession(session_id=f"s{number}", title=f"t{number}"))
+    cursor = store.sessions.list(sort=sort, limit=1).next_cursor
+    assert len(store.sessions.list(sort=sort, limit=1, cursor=cursor)) == 1
+    _, *rest = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    for value in values:
+        forged = base64.urlsafe_b64encode(json.dumps([value, *rest]).encode()).decode()
+        with pytest.raises(InvalidFilter) as refused:
+            store.sessions.list(sort=sort, limit=1, cursor=forged)
+        assert refused.value.field == "cursor"
+
+
 def test_a_page_has_a_sensible_size_and_start(store: Facing) -> None:
     for limit in (0, -1, 201, 2**63):
         with pytest.raises(InvalidFilter) as refused:

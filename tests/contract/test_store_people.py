@@ -59,6 +59,19 @@ def test_a_setting_is_set_once_by_ensure_and_anew_by_set(store: Facing) -> None:
         store.scoped(role=Role.ADMIN).settings.get("k")
 
 
+def test_the_keys_of_a_user_whose_account_is_disabled_are_refused_until_it_is_enabled(store: Facing) -> None:
+    account = store.accounts.create("ana@example.org")
+    store.scoped(project="p").accounts.create("ana@example.org")
+    own = store.keys.create("own", user="ana@example.org").secret
+    elsewhere = store.scoped(project="p").keys.create("elsewhere", user="ana@example.org").secret
+    others = [store.keys.create("project's").secret, store.keys.create("ben's", user="ben@example.org").secret]
+    store.accounts.disable(account.id)
+    assert [store.keys.find(secret) for secret in (own, elsewhere)] == [None, None]
+    assert None not in [store.keys.find(secret) for secret in others]
+    store.accounts.enable(account.id)
+    assert None not in [store.keys.find(secret) for secret in (own, elsewhere, *others)]
+
+
 @covers("keys.create", "keys.find", "keys.list", "keys.revoke", "keys.note_use")
 def test_a_key_lets_in_until_it_expires_or_is_revoked(store: Facing, clock: HeldClock) -> None:
     made = store.keys.create("ci", role=Role.WRITE, expires_at=clock.at + timedelta(hours=1))

@@ -210,6 +210,10 @@ def test_a_message_is_found_in_its_own_session_only(api: TestClient) -> None:
     [
         ({}, "session_id"), ({"session_id": ""}, "session_id"), ({"session_id": 7}, "session_id"),
         ({"session_id": "x" * 256}, "session_id"), ({"session_id": "conversation"}, "session_id"),
+        ({"session_id": "conversation/"}, "session_id"), ({"session_id": "conversation/c/stream"}, "session_id"),
+        ({"session_id": "foo/messages"}, "session_id"), ({"session_id": "foo/messages/bar"}, "session_id"),
+        ({"session_id": "foo/clear-messages"}, "session_id"), ({"session_id": "/activate"}, "session_id"),
+        ({"session_id": "foo/deactivate"}, "session_id"),
         ({"session_id": "a\nb"}, "session_id"), ({"session_id": "x", "is_active": "yes"}, "is_active"),
         ({"session_id": "x", "id": "1"}, "id"), ({"session_id": "x", "user_id": "1"}, "user_id"),
         ({"session_id": "x", "message_count": 7}, "message_count"),
@@ -273,6 +277,24 @@ def test_bodies_that_are_too_large_or_compressed_are_refused(api: TestClient) ->
     assert (packed.status_code, "gzip" in packed.json()["detail"]) == (415, True)
     assert api.get(path).json()["total"] == 0
     assert said(api, content="é" * 1_000_000)["sequence"] == 1
+
+
+def test_a_refusal_names_the_first_fields_only_and_says_how_many_more_there_are(api: TestClient) -> None:
+    told = api.post(PATH, json={**MADE, **{f"{number}-{'x' * 500}": 1 for number in range(900)}})
+    assert told.status_code == 422
+    assert len(told.content) < 10_000
+    errors = told.json()["errors"]
+    assert len(errors) == 20
+    assert {len(invalid["field"]) for invalid in errors} == {100}
+    assert told.json()["detail"].endswith("; and 880 more")
+
+
+@pytest.mark.parametrize("number", [1001, 10_000])
+def test_a_body_of_very_many_fields_is_refused_as_a_whole(api: TestClient, number: int) -> None:
+    told = api.post(PATH, json={f"field-{index}": 1 for index in range(number)})
+    assert (told.status_code, told.json()["errors"][0]["field"]) == (422, "body")
+    assert "may have 1,000 fields" in told.json()["detail"]
+    assert api.get(PATH).json()["total"] == 0
 
 
 def test_a_taken_session_id_is_a_conflict_that_names_the_session_that_has_it(api: TestClient, store: Store) -> None:

@@ -233,6 +233,25 @@ def test_a_server_for_others_prints_no_link_and_answers_to_its_names(path: Path)
         assert running.wait(30) == 0
 
 
+def test_without_a_public_name_nobody_says_from_where_they_call(path: Path) -> None:
+    run("accounts", "create", "ana@example.org", "--password-stdin", given=PASSWORD)
+    command = [sys.executable, "-m", "agentrecord.cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        link = urllib.parse.urlsplit(running.stdout.readline().split()[-1])
+        asked = urllib.request.Request(
+            f"http://{link.netloc}/api/auth/sign-in",
+            data=json.dumps({"email": "ana@example.org", "password": PASSWORD}).encode(),
+            headers={"Content-Type": "application/json", "X-Forwarded-For": "203.0.113.7"},
+        )
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert answer.status == 200
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+    with Store(os.environ["AGENTRECORD_URL"]) as store:
+        assert store.audit.list().items[0].origin == "127.0.0.1"
+
+
 def cookie_through_a_proxy(port: int) -> str:
     """Return the cookie that signing in by the form sets behind a proxy on this computer that speaks https."""
     body = urllib.parse.urlencode({"email": "ana@example.org", "password": PASSWORD})

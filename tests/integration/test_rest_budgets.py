@@ -55,6 +55,8 @@ def test_a_budget_is_made_seen_changed_and_deleted(api: tuple[TestClient, Filled
 @pytest.mark.parametrize(
     "wrong",
     [{"limit_usd": -1}, {"limit_usd": "1e-10"}, {"limit_usd": "NaN"}, {"limit_usd": None}, {"limit_usd": "x"},
+     {"limit_usd": "1e999999"}, {"limit_usd": "1e-999999"}, {"limit_usd": "1e19"}, {"limit_usd": "1" + "0" * 5000},
+     {"limit_usd": "1.0000000000000000000000000000000001"},
      {"period": "year"}, {"name": ""}, {"name": 7}, {"spent_nanos": 0}, {"id": "x"}, {"is_active": None}],
 )  # fmt: skip
 def test_a_budget_that_makes_no_sense_is_refused_and_changes_nothing(

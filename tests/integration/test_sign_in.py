@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from page_fixtures import HOME, SECRET, TOKEN, FixedClock, fill
@@ -234,6 +235,19 @@ def test_a_changed_password_ends_the_other_sign_ins(served: Served) -> None:
     assert served.client.post("/api/auth/password", json=right, headers=bearer).status_code == 403
 
 
+def test_changing_ones_own_password_is_no_failure_to_sign_in(served: Served) -> None:
+    served.account("ana@example.org")
+    headers = served.bearer("ana@example.org")
+    passwords = [PASSWORD] + [f"{PASSWORD} {number}" for number in range(FREE_PER_EMAIL + 2)]
+    for old, new in pairwise(passwords):
+        body = {"old_password": old, "new_password": new}
+        assert served.client.post("/api/auth/password", json=body, headers=headers).status_code == 204
+    assert served.tokens("ana@example.org", passwords[-1])
+    wrong = {"old_password": "wrong password", "new_password": PASSWORD}
+    tries = [served.client.post("/api/auth/password", json=wrong, headers=headers) for _ in range(FREE_PER_EMAIL + 1)]
+    assert [answer.status_code for answer in tries] == [401] * FREE_PER_EMAIL + [429]
+
+
 def test_an_old_hash_is_made_anew_when_its_password_comes(served: Served) -> None:
     from argon2 import PasswordHasher
 
@@ -313,3 +327,12 @@ def test_a_forged_sign_in_cookie_is_refused(served: Served) -> None:
 def test_what_is_no_sign_in_form_is_refused(served: Served, content: bytes, kind: str, status: int) -> None:
     answer = served.client.post("/sign-in", content=content, headers={**OWN_PAGE, "content-type": kind})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["sign-in", "sign-up", "refresh"])
+def test_who_is_not_known_may_send_little_and_gets_little_back(served: Served, path: str) -> None:
+    unknown = {str(number): 1 for number in range(1000)}
+    refused = served.client.post(f"/api/auth/{path}", json=unknown)
+    assert (refused.status_code, len(refused.content) < 5000) == (422, True)
+    large = served.client.post(f"/api/auth/{path}", json={**unknown, "x": "x" * 16 * 1024})
+    assert (large.status_code, "16,384 bytes" in large.json()["detail"]) == (413, True)

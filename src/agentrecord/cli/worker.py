@@ -57,14 +57,23 @@ def app() -> object:
     return told.build(Store(told.url), is_own=True)
 
 
-def _options() -> dict[str, Any]:
-    return {"log_level": "warning", "timeout_graceful_shutdown": GRACE_S, "timeout_keep_alive": KEEP_ALIVE_S}
+def options(worker: Worker) -> dict[str, Any]:
+    """Return how uvicorn runs.
+
+    Where no proxy stands in front, as for a server without public names, `X-Forwarded-For` is a caller's own word.
+    """
+    return {
+        "log_level": "warning",
+        "timeout_graceful_shutdown": GRACE_S,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "proxy_headers": bool(worker.public_hosts),
+    }
 
 
 def serve_here(worker: Worker, store: Store, listener: socket.socket) -> None:
     """Serve in this process until it is told to end."""
     uvicorn, running = loaded("uvicorn"), loaded("agentrecord.server.running")
-    config = uvicorn.Config(worker.build(store), **_options())
+    config = uvicorn.Config(worker.build(store), **options(worker))
     running.Server(config).run(sockets=[listener])
 
 
@@ -72,6 +81,6 @@ def serve_in(count: int, worker: Worker, listener: socket.socket) -> None:
     """Serve in `count` processes of their own until this one is told to end; one that dies is started again."""
     uvicorn = loaded("uvicorn")
     os.environ[VARIABLE] = msgspec.json.encode(worker).decode()
-    config = uvicorn.Config(f"{__name__}:app", factory=True, workers=count, **_options())
+    config = uvicorn.Config(f"{__name__}:app", factory=True, workers=count, **options(worker))
     # Each worker ends its turns after its connections: a client that is cut off finds its turn's end when it resumes.
     loaded("uvicorn.supervisors").Multiprocess(config, sockets=[listener]).run()

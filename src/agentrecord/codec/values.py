@@ -205,8 +205,9 @@ def _refuse_constant(literal: str) -> None:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        # Each key's last place is in `places`: the first key that is not at its last place comes again.
+        places = {key: place for place, (key, _) in enumerate(pairs)}
+        twice = next(key for place, (key, _) in enumerate(pairs) if places[key] != place)
         raise ValueError(f"the key {twice[:40]!r} comes twice in one object; keep one")
     return found
 

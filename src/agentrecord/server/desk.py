@@ -102,6 +102,7 @@ class Desk:
         if who.sign_in is None:
             raise Forbidden("only an account has a password")
         account = await self._verified(who.name, old, who.address)
+        await self._store.sign_ins.forgive(who.name, address=who.address)
         async with self.passwords.place():
             password_hash = await self.passwords.hash(new)
         await self._store.accounts.set_password(account, password_hash, keep=who.sign_in, by=who.actor)

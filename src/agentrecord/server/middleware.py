@@ -13,6 +13,9 @@ from agentrecord.server.problems import answer, is_otlp, problem
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_BODY_S = 30.0
 MAX_OTLP_BYTES = 64 * 1024 * 1024
+MAX_SIGN_IN_BYTES = 16 * 1024
+"""For `/api/auth/`: some of it is open to anybody, and a password and an e-mail are short."""
+
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -85,7 +88,9 @@ def is_known(hosts: list[str], known: Collection[str] = LOCAL_HOSTS) -> bool:
 
 
 def most_bytes(path: str) -> int:
-    """Return how large a request for `path` may be: exporters send many spans at once."""
+    """Return how large a request for `path` may be: exporters send many spans at once, who signs in sends little."""
+    if path.startswith("/api/auth/"):
+        return MAX_SIGN_IN_BYTES
     return MAX_OTLP_BYTES if is_otlp(path) else MAX_BODY_BYTES
 
 

@@ -1,7 +1,7 @@
 """Errors as answers: problem+json (RFC 9457) under `/api`, a page of the same content elsewhere."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -43,6 +43,10 @@ _STATUS: tuple[tuple[type[exceptions.AgentRecordError], int], ...] = (
     (exceptions.StoreUnavailable, 503),
 )
 RETRY_AFTER_S = 5
+MAX_ERRORS = 20
+"""How many refused fields an answer names: who sends a million of them gets no answer of that size."""
+
+MAX_FIELD_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +175,19 @@ def _with_budget(found: Problem, error: exceptions.OverBudget) -> BudgetProblem:
 
 
 def of_validation(error: RequestValidationError) -> Problem:
-    """Return the problem that a request of the wrong shape is, with each field and reason."""
-    errors = tuple(
-        Invalid(field=".".join(str(part) for part in told["loc"][1:]) or str(told["loc"][0]), reason=str(told["msg"]))
-        for told in error.errors()
-    )
+    """Return the problem that a request of the wrong shape is, with the first fields and their reasons."""
+    found = error.errors()
+    errors = tuple(Invalid(field=_field(told["loc"]), reason=str(told["msg"])) for told in found[:MAX_ERRORS])
     detail = "; ".join(f"{invalid.field}: {invalid.reason}" for invalid in errors)
+    if len(found) > MAX_ERRORS:
+        detail += f"; and {len(found) - MAX_ERRORS:,} more"
     return problem(422, detail, name="InvalidValue", title="A value is refused", errors=errors)
+
+
+def _field(place: Sequence[object]) -> str:
+    """Return where a value stands in a request; names that the caller chose are cut."""
+    named = ".".join(str(part)[:MAX_FIELD_CHARS] for part in place[1:]) or str(place[0])
+    return named if len(named) <= MAX_FIELD_CHARS else named[: MAX_FIELD_CHARS - 1] + "…"
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

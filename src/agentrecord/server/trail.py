@@ -1,7 +1,8 @@
 """What administrators do over the API and the pages goes into the audit trail, and keys keep when they were used.
 
-Both are written after the answer has gone out, and once for each actor, object and minute. Whoever asks never waits
-for it; what cannot be written is logged and counted, so that a gap in the trail shows.
+Both are written after the answer has gone out. Every change is written; reads, and the uses of a key, once for each
+actor, object and minute. Whoever asks never waits for it; what cannot be written is logged and counted, so that a gap
+in the trail shows.
 """
 
 import logging
@@ -21,7 +22,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Trail:
-    """Writes down what was asked, at most once a minute each."""
+    """Writes down what was asked: every change, and reads at most once a minute each."""
 
     def __init__(self, store: AsyncStore) -> None:
         """Take the record as the server sees it."""
@@ -40,7 +41,8 @@ class Trail:
             return
         action = "read" if method in READING else "change"
         named = "/".join(str(value) for value in parts.values())[:1000] or "-"
-        if not self.is_first(who.kind, who.id, method, route, named):
+        # A read that was refused is told apart from one that was answered; of changes none stands for another.
+        if action == "read" and not self.is_first(who.kind, who.id, method, route, named, str(status // 100)):
             return
         store = self._of(who.project)
         details = f'{{"method":"{method}","status":{status},"door":"{"api" if is_api else "page"}"}}'

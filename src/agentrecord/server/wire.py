@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from agentrecord.codec.jsonable import to_json
@@ -20,6 +21,12 @@ from agentrecord.store import AsyncStore
 
 T = TypeVar("T")
 JSON = "application/json"
+MAX_KEYS = 1000
+"""How many fields a body may have: no model has so many, and each unknown one would be refused by itself."""
+
+MOST_CHECKED_HERE_BYTES = 64 * 1024
+"""Larger bodies are checked in a thread, so that no other request waits for them."""
+
 CLIENT_CLOSED_REQUEST = 499
 """nginx's word for a client that left: it reads no answer, but logs show the status."""
 
@@ -97,7 +104,8 @@ class StrictRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             try:
-                json_text("body", (await request.body()).decode())
+                await _check(await request.body())
+                _few_keys(await request.json())
             except ClientDisconnect:
                 # Cut off in the middle, or refused by a limit, which answers in place of this.
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
@@ -106,6 +114,19 @@ class StrictRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+
+async def _check(body: bytes) -> None:
+    text = body.decode()
+    if len(body) <= MOST_CHECKED_HERE_BYTES:
+        json_text("body", text)
+    else:
+        await run_in_threadpool(json_text, "body", text)
+
+
+def _few_keys(body: object) -> None:
+    if isinstance(body, dict) and len(body) > MAX_KEYS:
+        raise InvalidValue("body", f"{len(body):,} fields", f"may have {MAX_KEYS:,} fields; leave out the rest")
 
 
 def page_of(page: Page[T], show: Callable[[T], object]) -> Page[object]:

@@ -84,6 +84,7 @@ class SignIns:
 
     attempt = writes(sign_ins.attempt, role=Role.OPERATOR)
     fail = writes(sign_ins.fail, role=Role.OPERATOR)
+    forgive = writes(sign_ins.forgive, role=Role.OPERATOR)
     start = writes(sign_ins.start, role=Role.OPERATOR)
     find = reads(sign_ins.find, role=Role.OPERATOR)
     refresh = writes(sign_ins.refresh, role=Role.OPERATOR)

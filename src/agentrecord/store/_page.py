@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar  # `Any`: rows hold whatever their columns hold
@@ -11,10 +12,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, collate, func, or_, select
 
+from agentrecord.codec.values import MAX_INTEGER, MIN_INTEGER, clean_text
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
+from agentrecord.schema.types import Micros
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
@@ -61,7 +64,7 @@ def page(
     compiled_filter = _fingerprint(statement, sort)
     ordered = statement
     if cursor is not None:
-        ordered = ordered.where(_after(column, row_id, descending, _read(cursor, compiled_filter)))
+        ordered = ordered.where(_after(column, row_id, descending, _place(cursor, compiled_filter, sorts[name])))
     direction = [column.desc(), row_id.desc()] if descending else [column.asc(), row_id.asc()]
     rows = connection.maps(
         ordered.add_columns(column.label("page_key")).order_by(*direction).limit(limit + 1).offset(offset)
@@ -130,6 +133,25 @@ def _read(cursor: str, fingerprint: str) -> tuple[object, UUID]:
     if made_for != fingerprint:
         raise InvalidFilter("cursor", cursor, "belongs to another filter or order; start without it")
     return place
+
+
+def _place(cursor: str, fingerprint: str, column: ColumnElement[Any]) -> tuple[object, UUID]:
+    """Return where a cursor points; its value must be of the column's kind: anybody can write a cursor."""
+    value, row_id = _read(cursor, fingerprint)
+    lowest = _lowest(column)
+    if isinstance(value, bool):
+        fits = False
+    elif isinstance(column.type, Micros):
+        fits = isinstance(value, datetime)
+    elif isinstance(lowest, str):
+        fits = isinstance(value, str) and clean_text(value) == value
+    elif isinstance(lowest, float):
+        fits = isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
+    else:
+        fits = isinstance(value, int) and MIN_INTEGER <= value <= MAX_INTEGER
+    if not fits:
+        raise InvalidFilter("cursor", cursor, "is not one that this list gave; start without it")
+    return value, row_id
 
 
 def names(values: Sequence[str] | None) -> tuple[str, ...]:

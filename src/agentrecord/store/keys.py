@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -18,7 +18,7 @@ from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.page import Page
 from agentrecord.records.project import ApiKey, NewApiKey
 from agentrecord.records.scope import Role, Scope
-from agentrecord.schema import api_keys, settings, users
+from agentrecord.schema import accounts, api_keys, memberships, settings, users
 from agentrecord.store import audit, people
 from agentrecord.store._page import page
 from agentrecord.store._sql import insert_into, within
@@ -30,6 +30,11 @@ CHECK_CHARS = 8
 _KEYS = select(api_keys, users.c.external_id.label("user")).outerjoin(
     users, (users.c.project_id == api_keys.c.project_id) & (users.c.id == api_keys.c.user_uuid)
 )
+
+_IS_DISABLED = exists().where(
+    memberships.c.project_id == api_keys.c.project_id, memberships.c.user_uuid == api_keys.c.user_uuid,
+    accounts.c.id == memberships.c.account_uuid, accounts.c.disabled_at.is_not(None),
+)  # fmt: skip
 
 
 def _key(row: Mapping[str, Any]) -> ApiKey:
@@ -98,7 +103,10 @@ def _to_come(conn: Connection, expires_at: datetime) -> datetime:
 
 
 def find(conn: Connection, scope: Scope, secret: str) -> ApiKey | None:
-    """Return the key that a secret belongs to; None if there is none, or it expired or was revoked."""
+    """Return the key that a secret belongs to; None if there is none, or it expired or was revoked.
+
+    None too for a key of a user whose account is disabled: whoever is out is out with all their programs.
+    """
     parts = secret.split("_", 2)
     if len(parts) != 3 or parts[0] != MARK or len(secret) > 200 or not secret.isascii():
         return None
@@ -108,7 +116,7 @@ def find(conn: Connection, scope: Scope, secret: str) -> ApiKey | None:
     row = conn.first_map(
         _KEYS.add_columns(settings.c.value.label("pepper"))
         .join(settings, settings.c.key == PEPPER)
-        .where(api_keys.c.prefix == parts[1])
+        .where(api_keys.c.prefix == parts[1], ~_IS_DISABLED)
     )
     if row is None or not hmac.compare_digest(row["secret_hash"], _hash(row["pepper"], given)):
         return None

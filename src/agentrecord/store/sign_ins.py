@@ -39,8 +39,9 @@ def _email_subject(email: str) -> str:
 def attempt(conn: Connection, scope: Scope, email: str, *, address: str | None = None) -> SignInAttempt:
     """Count an attempt to sign in, and return what its password must verify against, or how long to wait.
 
-    It counts as a failure until `start` takes it back, so that attempts side by side are all counted. Beyond 5 of an
-    e-mail or 20 of an address each failure doubles the wait, up to 15 minutes; after a day they are forgotten.
+    It counts as a failure until `start` or `forgive` takes it back, so that attempts side by side are all counted.
+    Beyond 5 of an e-mail or 20 of an address each failure doubles the wait, up to 15 minutes; after a day they are
+    forgotten.
     """
     given = values.email("email", email)
     free = {_email_subject(given): FREE_PER_EMAIL}
@@ -130,6 +131,11 @@ def _forgive(conn: Connection, email: str, address: str | None) -> None:
             .where(sign_in_attempts.c.subject == f"address:{address}", sign_in_attempts.c.failures > 0)
             .values(failures=sign_in_attempts.c.failures - 1, locked_until=None)
         )
+
+
+def forgive(conn: Connection, scope: Scope, email: str, *, address: str | None = None) -> None:
+    """Take back an attempt whose password was right and that starts no sign-in, and the failed ones of its e-mail."""
+    _forgive(conn, values.email("email", email), None if address is None else values.name("address", address))
 
 
 def find(conn: Connection, scope: Scope, sign_in: UUID) -> Account | None:

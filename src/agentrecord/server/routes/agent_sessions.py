@@ -32,6 +32,8 @@ from agentrecord.store.sessions import SORTS as SESSION_SORTS
 
 router = APIRouter(prefix="/api/agent-sessions", tags=["agent-sessions"], responses=PROBLEMS, route_class=StrictRoute)
 RESERVED = "conversation"
+RESERVED_ENDS = ("/messages", "/clear-messages", "/activate", "/deactivate")
+"""What follows a session's name in paths: a session so called would stand in the way of another's."""
 """What no session may be called: the conversation endpoint stands at its place."""
 
 _SORTS = {"session_name": "title", "message_count": "messages"}
@@ -185,8 +187,10 @@ async def session_of(request: Request, session_id: str) -> Session:
 
 def checked_name(session_id: str) -> str:
     """Return `session_id` unless it is reserved."""
-    if session_id == RESERVED:
+    if session_id == RESERVED or session_id.startswith(f"{RESERVED}/"):
         raise InvalidValue("session_id", session_id, "is reserved for the conversation endpoint; take another")
+    if session_id.endswith(RESERVED_ENDS) or "/messages/" in session_id:
+        raise InvalidValue("session_id", session_id, "is the path of what another session has; take another")
     return session_id
 
 

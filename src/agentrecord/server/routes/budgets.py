@@ -19,6 +19,10 @@ from agentrecord.server.wire import PageOf, StrictRoute, answer, described, mode
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], responses=PROBLEMS, route_class=StrictRoute)
 
+NANO = Decimal("1e-9")
+MAX_EXPONENT = 18
+"""Larger amounts the budget itself refuses, and these fit the precision of decimals."""
+
 LEFT_OUT: Any = None
 """Stands for a field that is not given; null in its place is refused."""
 
@@ -56,10 +60,10 @@ class BudgetChangesBody(BaseModel):
 
 
 def _nanos(amount: Decimal) -> int:
-    found = amount * NANOS_PER_DOLLAR if amount.is_finite() else amount
-    if not found.is_finite() or found != found.to_integral_value():
-        raise InvalidValue("limit_usd", str(amount), "must be dollars with at most nine decimals")
-    return int(found)
+    # Bounded before it is reckoned with: an exponent of a few characters makes a number of gigabytes.
+    if not amount.is_finite() or amount.adjusted() > MAX_EXPONENT or amount != amount.quantize(NANO):
+        raise InvalidValue("limit_usd", str(amount), "must be dollars, 1e9 at most, with at most nine decimals")
+    return int(amount * NANOS_PER_DOLLAR)
 
 
 @router.get("", response_model=None, responses=described(PageOf[model_of(BudgetStatus)], "Budgets"))  # type: ignore[misc]
