@@ -104,6 +104,7 @@ CREATE TABLE agentrecord.ar_call_reservations (
 	input_tokens BIGINT NOT NULL,
 	max_output_tokens BIGINT,
 	created_at BIGINT NOT NULL,
+	held_day BIGINT,
 	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
 );
 

@@ -110,6 +110,7 @@ CREATE TABLE ar_call_reservations (
 	input_tokens INTEGER NOT NULL,
 	max_output_tokens INTEGER,
 	created_at INTEGER NOT NULL,
+	held_day INTEGER,
 	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
 )
  STRICT;
