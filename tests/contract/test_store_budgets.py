@@ -511,6 +511,29 @@ def test_a_call_that_was_cut_off_counts_as_what_it_used_once_that_is_told(store:
     assert (figures(store, budget), store.rows_in("ar_call_reservations")) == ((7, 0), 0)
 
 
+@covers("runs.close_abandoned")
+def test_calls_of_a_run_that_died_are_recorded_as_failed_and_stay_counted(store: Facing, clock: HeldClock) -> None:
+    priced(store)
+    budget = limited(store, 100)
+    session = store.sessions.create(NewSession(session_id="s")).id
+    gone = store.sessions.create(NewSession(session_id="gone")).id
+    runs = [store.runs.start(NewRun(run_id=f"r{n}", session_uuid=s)).id for n, s in enumerate((session, gone, None))]
+    calls = [reserved(store, 20, run=run) for run in runs]
+    for run in runs:
+        store.runs.heartbeat(run, alive_s=10)
+    store.sessions.delete("gone")
+    clock.advance(seconds=11)
+    assert {run.id for run in store.runs.close_abandoned()} == set(runs)
+    found = [store.llm_calls.get(call) for call in calls]
+    assert [(c.status, c.run_uuid, c.session_uuid, c.cost_nanos) for c in found] == [
+        (CallStatus.ERROR, run, s, None) for run, s in zip(runs, (session, None, None), strict=True)
+    ]
+    assert [store.runs.get(run).usage.calls for run in runs] == [1, 1, 1]
+    assert (store.budgets.open_reservations(), figures(store, budget)) == ((), (0, 60))
+    clock.advance(days=1)
+    assert figures(store, budget) == (0, 0)
+
+
 def test_a_call_that_answers_by_another_name_is_charged_as_the_model_that_was_asked(store: Facing) -> None:
     priced(store)
     budget = limited(store, 100)

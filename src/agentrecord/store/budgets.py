@@ -81,7 +81,7 @@ _FIGURES = ("spent_nanos", "reserved_nanos", "open_calls", "unpriced_calls")
 
 
 def period_params(now: datetime) -> dict[str, object]:
-    """Return what `SPENT` and `RESERVED` are bound with: the days of each kind of period that holds the instant `now`."""
+    """Return what `SPENT` and `RESERVED` are bound with: the days of each kind of period that holds `now`."""
     found: dict[str, object] = {}
     for period in BudgetPeriod:
         start, end = period.bounds(now)

@@ -131,7 +131,7 @@ def record_rows(
     fresh: list[dict[str, Any]] = []
     given = [new.id for new in new_calls if new.id is not None]
     reserved = reserving.settle(conn, scope, given) if given else {}
-    settlements: list[tuple[Mapping[str, Any] | None, dict[str, Any]]] = []
+    settlements: list[tuple[dict[str, Any] | None, dict[str, Any]]] = []
     for new in new_calls:
         settled = None if new.id is None else reserved.get(new.id)
         row = _row_of(conn, scope, new, settled, user=user, agent=agent, session=session, message=message)
