@@ -35,3 +35,11 @@ def derived_id(at: datetime | int, *parts: object) -> UUID:
     high = (tail >> 62) & 0xFFF
     low = tail & ((1 << 62) - 1)
     return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def id_in(text: str) -> UUID | None:
+    """Return the id that a text is, however it is written; None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, Forbidden, InvalidValue, NotFound, OverBudget
 from agentrecord.ids import new_id
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
-from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.llm_call import CallStatus, CostSource, NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates, Tier
 from agentrecord.records.run import NewRun
@@ -474,6 +474,94 @@ def test_a_user_sees_the_budgets_that_apply_to_them_and_changes_none_of_others(s
     assert [r.id for r in ana.budgets.open_reservations()] == [call]
     with pytest.raises(Forbidden):
         store.scoped(role=Role.WRITE).budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1))
+
+
+def test_a_call_of_which_nobody_knows_the_cost_counts_with_its_bound_until_its_period_ends(
+    store: Facing, clock: HeldClock
+) -> None:
+    priced(store)
+    day, ever = limited(store, 100), limited(store, 1000, "ever", BudgetPeriod.TOTAL)
+    call = reserved(store, 60, 10)
+    for _ in range(2):
+        store.llm_calls.record(NewLLMCall(model="m", id=call, status=CallStatus.ERROR))
+        assert [figures(store, budget) for budget in (day, ever)] == [(0, 80), (0, 80)]
+    assert (store.budgets.status(day).open_calls, store.budgets.status(day).unpriced_calls) == (0, 1)
+    assert store.budgets.open_reservations() == ()
+    store.budgets.release(call)
+    with pytest.raises(OverBudget):
+        reserved(store, 21)
+    with pytest.raises(Conflict, match="recorded already"):
+        reserved(store, 60, 10, call=call)
+    clock.advance(days=1)
+    store.llm_calls.record(NewLLMCall(model="m", id=call, status=CallStatus.ERROR))
+    assert [figures(store, budget) for budget in (day, ever)] == [(0, 0), (0, 80)]
+    reserved(store, 100)
+
+
+def test_a_call_that_was_cut_off_counts_as_what_it_used_once_that_is_told(store: Facing) -> None:
+    priced(store)
+    budget = limited(store, 100)
+    call = reserved(store, 60)
+    cut_off = NewLLMCall(model="m", id=call, dedup_key="d", status=CallStatus.ERROR)
+    store.llm_calls.record(cut_off)
+    assert figures(store, budget) == (0, 60)
+    store.llm_calls.record(NewLLMCall(model="m", dedup_key="d", tokens=TokenCounts(input=7, output=0)))
+    assert (figures(store, budget), store.rows_in("ar_call_reservations")) == ((7, 0), 0)
+    store.llm_calls.record(cut_off)
+    assert (figures(store, budget), store.rows_in("ar_call_reservations")) == ((7, 0), 0)
+
+
+@covers("runs.close_abandoned")
+def test_calls_of_a_run_that_died_are_recorded_as_failed_and_stay_counted(store: Facing, clock: HeldClock) -> None:
+    priced(store)
+    budget = limited(store, 100)
+    session = store.sessions.create(NewSession(session_id="s")).id
+    gone = store.sessions.create(NewSession(session_id="gone")).id
+    runs = [store.runs.start(NewRun(run_id=f"r{n}", session_uuid=s)).id for n, s in enumerate((session, gone, None))]
+    calls = [reserved(store, 20, run=run) for run in runs]
+    for run in runs:
+        store.runs.heartbeat(run, alive_s=10)
+    store.sessions.delete("gone")
+    clock.advance(seconds=11)
+    assert {run.id for run in store.runs.close_abandoned()} == set(runs)
+    found = [store.llm_calls.get(call) for call in calls]
+    assert [(c.status, c.run_uuid, c.session_uuid, c.cost_nanos) for c in found] == [
+        (CallStatus.ERROR, run, s, None) for run, s in zip(runs, (session, None, None), strict=True)
+    ]
+    assert [store.runs.get(run).usage.calls for run in runs] == [1, 1, 1]
+    assert (store.budgets.open_reservations(), figures(store, budget)) == ((), (0, 60))
+    clock.advance(days=1)
+    assert figures(store, budget) == (0, 0)
+
+
+def test_a_call_that_answers_by_another_name_is_charged_as_the_model_that_was_asked(store: Facing) -> None:
+    priced(store)
+    budget = limited(store, 100)
+    call = reserved(store, 60)
+    new = NewLLMCall(model="m-as-served", host="elsewhere", id=call, tokens=TokenCounts(input=7, output=0))
+    found = store.llm_calls.record(new)
+    assert (found.model, found.cost_nanos, found.cost_source) == ("m-as-served", 7000, CostSource.PRICE)
+    assert figures(store, budget) == (7, 0)
+    assert store.llm_calls.record(new) == found
+    store.prices.reprice(apply=True)
+    assert (figures(store, budget), store.llm_calls.get(call).cost_nanos) == ((7, 0), 7000)
+    store.prices.set(NewPrice(model="m", rates=Rates(input=2 * DOLLAR, output=0)))
+    store.prices.reprice(apply=True)
+    assert figures(store, budget) == (14, 0)
+
+
+def test_repricing_a_call_of_unknown_cost_lifts_its_hold(store: Facing) -> None:
+    price = store.prices.set(NewPrice(model="m", rates=PER_TOKEN))
+    budget = limited(store, 100)
+    call = reserved(store, 60)
+    store.prices.retire(price.id)
+    recorded(store, call, 7)
+    assert figures(store, budget) == (0, 60)
+    priced(store)
+    store.prices.reprice()
+    assert figures(store, budget) == (0, 60)
+    store.prices.reprice(apply=True)
+    assert (figures(store, budget), store.rows_in("ar_call_reservations")) == ((7, 0), 0)
 
 
 def test_a_call_without_an_id_of_its_own_costs_no_statement_more(store: Facing) -> None:

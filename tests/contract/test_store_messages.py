@@ -110,7 +110,9 @@ def test_an_edit_keeps_every_content_that_was(store: Facing) -> None:
 def test_a_deleted_message_leaves_its_place_and_its_calls(store: Facing) -> None:
     session = session_of(store)
     turn = store.messages.append(
-        session, [NewMessage(role=ASSISTANT, content="gone")], calls=[NewLLMCall(model="m", cost_nanos=9)]
+        session,
+        [NewMessage(role=ASSISTANT, content="gone")],
+        calls=[NewLLMCall(model="m", cost_nanos=9, response_content="gone")],
     )
     message = turn.messages[0].id
     store.messages.edit(message, "really gone")
@@ -123,6 +125,7 @@ def test_a_deleted_message_leaves_its_place_and_its_calls(store: Facing) -> None
     assert store.messages.list(session).total == 0
     assert store.rows_in("ar_message_revisions") == 0
     assert store.sql("SELECT content, sequence FROM ar_messages") == [("", 1)]
+    assert store.llm_calls.get(turn.calls[0].id).response_content is None
     assert store.sessions.get("one").usage.cost_nanos == 9
     assert store.sessions.get("one").message_count == 0
 

@@ -64,6 +64,18 @@ def test_two_users_may_have_a_session_of_the_same_name(store: Facing) -> None:
     assert store.scoped(user="ben").sessions.get("one").id == second.id
 
 
+@covers("sessions.find")
+def test_nobody_hides_anothers_session_by_naming_one_like_its_row_id(store: Facing) -> None:
+    hers = store.sessions.create(NewSession(session_id="one"), user="anna")
+    his = store.sessions.create(NewSession(session_id=str(hers.id)), user="ben")
+    assert store.sessions.find(str(hers.id)).id == hers.id
+    assert store.scoped(user="anna").sessions.find(str(hers.id)).id == hers.id
+    assert store.scoped(user="ben").sessions.find(str(hers.id)).id == his.id
+    alone = store.sessions.create(NewSession(session_id=str(new_id())), user="ben")
+    assert store.sessions.find(alone.session_id).id == alone.id
+    assert store.sessions.find(str(new_id())) is None
+
+
 @covers("sessions.update")
 def test_a_change_changes_what_it_names_and_nothing_else(store: Facing) -> None:
     made = store.sessions.create(NewSession(session_id="one", title="T", description="d"))

@@ -76,6 +76,32 @@ def test_the_same_key_is_one_turn_for_its_user_and_one_request(store: Facing) ->
     assert store.messages.list(first.session.id).total == 2
 
 
+def test_a_key_is_that_of_whoever_begins_the_turn_in_whosever_session(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="s"), user="ana")
+    key = {"idempotency_key": "k", "request_hash": "h"}
+    first = begin(store, str(session.id), user="admin", **key)
+    again = begin(store, str(session.id), user="admin", **key)
+    assert (first.session.id, again.turn.id, again.is_new) == (session.id, first.turn.id, False)
+    assert (store.turns.find("k", user="admin"), store.turns.find("k", user="ana")) == (first.turn, None)
+    answer(store, first.turn.id)
+    ana = store.scoped(user="ana")
+    assert ana.turns.get(first.turn.id).user_uuid == session.user_uuid
+    own = begin(ana, **key)
+    assert (own.is_new, own.session.id) == (True, session.id)
+    assert store.messages.list(session.id).total == 3
+
+
+def test_who_sees_everybodys_sessions_goes_on_in_anothers_only_by_its_row_id(store: Facing) -> None:
+    anas = store.sessions.create(NewSession(session_id="s"), user="ana")
+    mine = begin(store, "s", user="admin")
+    assert (mine.session.user, mine.session.id != anas.id) == ("admin", True)
+    answer(store, mine.turn.id)
+    assert begin(store, "s", user="admin").session.id == mine.session.id
+    assert begin(store, str(anas.id), user="admin").session.id == anas.id
+    own = begin(store.scoped(user="ben"), str(anas.id))
+    assert (own.session.user, own.session.session_id) == ("ben", str(anas.id))
+
+
 @covers("turns.running")
 def test_two_turns_of_a_session_are_never_answered_at_once(store: Facing) -> None:
     first = begin(store)
@@ -219,6 +245,53 @@ def test_events_of_old_turns_go_when_the_session_goes_on(store: Facing, clock: H
     clock.advance(minutes=16)
     begin(store)
     assert store.turns.events(turn) == ()
+
+
+@covers("turns.close_abandoned")
+def test_events_of_turns_that_were_finished_long_ago_are_swept(store: Facing, clock: HeldClock) -> None:
+    old, long, new = (begin(store, name).turn.id for name in ("old", "long", "new"))
+    answer(store, old)
+    store.turns.emit(long, [("message.delta", "{}")], lease_owner=OWNER, lease_s=3600)
+    clock.advance(minutes=10)
+    for turn in (long, new):
+        store.turns.renew(turn, lease_owner=OWNER, lease_s=3600)
+    answer(store, new)
+    clock.advance(minutes=6)
+    assert store.turns.close_abandoned() == ()
+    assert [len(store.turns.events(turn)) for turn in (old, long, new)] == [0, 1, 1]
+    answer(store, long)
+    clock.advance(minutes=10)
+    store.turns.close_abandoned()
+    assert [len(store.turns.events(turn)) for turn in (old, long, new)] == [0, 2, 0]
+    clock.advance(minutes=6)
+    store.turns.close_abandoned()
+    assert store.rows_in("ar_turn_events") == 0
+
+
+def test_deleting_a_message_takes_what_its_turn_says_of_it(store: Facing) -> None:
+    kept = begin(store)
+    answer(store, kept.turn.id, "This stays.")
+    begun = begin(store, messages=(NewMessage(role=MessageRole.USER, content="the secret"),))
+    store.turns.emit(begun.turn.id, [("message.delta", '{"text":"the secret"}')], lease_owner=OWNER, lease_s=15)
+    call = store.llm_calls.record(
+        NewLLMCall(model="m", run_uuid=begun.run.id, session_uuid=begun.session.id, cost_nanos=5,
+                   response_content="the secret")
+    )  # fmt: skip
+    done = answer(store, begun.turn.id, "You said: the secret")
+    before = store.runs.get(begun.run.id)
+    store.messages.delete(begun.messages[0].id)
+    run = store.runs.get(begun.run.id)
+    assert (run.objective, run.final_synthesis_output, run.status, run.usage) == (
+        None,
+        None,
+        before.status,
+        before.usage,
+    )
+    assert (store.turns.get(done.id).response, store.turns.events(done.id)) == (None, ())
+    found = store.llm_calls.get(call.id)
+    assert (found.response_content, found.cost_nanos) == (None, 5)
+    assert "This stays." in store.turns.get(kept.turn.id).response
+    assert (store.runs.get(kept.run.id).objective, len(store.turns.events(kept.turn.id))) == ("Hello!", 1)
 
 
 def test_clearing_a_session_takes_its_turns_words_too(store: Facing) -> None:

@@ -155,6 +155,13 @@ def test_sessions_are_listed_in_pages_filtered_sorted_and_searched(api: TestClie
     assert [one["session_id"] for one in by_name] == ["s3", "s4"]
 
 
+def test_sessions_below_another_are_listed_too(api: TestClient, store: Store) -> None:
+    parent = UUID(made(api, "above")["id"])
+    store.scoped(user="ana").sessions.create(NewSession(session_id="below", parent_uuid=parent))
+    assert {one["session_id"] for one in api.get(PATH).json()["items"]} == {"above", "below"}
+    assert [one["session_id"] for one in api.get(PATH, params={"session_id": "below"}).json()["items"]] == ["below"]
+
+
 def test_a_message_has_every_documented_field_and_extra_data_comes_back_as_it_was_sent(api: TestClient) -> None:
     session = made(api)
     extra = '{"edited": true,  "n": 1.50}'

@@ -20,7 +20,8 @@ budgets = define(
     unique("project_id", "name"),
 )
 
-# Few rows: a reservation is deleted when its call is recorded, so that sums over them need no rollup.
+# Few rows: a reservation is deleted when its call is recorded, so that sums over them need no rollup. Only where nobody
+# knows what the call cost it stays: from `held_day` on, the UTC day on which the call was recorded, it is a hold.
 call_reservations = define(
     "ar_call_reservations",
     project_id(),
@@ -35,5 +36,6 @@ call_reservations = define(
     column("input_tokens", Whole()),
     optional("max_output_tokens", Whole()),
     at("created_at"),
+    optional("held_day", Whole()),
 )
 index("ix_ar_call_reservations_run", call_reservations.c.project_id, call_reservations.c.run_uuid)

@@ -10,6 +10,7 @@ turns = define(
     row_id(),
     column("session_uuid", Id()),
     column("user_uuid", Id()),
+    column("begun_by_uuid", Id()),
     column("run_uuid", Id()),
     column("status", EnumText(TurnStatus)),
     optional("idempotency_key"),
@@ -26,6 +27,7 @@ turns = define(
     at("finished_at", null=True),
     belongs_to("ar_sessions", "session_uuid"),
 )
+# `user_uuid` is the session's user; somebody else, an administrator, may have begun the turn, with a key of their own.
 # Two turns of one session are never answered at once: the second finds this index in its way.
 index(
     "uq_ar_turns_running",
@@ -38,7 +40,7 @@ index(
 index(
     "uq_ar_turns_idempotency_key",
     turns.c.project_id,
-    turns.c.user_uuid,
+    turns.c.begun_by_uuid,
     turns.c.idempotency_key,
     unique=True,
     sqlite_where=turns.c.idempotency_key.is_not(None),
@@ -58,3 +60,4 @@ turn_events = define(
     belongs_to("ar_turns", "turn_uuid"),
     primary_key=("project_id", "turn_uuid", "sequence"),
 )
+index("ix_ar_turn_events_created", turn_events.c.project_id, turn_events.c.created_at)

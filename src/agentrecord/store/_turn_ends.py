@@ -12,14 +12,14 @@ from agentrecord.codec.jsonable import to_json
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.error import NewError
-from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.turn import TurnEnd, TurnEvent, TurnResponse, TurnStatus
 from agentrecord.schema import tool_calls, turn_events, turns
-from agentrecord.store import errors, llm_calls, messages, reserving, runs, sessions
+from agentrecord.store import errors, messages, runs, sessions
 from agentrecord.store import tool_calls as tool_store
+from agentrecord.store._open_calls import close_calls
 from agentrecord.store._sql import bound_within, insert_into, scope_params
 
 _ADD_EVENT = insert_into(turn_events)
@@ -76,7 +76,8 @@ def end_of(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd)
     if session is None:
         end = TurnEnd(status=TurnStatus.CANCELLED, error_type="SessionDeleted", error_message="the session is gone")
     _close_tools(conn, scope, row["run_uuid"])
-    _close_calls(conn, scope, row, has_session=session is not None)
+    session_uuid = None if session is None else session.id
+    close_calls(conn, scope, row["run_uuid"], session=session_uuid, ended="the turn ended")
     if end.status is TurnStatus.COMPLETED and session is not None:
         told = _answer(conn, scope, row, session, end)
         conn.run(_ANSWERED, {"project": scope.project, "turn": row["id"], "told": told})
@@ -136,14 +137,3 @@ def _close_tools(conn: Connection, scope: Scope, run: UUID) -> None:
     open_calls = conn.rows(_OPEN_TOOLS, {**scope_params(scope), "run": run})
     for (call,) in open_calls:
         tool_store.finish(conn, scope, call, error_message="interrupted: the turn ended before the tool answered")
-
-
-def _close_calls(conn: Connection, scope: Scope, row: Mapping[str, Any], *, has_session: bool) -> None:
-    """Record the calls that were under way as failed: what the provider charged for them, nobody told."""
-    for reserved in reserving.open_reservations(conn, scope, run=row["run_uuid"]):
-        call = NewLLMCall(
-            id=reserved.id, model=reserved.model, host=reserved.host, status=CallStatus.ERROR,
-            run_uuid=row["run_uuid"], session_uuid=row["session_uuid"] if has_session else None,
-            error_message="the turn ended before the model had answered; what the provider charged is not known",
-        )  # fmt: skip
-        llm_calls.record(conn, scope, call)

@@ -54,14 +54,20 @@ SPENT, _UNPRICED = (
     select(total(usage_days.c[name])).where(_IN_PERIOD).correlate(budgets).scalar_subquery()
     for name in ("cost_nanos", "unpriced_calls")
 )
-# Whatever their age: a call that is still open is charged to the period in which it is recorded.
+# Whatever their age: a call that is still open is charged to the period in which it is recorded. One that is recorded,
+# though nobody knows what it cost, stays charged to that period with the most that it can have cost.
+_IS_OPEN = call_reservations.c.held_day.is_(None)
+_HELD_IN_PERIOD = and_(call_reservations.c.held_day >= _edge("start"), call_reservations.c.held_day < _edge("end"))
 RESERVED, _OPEN = (
     select(figure)
     .select_from(call_reservations)
-    .where(_counted(call_reservations))
+    .where(_counted(call_reservations), counts)
     .correlate(budgets)
     .scalar_subquery()
-    for figure in (total(call_reservations.c.amount_nanos), func.count())
+    for figure, counts in (
+        (total(call_reservations.c.amount_nanos), or_(_IS_OPEN, _HELD_IN_PERIOD)),
+        (func.count(), _IS_OPEN),
+    )
 )
 _STANDING = select(
     *budgets.c,
@@ -75,7 +81,7 @@ _FIGURES = ("spent_nanos", "reserved_nanos", "open_calls", "unpriced_calls")
 
 
 def period_params(now: datetime) -> dict[str, object]:
-    """Return what `SPENT` is bound with: the days of each kind of period that holds the instant `now`."""
+    """Return what `SPENT` and `RESERVED` are bound with: the days of each kind of period that holds `now`."""
     found: dict[str, object] = {}
     for period in BudgetPeriod:
         start, end = period.bounds(now)

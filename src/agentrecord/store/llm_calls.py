@@ -1,6 +1,6 @@
 """LLM calls: record them once, price them, read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
@@ -21,7 +21,7 @@ from agentrecord.schema import contents, hosts, llm_calls, models, prices, runs
 from agentrecord.schema import prompts as prompt_rows
 from agentrecord.store import _refs as refs
 from agentrecord.store import agents, owners, prompts, reserving
-from agentrecord.store._charging import UNKNOWN, price_of
+from agentrecord.store._charging import UNKNOWN, charge, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import TOKEN_COLUMNS, call_of, call_row, tokens_of
@@ -124,40 +124,71 @@ def record_rows(
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
     A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled,
-    and its agent is the call's where nothing else names one. New ones get integer ids if `numbered`.
+    or held if the call's cost is unknown; its agent and its model's price are the call's where nothing else names one.
+    New ones get integer ids if `numbered`.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
     given = [new.id for new in new_calls if new.id is not None]
     reserved = reserving.settle(conn, scope, given) if given else {}
+    settlements: list[tuple[dict[str, Any] | None, dict[str, Any]]] = []
     for new in new_calls:
-        own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
-        if own_agent is None and new.id is not None and new.id in reserved:
-            own_agent = reserved[new.id][1]
-        row = call_row(
-            conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
-        )
+        settled = None if new.id is None else reserved.get(new.id)
+        row = _row_of(conn, scope, new, settled, user=user, agent=agent, session=session, message=message)
         stored = _stored(conn, scope, row, by_id=new.id is not None)
         if stored is not None:
             found.append(merge(conn, scope, stored, row, figures))
+            settlements.append((settled, found[-1]))
             continue
         twin = next(
             (old for old in fresh if row["dedup_key"] is not None and old["dedup_key"] == row["dedup_key"]), None
         )
         if twin is not None:
             _take_larger(twin, row, figures)
+            settlements.append((settled, twin))
             continue
         if new.prompt is not None:
             row["prompt_uuid"], row["prompt_length"] = prompts.remember(conn, scope, user, new)
         figures.call(row)
         fresh.append(row)
         found.append(row)
+        settlements.append((settled, row))
     if numbered and fresh:
         first = next_serial(conn, scope.project, "llm_calls", count=len(fresh))
         for serial, row in enumerate(fresh, first):
             row["serial"] = serial
     conn.many(ADD_CALL, fresh)
+    for settled, row in settlements:
+        if settled is not None and row["cost_nanos"] is None:
+            reserving.hold(conn, settled, row["id"])
     return found
+
+
+def _row_of(
+    conn: Connection,
+    scope: Scope,
+    new: NewLLMCall,
+    settled: Mapping[str, Any] | None,
+    *,
+    user: UserId,
+    agent: UUID | None,
+    session: UUID | None,
+    message: UUID | None,
+) -> dict[str, Any]:
+    """Return a new call as a row, with what its reservation, if it had one, says of its agent and its price."""
+    own_agent = agents.agent_uuid(conn, scope, new.agent_id) if new.agent_id else agent
+    if own_agent is None and settled is not None:
+        own_agent = settled["agent_uuid"]
+    row = call_row(
+        conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
+    )
+    if settled is not None and row["cost_nanos"] is None:
+        # The model that answered goes by another name than the one that was asked, and only that one has a price.
+        found = charge(
+            conn, scope.project, model=settled["model"], host=settled["host"], tokens=new.tokens, at=row["timestamp"]
+        )
+        row.update(cost_nanos=found.cost_nanos, cost_source=found.cost_source, price_uuid=found.price_uuid)
+    return row
 
 
 def _take_larger(kept: dict[str, Any], row: dict[str, Any], figures: Figures) -> None:
@@ -211,6 +242,8 @@ def merge(
     )
     figures.call(stored, -1)
     figures.call(merged)
+    if stored["cost_nanos"] is None and merged["cost_nanos"] is not None:
+        reserving.lift(conn, scope, stored["id"])
     return merged
 
 

@@ -298,7 +298,7 @@ def revisions(conn: Connection, scope: Scope, message: UUID) -> tuple[Revision, 
 
 
 def delete(conn: Connection, scope: Scope, message: UUID) -> None:
-    """Delete a message's content and revisions; its place in the sequence and its calls stay."""
+    """Delete a message's content and revisions, and what its run repeats of it; its place and its calls stay."""
     found = conn.first_map(
         select(messages)
         .where(*within(scope, messages), messages.c.id == message, messages.c.deleted_at.is_(None))
@@ -318,6 +318,7 @@ def delete(conn: Connection, scope: Scope, message: UUID) -> None:
         .where(*within(scope, messages), messages.c.id == message)
         .values(content="", parts=None, extra_data=None, metadata=None, deleted_at=conn.now, updated_at=conn.now)
     )
+    purging.purge_message(conn, scope, old.session_uuid, message, old.run_uuid)
     figures = Figures(scope.project, conn.now)
     figures.session(old.session_uuid, message_count=-1)
     figures.apply(conn)

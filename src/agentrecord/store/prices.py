@@ -17,7 +17,8 @@ from agentrecord.records.page import Page
 from agentrecord.records.price import Host, Model, ModelUse, NewPrice, Price, Rates, RepriceRow
 from agentrecord.records.scope import Role, Scope
 from agentrecord.schema import hosts, llm_calls, models, prices, usage_days
-from agentrecord.store._charging import OWN_PRICES, charge, model_uuid, own_prices, price_of, price_row
+from agentrecord.store import reserving
+from agentrecord.store._charging import OWN_PRICES, Charge, charge, model_uuid, own_prices, price_of, price_row
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import tokens_of
@@ -213,10 +214,7 @@ def _reprice_call(
     *,
     apply: bool,
 ) -> None:
-    new = charge(
-        conn, scope.project, model=row["model"] or None, host=row["host"] or None,
-        tokens=tokens_of(row), at=row["timestamp"],
-    )  # fmt: skip
+    new = _charge_anew(conn, scope, row)
     old_nanos = row["cost_nanos"]
     changed = new.cost_nanos != old_nanos
     line = found[row["timestamp"].strftime("%Y-%m-%d"), row["model"] or "unknown"]
@@ -231,3 +229,18 @@ def _reprice_call(
     )
     figures.call(row, -1)
     figures.call({**row, **changes})
+    if old_nanos is None:
+        reserving.lift(conn, scope, row["id"])
+
+
+def _charge_anew(conn: Connection, scope: Scope, row: dict[str, Any]) -> Charge:
+    """Return what today's tables say a call costs: by its own model, else by the one whose price charged it."""
+    tokens, at = tokens_of(row), row["timestamp"]
+    own = charge(conn, scope.project, model=row["model"] or None, host=row["host"] or None, tokens=tokens, at=at)
+    if own.cost_nanos is not None or row["price_uuid"] is None:
+        return own
+    # A call that was reserved may have been charged as the model that was asked, which answered by another name.
+    by = conn.first(select(prices.c.model, prices.c.host).where(prices.c.id == row["price_uuid"]))
+    if by is None or "*" in by[0]:
+        return own
+    return charge(conn, scope.project, model=by[0], host=by[1], tokens=tokens, at=at)

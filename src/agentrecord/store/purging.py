@@ -3,7 +3,7 @@
 from typing import Any  # `Any`: what a column is emptied to
 from uuid import UUID
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import ColumnElement, Table, delete, select, update
 
 from agentrecord.engine import Connection
 from agentrecord.records.scope import Scope
@@ -21,6 +21,23 @@ from agentrecord.schema import (
 )
 from agentrecord.store import search
 from agentrecord.store._sql import within
+
+_EMPTIED: dict[Table, dict[str, Any]] = {
+    tool_calls: {"arguments": None, "result": None, "error_message": None},
+    events: {"data": None},
+    errors: {"error_message": "", "context": None, "stack_trace": None},
+    runs: {
+        "error_message": None,
+        "objective": None,
+        "additional_context": None,
+        "final_synthesis_output": None,
+        "execution_history": None,
+        "metadata": None,
+    },
+    turns: {"response": None, "error_message": None},
+    llm_calls: {"response_content": None, "input_params": None, "prompt_uuid": None},
+}
+_RUN_IN = {runs: "id"}
 
 
 def purge_messages(conn: Connection, scope: Scope, session: UUID) -> int:
@@ -53,24 +70,27 @@ def purge_messages(conn: Connection, scope: Scope, session: UUID) -> int:
     return len(ids)
 
 
-def _purge_traces(conn: Connection, scope: Scope, session: UUID) -> None:
-    """Empty what repeats a session's words elsewhere; ids, times, tokens, cost and status stay."""
-    emptied: dict[Table, dict[str, Any]] = {
-        tool_calls: {"arguments": None, "result": None, "error_message": None},
-        events: {"data": None},
-        errors: {"error_message": "", "context": None, "stack_trace": None},
-        runs: {
-            "error_message": None,
-            "objective": None,
-            "additional_context": None,
-            "final_synthesis_output": None,
-            "execution_history": None,
-            "metadata": None,
-        },
-        turns: {"response": None, "error_message": None},
-        llm_calls: {"response_content": None, "input_params": None, "prompt_uuid": None},
-    }
-    told = select(turns.c.id).where(*within(scope, turns), turns.c.session_uuid == session)
+def purge_message(conn: Connection, scope: Scope, session: UUID, message: UUID, run: UUID | None) -> None:
+    """Empty what repeats one message's words elsewhere: in the calls that made it, and in all that its run left."""
+    conn.run(
+        update(llm_calls)
+        .where(*within(scope, llm_calls), llm_calls.c.session_uuid == session, llm_calls.c.message_uuid == message)
+        .values(**_EMPTIED[llm_calls])
+    )
+    if run is not None:
+        _purge_traces(conn, scope, session, run)
+
+
+def _purge_traces(conn: Connection, scope: Scope, session: UUID, run: UUID | None = None) -> None:
+    """Empty what repeats a session's words, or those of one run of it; ids, times, tokens, cost and status stay."""
+
+    def mine(table: Table) -> list[ColumnElement[bool]]:
+        conditions = [*within(scope, table), table.c.session_uuid == session]
+        if run is not None:
+            conditions.append(table.c[_RUN_IN.get(table, "run_uuid")] == run)
+        return conditions
+
+    told = select(turns.c.id).where(*mine(turns))
     conn.run(delete(turn_events).where(turn_events.c.project_id == scope.project, turn_events.c.turn_uuid.in_(told)))
-    for table, columns in emptied.items():
-        conn.run(update(table).where(*within(scope, table), table.c.session_uuid == session).values(**columns))
+    for table, columns in _EMPTIED.items():
+        conn.run(update(table).where(*mine(table)).values(**columns))

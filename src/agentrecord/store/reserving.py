@@ -1,10 +1,12 @@
 """Reservations: leave to make an LLM call, asked for before it is made, given only where no budget can be crossed.
 
 A call's reservation is deleted in the transaction that records the call, so that what is spent and what is reserved
-together are always all that a budget may still have to pay.
+together are always all that a budget may still have to pay. Where nobody knows what the call cost, the reservation
+stays as a hold, which counts in the period in which the call was recorded until the cost is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NoReturn, cast  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -22,7 +24,8 @@ from agentrecord.schema import budgets, call_reservations, llm_calls
 from agentrecord.schema.types import Id
 from agentrecord.store import agents, owners
 from agentrecord.store._charging import own_prices
-from agentrecord.store._sql import bound_within, insert_into, scope_params, within
+from agentrecord.store._figures import day_of
+from agentrecord.store._sql import bound_within, insert_into, insert_or_skip, scope_params, within
 from agentrecord.store.budgets import RESERVED, SPENT, period_params
 
 Owner = tuple[UserId, UUID | None]
@@ -51,14 +54,19 @@ _STANDING = Prepared(
     .where(*_applicable())
     .order_by(budgets.c.id)
 )
-_OPEN = select(*[c for c in call_reservations.c if c.name != "project_id"]).order_by(
-    call_reservations.c.created_at, call_reservations.c.id
+_HOLD = insert_or_skip(call_reservations)
+_IS_OPEN = call_reservations.c.held_day.is_(None)
+_FIELDS = tuple(field.name for field in fields(Reservation))
+_OPEN = (
+    select(*[call_reservations.c[name] for name in _FIELDS])
+    .where(_IS_OPEN)
+    .order_by(call_reservations.c.created_at, call_reservations.c.id)
 )
 _OPEN_OF_RUN = Prepared(_OPEN.where(*bound_within(call_reservations), call_reservations.c.run_uuid == bindparam("run")))
 _SETTLE = Prepared(
     delete(call_reservations)
     .where(call_reservations.c.project_id == bindparam("project"), call_reservations.c.id == bindparam("call"))
-    .returning(call_reservations.c.user_uuid, call_reservations.c.agent_uuid)
+    .returning(*call_reservations.c)
 )
 
 
@@ -98,6 +106,7 @@ def reserve(
         "input_tokens": values.tokens("input_tokens", input_tokens),
         "max_output_tokens": most,
         "created_at": conn.now,
+        "held_day": None,
     }
     return call if call is not None and _is_reserved(conn, scope, row) else _reserve(conn, scope, row)
 
@@ -130,7 +139,7 @@ def _is_reserved(conn: Connection, scope: Scope, row: dict[str, Any]) -> bool:
     with conn.across_users():
         found = conn.first_map(select(call_reservations).where(*same_id))
         is_recorded = conn.first(recorded) is not None
-    if found is not None:
+    if found is not None and not is_recorded:
         if any(found[name] != value for name, value in row.items() if name != "created_at"):
             raise Conflict("reservation", row["id"])
         return True
@@ -182,26 +191,39 @@ def owner_of(conn: Connection, scope: Scope, call: UUID) -> Owner | None:
     return cast("Owner | None", found)
 
 
-def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> dict[UUID, Owner]:
-    """Delete the reservations of calls that this transaction records, and return whom they were for.
+def settle(conn: Connection, scope: Scope, calls: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Delete the reservations and holds of calls that this transaction records, and return their rows.
 
     Calls that were not reserved are no matter. Raises `Conflict` if another user has reserved one of the ids.
     """
-    found: dict[UUID, Owner] = {}
+    found: dict[UUID, dict[str, Any]] = {}
     for call in calls:
         with conn.across_users():
-            deleted = conn.first(_SETTLE, {"project": scope.project, "call": call})
+            deleted = conn.first_map(_SETTLE, {"project": scope.project, "call": call})
         if deleted is None:
             continue
-        if scope.user not in (None, deleted[0]):
+        if scope.user not in (None, deleted["user_uuid"]):
             raise Conflict("LLM call", call)
-        found[call] = (deleted[0], deleted[1])
+        found[call] = deleted
     return found
+
+
+def hold(conn: Connection, settled: Mapping[str, Any], call: UUID) -> None:
+    """Keep what was set aside for a call that is recorded as `call`, since nobody knows what it cost."""
+    if settled["amount_nanos"] is not None:
+        day = day_of(conn.now) if settled["held_day"] is None else settled["held_day"]
+        conn.run(_HOLD, {**settled, "id": call, "held_day": day})
+
+
+def lift(conn: Connection, scope: Scope, call: UUID) -> None:
+    """Delete the hold of a recorded call whose cost is known now; without one, nothing happens."""
+    settle(conn, scope, [call])
 
 
 def release(conn: Connection, scope: Scope, call: UUID) -> None:
     """Give a reservation back: the call was not made. What is released or recorded already is left as it is."""
-    conn.run(delete(call_reservations).where(*within(scope, call_reservations), call_reservations.c.id == call))
+    mine = (*within(scope, call_reservations), call_reservations.c.id == call, _IS_OPEN)
+    conn.run(delete(call_reservations).where(*mine))
 
 
 def open_reservations(conn: Connection, scope: Scope, *, run: UUID | None = None) -> tuple[Reservation, ...]:

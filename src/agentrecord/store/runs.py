@@ -21,7 +21,9 @@ from agentrecord.schema import agents, runs, sessions, users
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import owners
+from agentrecord.store import sessions as session_store
 from agentrecord.store._figures import Figures
+from agentrecord.store._open_calls import close_calls
 from agentrecord.store._page import page
 from agentrecord.store._refs import adopt
 from agentrecord.store._sql import bound_within, contains, insert_into, scope_params, total, usage_totals, within
@@ -257,7 +259,8 @@ def heartbeat(conn: Connection, scope: Scope, run: UUID, *, alive_s: int | None 
 def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
     """End as errors the running runs that promised a sign of life and did not give it; what they cost stays counted.
 
-    Each ends when it was last alive, with `abandoned` as the reason of its status.
+    Each ends when it was last alive, with `abandoned` as the reason of its status. The calls that were reserved in it
+    are recorded as failed, at a cost that is not known.
     """
     broken = (*within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now)
     found = conn.maps(
@@ -270,12 +273,18 @@ def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
             finished_at=func.coalesce(runs.c.heartbeat_at, runs.c.started_at),
             updated_at=conn.now,
         )
-        .returning(runs.c.id, runs.c.started_at, runs.c.created_at, runs.c.user_uuid, runs.c.agent_uuid)
+        .returning(
+            *[runs.c[name] for name in ("id", "started_at", "created_at", "user_uuid", "agent_uuid", "session_uuid")]
+        )
     )
     figures = Figures(scope.project, conn.now)
     for row in found:
         figures.activity(row["started_at"] or row["created_at"], row["user_uuid"], row["agent_uuid"], failed_runs=1)
     figures.apply(conn)
+    for row in found:
+        session = row["session_uuid"]
+        is_there = session is not None and session_store.find(conn, scope, session) is not None
+        close_calls(conn, scope, row["id"], session=session if is_there else None, ended="the run's process ended")
     return tuple(get(conn, scope, row["id"]) for row in found)
 
 

@@ -1,12 +1,13 @@
 """The tree of a session: the session itself and all below it."""
 
-from typing import Any  # `Any`: SQLAlchemy selects are generic over rows they do not know
+from typing import Any, cast  # `Any`: SQLAlchemy selects are generic over rows they do not know
 from uuid import UUID
 
 from sqlalchemy import Select, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.scope import Scope
+from agentrecord.records.session import Session
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import sessions
 from agentrecord.schema.tables import USAGE_COUNTERS
@@ -33,3 +34,11 @@ def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
     below = sessions.alias("below")
     tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
     return select(tree.c.id)
+
+
+def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:
+    """Return the top of the tree that a session is in."""
+    found = conn.value(
+        select(sessions.c.root_uuid).where(sessions.c.project_id == scope.project, sessions.c.id == session.id)
+    )
+    return cast("UUID | None", found) or session.id

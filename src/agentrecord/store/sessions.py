@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, cast  # `Any`: rows hold whatever their columns hold
+from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, update
@@ -11,7 +11,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.connection import Row
 from agentrecord.exceptions import Conflict, NotFound
-from agentrecord.ids import UserId
+from agentrecord.ids import UserId, id_in
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
@@ -31,7 +31,7 @@ from agentrecord.store._sql import (
     usage_totals,
     within,
 )
-from agentrecord.store.session_trees import subtree_of, subtree_usage
+from agentrecord.store.session_trees import root_of, subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
 _JOINED = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
@@ -189,28 +189,28 @@ def _taken(conn: Connection, scope: Scope, session: UUID, owner: UserId, session
         return conn.first(statement)
 
 
-def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:
-    """Return the top of the tree that a session is in."""
-    found = conn.value(
-        select(sessions.c.root_uuid).where(sessions.c.project_id == scope.project, sessions.c.id == session.id)
-    )
-    return cast("UUID | None", found) or session.id
-
-
 def find(conn: Connection, scope: Scope, session: str | UUID) -> Session | None:
-    """Return a session by its `session_id` or else its row id; None if it is not there."""
-    if isinstance(session, str):
-        found = conn.maps(_BY_NAME, {**scope_params(scope), "session_id": session})
-        if len(found) > 1:
-            raise Conflict("session", session, "is the session_id of several users: name the user, or give the row id")
-        if found:
-            return _session(found[0])
-        try:
-            session = UUID(session)
-        except ValueError:
-            return None
-    row = conn.first_map(_BY_ID, {**scope_params(scope), "id": session})
+    """Return a session by its `session_id` or else its row id; None if it is not there.
+
+    In a scope of everybody's sessions the row id comes first: no name that somebody chose hides another's session.
+    """
+    if isinstance(session, UUID):
+        return _by_id(conn, scope, session)
+    if scope.user is None:
+        return _by_id(conn, scope, id_in(session)) or _by_name(conn, scope, session)
+    return _by_name(conn, scope, session) or _by_id(conn, scope, id_in(session))
+
+
+def _by_id(conn: Connection, scope: Scope, session: UUID | None) -> Session | None:
+    row = None if session is None else conn.first_map(_BY_ID, {**scope_params(scope), "id": session})
     return None if row is None else _session(row)
+
+
+def _by_name(conn: Connection, scope: Scope, session: str) -> Session | None:
+    found = conn.maps(_BY_NAME, {**scope_params(scope), "session_id": session})
+    if len(found) > 1:
+        raise Conflict("session", session, "is the session_id of several users: name the user, or give the row id")
+    return _session(found[0]) if found else None
 
 
 def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bool = False) -> Session:

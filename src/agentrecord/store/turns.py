@@ -16,6 +16,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidTransition, InvalidValue, NotFound
 from agentrecord.exceptions import SessionBusy as Busy
+from agentrecord.ids import UserId, id_in
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Scope
@@ -69,6 +70,8 @@ _FINISH = _change_of(
 EVENTS_KEPT = timedelta(minutes=15)
 """How long the events of a finished turn can still be read by a client that comes back."""
 
+_FORGOTTEN_AT_ONCE = 10_000
+
 INTERRUPTED = "TurnInterrupted"
 """The error type of a turn whose server stopped before the agent had answered."""
 
@@ -101,7 +104,7 @@ def begin(conn: Connection, scope: Scope, new: NewTurn, *, user: str | None = No
     messages.ensure_active(session)
     _free(conn, scope, session)
     session = _completed(conn, scope, session, new)
-    return _begin(conn, scope, session, new)
+    return _begin(conn, scope, session, new, people.user_uuid(conn, scope, user))
 
 
 def _again(conn: Connection, scope: Scope, new: NewTurn, user: str | None) -> BegunTurn | None:
@@ -119,17 +122,21 @@ def find(conn: Connection, scope: Scope, idempotency_key: str, *, user: str | No
     owner = people.known_user(conn, scope, user)
     row = conn.first_map(
         select(turns).where(
-            *within(scope, turns), turns.c.user_uuid == owner, turns.c.idempotency_key == idempotency_key
+            *within(scope, turns), turns.c.begun_by_uuid == owner, turns.c.idempotency_key == idempotency_key
         )
     )
     return None if row is None else _turn(row)
 
 
 def _session_for(conn: Connection, scope: Scope, new: NewTurn, user: str | None) -> Session:
-    """Return the session to answer in, locked: the user's own of that name, else one that the scope sees, else new."""
+    """Return the session to answer in, locked: the user's own of that name, else anybody's of that row id, else new."""
     name = values.name("session_id", new.session_id)
     own = replace(scope, user=people.user_uuid(conn, scope, user))
-    found = sessions.find(conn, own, name) or (sessions.find(conn, scope, name) if scope.user is None else None)
+    found = sessions.find(conn, own, name)
+    row_id = id_in(name)
+    if found is None and row_id is not None:
+        # Never by a name: a conversation does not go on in another user's session because both chose the same one.
+        found = sessions.find(conn, scope, row_id)
     if found is not None:
         return sessions.locked(conn, scope, found.id)
     return sessions.create(
@@ -172,7 +179,7 @@ def _completed(conn: Connection, scope: Scope, session: Session, new: NewTurn) -
     return sessions.update_(conn, scope, session.id, changes)
 
 
-def _begin(conn: Connection, scope: Scope, session: Session, new: NewTurn) -> BegunTurn:
+def _begin(conn: Connection, scope: Scope, session: Session, new: NewTurn, begun_by: UserId) -> BegunTurn:
     turn = conn.new_id()
     agent_id = session.agent_id or _agent_id(new)
     version = agents.find_active(conn, scope, agent_id) if agent_id is not None else None
@@ -191,6 +198,7 @@ def _begin(conn: Connection, scope: Scope, session: Session, new: NewTurn) -> Be
         "id": turn,
         "session_uuid": session.id,
         "user_uuid": session.user_uuid,
+        "begun_by_uuid": begun_by,
         "run_uuid": run.id,
         "status": TurnStatus.RUNNING,
         "idempotency_key": None if new.idempotency_key is None else values.name("idempotency_key", new.idempotency_key),
@@ -305,10 +313,29 @@ def finish(conn: Connection, scope: Scope, turn: UUID, end: TurnEnd, *, lease_ow
 
 
 def close_abandoned(conn: Connection, scope: Scope, *, owners: Sequence[str] = ()) -> tuple[ConversationTurn, ...]:
-    """Close as errors the turns whose lease has run out, or that `owners`, known to be dead, were answering."""
+    """Close as errors the turns whose lease has run out, or that `owners`, known to be dead, were answering.
+
+    Takes out, too, events of turns that were finished longer ago than clients can come back for.
+    """
     dead = or_(turns.c.lease_expires_at <= conn.now, turns.c.lease_owner.in_(list(owners)))
     rows = conn.maps(select(turns).where(*within(scope, turns), _RUNNING, dead).order_by(turns.c.id).with_for_update())
-    return tuple(_close_abandoned(conn, scope, _turn(row)) for row in rows)
+    closed = tuple(_close_abandoned(conn, scope, _turn(row)) for row in rows)
+    _forget_events(conn, scope)
+    return closed
+
+
+def _forget_events(conn: Connection, scope: Scope) -> None:
+    before = conn.now - EVENTS_KEPT
+    of_turn = (turns.c.project_id == turn_events.c.project_id) & (turns.c.id == turn_events.c.turn_uuid)
+    # By their own age first, which has an index: all that are old are of these turns, or of the few that still run.
+    told = (
+        select(turn_events.c.turn_uuid)
+        .select_from(turn_events.join(turns, of_turn))
+        .where(*within(scope, turn_events), turn_events.c.created_at < before, turns.c.finished_at < before)
+        .order_by(turn_events.c.created_at)
+        .limit(_FORGOTTEN_AT_ONCE)
+    )
+    conn.run(delete(turn_events).where(*within(scope, turn_events), turn_events.c.turn_uuid.in_(told)))
 
 
 def _close_abandoned(conn: Connection, scope: Scope, turn: ConversationTurn) -> ConversationTurn:

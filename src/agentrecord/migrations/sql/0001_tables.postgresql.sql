@@ -104,6 +104,7 @@ CREATE TABLE agentrecord.ar_call_reservations (
 	input_tokens BIGINT NOT NULL,
 	max_output_tokens BIGINT,
 	created_at BIGINT NOT NULL,
+	held_day BIGINT,
 	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
 );
 
@@ -782,6 +783,7 @@ CREATE TABLE agentrecord.ar_turns (
 	id UUID NOT NULL,
 	session_uuid UUID NOT NULL,
 	user_uuid UUID NOT NULL,
+	begun_by_uuid UUID NOT NULL,
 	run_uuid UUID NOT NULL,
 	status TEXT NOT NULL,
 	idempotency_key TEXT,
@@ -802,7 +804,7 @@ CREATE TABLE agentrecord.ar_turns (
 
 CREATE INDEX ix_ar_turns_session ON agentrecord.ar_turns (project_id, session_uuid, finished_at);
 
-CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON agentrecord.ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON agentrecord.ar_turns (project_id, begun_by_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE UNIQUE INDEX uq_ar_turns_running ON agentrecord.ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
 
@@ -828,3 +830,5 @@ CREATE TABLE agentrecord.ar_turn_events (
 	CONSTRAINT pk_ar_turn_events PRIMARY KEY (project_id, turn_uuid, sequence),
 	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES agentrecord.ar_turns (project_id, id)
 );
+
+CREATE INDEX ix_ar_turn_events_created ON agentrecord.ar_turn_events (project_id, created_at);

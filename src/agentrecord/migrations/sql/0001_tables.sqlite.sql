@@ -110,6 +110,7 @@ CREATE TABLE ar_call_reservations (
 	input_tokens INTEGER NOT NULL,
 	max_output_tokens INTEGER,
 	created_at INTEGER NOT NULL,
+	held_day INTEGER,
 	CONSTRAINT pk_ar_call_reservations PRIMARY KEY (project_id, id)
 )
  STRICT;
@@ -823,6 +824,7 @@ CREATE TABLE ar_turns (
 	id BLOB NOT NULL,
 	session_uuid BLOB NOT NULL,
 	user_uuid BLOB NOT NULL,
+	begun_by_uuid BLOB NOT NULL,
 	run_uuid BLOB NOT NULL,
 	status TEXT NOT NULL,
 	idempotency_key TEXT,
@@ -844,7 +846,7 @@ CREATE TABLE ar_turns (
 
 CREATE INDEX ix_ar_turns_session ON ar_turns (project_id, session_uuid, finished_at);
 
-CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON ar_turns (project_id, user_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX uq_ar_turns_idempotency_key ON ar_turns (project_id, begun_by_uuid, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE UNIQUE INDEX uq_ar_turns_running ON ar_turns (project_id, session_uuid) WHERE finished_at IS NULL;
 
@@ -872,3 +874,5 @@ CREATE TABLE ar_turn_events (
 	CONSTRAINT fk_ar_turn_events_project_id_turn_uuid FOREIGN KEY(project_id, turn_uuid) REFERENCES ar_turns (project_id, id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_turn_events_created ON ar_turn_events (project_id, created_at);

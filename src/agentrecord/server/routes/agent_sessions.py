@@ -199,7 +199,7 @@ async def list_agent_sessions(request: Request, query: Annotated[AgentSessionQue
     """List the caller's sessions, the last changed first."""
     wanted = SessionFilter(
         words=query.q, session_id=query.session_id, agent_name=query.agent_name, is_active=query.is_active,
-        since=query.since, until=query.until,
+        since=query.since, until=query.until, include_children=True,
     )  # fmt: skip
     name = query.sort.removeprefix("-")
     sort = query.sort.replace(name, _SORTS.get(name, name))
