@@ -216,7 +216,15 @@ GLOBAL_ANSWERS = frozenset(
 """Answered from tables that are the same for all, or that are looked up before the project is known."""
 
 SHARED_BY_USERS = frozenset(
-    {"agents.ensure", "agents.get", "agents.list", "agents.create_version", "audit.list", "errors.groups"}
+    {
+        "agents.ensure",
+        "agents.get",
+        "agents.list",
+        "agents.create_version",
+        "audit.list",
+        "audit.trail",
+        "errors.groups",
+    }
     | {"imports.files", "imports.unreadable", "relations.of", "budgets.status", "budgets.statuses", "budgets.near"}
 )
 """Answered from tables that know projects, not users."""
@@ -273,7 +281,7 @@ def test_scopes_that_take_turns_on_one_connection_leave_nothing_behind(store: Fa
     anna, ben, ids = two_users(store)
     (name,) = store.engine.read(lambda conn: conn.text("SELECT current_database()"))[0]
     url = databases.postgres.restricted(databases.postgres.server.get_uri(name))
-    engine = PostgresEngine(url, Maker(SystemClock(), new_id), pool_size=1)
+    engine = PostgresEngine(url, Maker(SystemClock(), new_id), pool=(1, 1))
     everything = SessionFilter(include_children=True)
     annas = anna.sessions.list(everything).items
     assert len(annas) > 1
