@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidValue
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
+from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionChanges, SessionFilter
 from agentrecord.records.span import Span
 from agentrecord.records.tool_call import ToolCallStatus
+from agentrecord.store import Store, traces
 from databases import ENGINES
 from faces import Facing, covers
 from otlp_requests import AT, SECOND_TRACE, TRACE, chat, conversation, received, said, span
@@ -221,6 +224,24 @@ def test_spans_are_read_back_as_they_were_sent(store: Facing) -> None:
     assert [s for page in pages for s in page] == list(found)
     with pytest.raises(InvalidValue):
         store.traces.spans(limit=0)
+
+
+def test_a_page_of_spans_is_read_from_an_index_and_sorts_no_whole_project() -> None:
+    with Store("memory:") as store:
+        store.traces.record([*received(*conversation())], derive)
+        first = store.traces.spans(limit=3)
+
+        def plan(conn: Connection, scope: Scope) -> list[str]:
+            asked: list[str] = []
+            conn.observer = asked.append
+            traces.spans(conn, scope, after=first[-1], limit=3)
+            conn.observer = None
+            (sql,) = asked
+            return [row[3] for row in conn.text(f"EXPLAIN QUERY PLAN {sql}", [0] * sql.count("?"))]
+
+        steps = store.run(plan)
+    assert steps[0] == "SEARCH ar_events USING INDEX ix_ar_events_spans (project_id=? AND timestamp>?)"
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -290,6 +290,18 @@ def test_a_browser_signs_in_by_a_plain_form_and_out_again(served: Served) -> Non
     assert served.client.get("/sessions", headers=kept).status_code == 401
 
 
+def test_signing_out_ends_the_cookie_of_the_link_too_and_the_link_goes_on(served: Served) -> None:
+    given = served.client.get(f"/sign-in?token={TOKEN}").headers["set-cookie"]
+    kept = {"cookie": given.partition(";")[0]}
+    assert served.client.get("/sessions").status_code == 200
+    assert served.client.post("/sign-out", headers=FORM).headers["location"] == "/sign-in"
+    served.client.cookies.clear()
+    assert served.client.get("/sessions", headers=kept).status_code == 401
+    assert served.client.get("/api/sessions", headers=kept).status_code == 401
+    assert served.client.get(f"/sign-in?token={TOKEN}").status_code == 303
+    assert served.client.get("/sessions").status_code == 200
+
+
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example"])
 def test_signing_in_by_the_form_leads_nowhere_else(served: Served, target: str) -> None:
     served.account("ana@example.org")

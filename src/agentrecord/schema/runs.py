@@ -105,6 +105,13 @@ index(
     sqlite_where=events.c.trace_uuid.is_not(None),
     postgresql_where=events.c.trace_uuid.is_not(None),
 )
+index(
+    "ix_ar_events_spans",
+    events.c.project_id,
+    events.c.timestamp,
+    sqlite_where=events.c.trace_uuid.is_not(None),
+    postgresql_where=events.c.trace_uuid.is_not(None),
+)
 
 traces = define(
     "ar_traces",

@@ -1,6 +1,7 @@
 """Every request but those for a few open paths needs somebody who is known; here they are told apart and let in."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -8,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentrecord.exceptions import ProviderUnavailable, TooManyRequests
+from agentrecord.exceptions import StoreUnavailable, TooManyRequests
 from agentrecord.server.cookies import is_same_origin, local_path, signed_in
 from agentrecord.server.gate import Gate
 from agentrecord.server.identity import Identity, address_of
@@ -16,6 +17,8 @@ from agentrecord.server.limits import RateLimit
 from agentrecord.server.problems import answer, is_api, of_error, problem
 from agentrecord.server.sse import EVENT_STREAM
 from agentrecord.server.trail import Trail
+
+logger = logging.getLogger("agentrecord.server")
 
 OPEN_PATHS = frozenset({"/sign-in", "/healthz", "/api/auth/sign-in", "/api/auth/refresh", "/api/auth/sign-up"})
 """What anybody may ask for; with `OPEN_FOLDER`, and nothing else."""
@@ -45,15 +48,16 @@ class Authentication:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if is_open(scope["path"]):
-            refusal = self._of_open(scope)
-            await (refusal or self._app)(scope, receive, send)
-            return
-        admitted = await self._admit(scope)
-        if not isinstance(admitted, Identity):
-            await admitted(scope, receive, send)
-            return
-        await self._serve(admitted, scope, receive, send)
+        try:
+            admitted = await (self._of_open(scope) if is_open(scope["path"]) else self._admit(scope))
+        except StoreUnavailable as error:
+            found, headers = of_error(error)
+            logger.error("%s %s: %s", found.instance, scope["path"], error, exc_info=error)
+            admitted = answer(scope["path"], found, headers)
+        if isinstance(admitted, Identity):
+            await self._serve(admitted, scope, receive, send)
+        else:
+            await (admitted or self._app)(scope, receive, send)
 
     async def _serve(self, who: Identity, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500
@@ -79,32 +83,30 @@ class Authentication:
             parts = scope.get("path_params", {})
             await self._trail.note(who, scope["method"], route, parts, status, is_api=is_api(scope["path"]))
 
-    def _of_open(self, scope: Scope) -> Response | None:
+    async def _of_open(self, scope: Scope) -> Response | None:
         """Return the answer to a request for an open path, None where the application answers."""
         path, headers = scope["path"], Headers(scope=scope)
         if path == "/sign-in" and scope["method"] in SAFE_METHODS:
             asked = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
             if "token" in asked:
-                return self._by_token(scope, asked["token"], local_path(asked.get("next")))
+                return await self._by_token(scope, asked["token"], local_path(asked.get("next")))
         # A page of another site must not sign a browser in as somebody else.
         if not is_api(path) and scope["method"] not in SAFE_METHODS and not is_same_origin(headers, scope["scheme"]):
             return _foreign(path)
         return None
 
-    def _by_token(self, scope: Scope, token: str, target: str) -> Response:
+    async def _by_token(self, scope: Scope, token: str, target: str) -> Response:
         if not self._gate.is_link_token(token):
             return _unknown(scope)
-        return signed_in(self._gate.secret, target=target, is_https=scope["scheme"] == "https")
+        link_secret = await self._gate.link_secret()
+        return signed_in(self._gate.secret, link_secret, target=target, is_https=scope["scheme"] == "https")
 
     async def _admit(self, scope: Scope) -> Identity | Response:
         headers, path = Headers(scope=scope), scope["path"]
-        by_link = self._by_link(scope)
+        by_link = await self._by_link(scope)
         if by_link is not None:
             return by_link
-        try:
-            who = await self._identity(headers, scope)
-        except ProviderUnavailable as error:
-            return answer(path, *of_error(error))
+        who = await self._identity(headers, scope)
         if who is None:
             return _unknown(scope)
         wait_s = self._limit.wait_s(f"{who.kind}:{who.id}", self._gate.whole.engine.maker.clock.now())
@@ -115,7 +117,7 @@ class Authentication:
         scope.setdefault("state", {}).update(store=who.store, identity=who)
         return who
 
-    def _by_link(self, scope: Scope) -> Response | None:
+    async def _by_link(self, scope: Scope) -> Response | None:
         asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         tokens = [value for name, value in asked if name == "token"]
         if scope["method"] != "GET" or is_api(scope["path"]) or not tokens:
@@ -124,7 +126,7 @@ class Authentication:
             return None
         rest = urlencode([(name, value) for name, value in asked if name != "token"])
         path = local_path(scope["path"])
-        return self._by_token(scope, tokens[0], f"{path}?{rest}" if rest else path)
+        return await self._by_token(scope, tokens[0], f"{path}?{rest}" if rest else path)
 
     async def _identity(self, headers: Headers, scope: Scope) -> Identity | None:
         address = address_of(scope)

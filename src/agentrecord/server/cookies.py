@@ -1,6 +1,7 @@
 """The cookie of a browser that is signed in: by the link of this computer, or with an account.
 
-Only this record's secret can have made it. `v1.<expiry>` is the link's; `v2.<sign-in>` names a sign-in in the record,
+Only this record's secret can have made it. `v1.<expiry>` is the link's, signed with what changes whenever somebody who
+came by the link signs out; `v2.<sign-in>` names a sign-in in the record,
 which says at each request whether it still holds.
 """
 
@@ -65,6 +66,11 @@ def _said(value: str, secret: bytes, version: str) -> str | None:
     return parts[1]
 
 
+def is_links(value: str) -> bool:
+    """Say whether a cookie claims to be the link's."""
+    return value.startswith("v1.")
+
+
 def cookie_of(headers: Mapping[str, str], secret: bytes, *, is_https: bool = False) -> str:
     """Return our cookie's value in a request, empty if there is none."""
     # Other servers on this computer set cookies too, of any shape: the parser must be as lenient as browsers are.
@@ -91,10 +97,11 @@ def drop_cookie(response: Response, secret: bytes, *, is_https: bool) -> None:
     )
 
 
-def signed_in(secret: bytes, *, target: str, is_https: bool) -> Response:
-    """Return the answer that sets the link's cookie and leads to `target`."""
+def signed_in(secret: bytes, link_secret: bytes, *, target: str, is_https: bool) -> Response:
+    """Return the answer that sets the link's cookie, signed with `link_secret`, and leads to `target`."""
     response = RedirectResponse(target, 303)
-    set_cookie(response, secret, make_cookie(secret, expires_at=int(time.time()) + COOKIE_LIFE_S), is_https=is_https)
+    made = make_cookie(link_secret, expires_at=int(time.time()) + COOKIE_LIFE_S)
+    set_cookie(response, secret, made, is_https=is_https)
     return response
 
 

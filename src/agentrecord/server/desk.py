@@ -10,7 +10,7 @@ from agentrecord.exceptions import Forbidden, InvalidValue, NotFound, TooManyReq
 from agentrecord.records.account import Account, SignIn
 from agentrecord.records.audit import Actor
 from agentrecord.server.gate import Gate
-from agentrecord.server.identity import Identity
+from agentrecord.server.identity import Identity, IdentityKind
 from agentrecord.server.limits import RateLimit
 from agentrecord.server.passwords import Passwords
 from agentrecord.server.tokens import LIFE, Bearer
@@ -78,9 +78,11 @@ class Desk:
         return self._tokens(found, new)
 
     async def sign_out(self, who: Identity) -> None:
-        """End the sign-in of whoever asks; without one (a key, the link) there is nothing to end."""
+        """End the sign-in of whoever asks, by the link that of every browser; a key has none to end."""
         if who.sign_in is not None:
             await self._store.sign_ins.end(who.sign_in, address=who.address)
+        elif who.kind is IdentityKind.LINK:
+            await self._gate.end_link()
 
     async def sign_up(self, email: str, password: str, *, address: str | None) -> Account:
         """Make an account; raises `Forbidden` where only administrators make them, `Conflict` for a taken e-mail."""

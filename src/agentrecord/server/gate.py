@@ -4,6 +4,7 @@ Role, membership and state are read from the record at each request, so that a d
 sign-in counts at once, whichever process it was made in.
 """
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from agentrecord.store import AsyncStore
 from agentrecord.store.keys import MARK
 
 MAX_STORES = 1000
+LINK_TURN = "link_turn"
+"""The setting of the record that is part of what signs the link's cookies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +56,22 @@ class Gate:
         """Say whether `given` is the token of the link that `serve` printed."""
         return bool(given and self._link_token) and cookies.same_secret(given or "", self._link_token or "")
 
+    async def link_secret(self) -> bytes:
+        """Return what signs the link's cookies: in every process the same, another once `end_link` was called."""
+        return self.secret + (await self.whole.settings.get(LINK_TURN) or b"")
+
+    async def end_link(self) -> None:
+        """Refuse every cookie that the link gave so far; the link itself goes on."""
+        await self.whole.settings.set(LINK_TURN, secrets.token_bytes(16))
+
     async def by_cookie(self, headers: Mapping[str, str], *, is_https: bool, address: str | None) -> Identity | None:
         """Return whose browser sent a cookie of ours; None without one that holds."""
         value = cookies.cookie_of(headers, self.secret, is_https=is_https)
         if not value:
             return None
-        if self._link_token is not None and cookies.is_cookie(value, self.secret, now=time.time()):
-            return await self._link(address)
+        if self._link_token is not None and cookies.is_links(value):
+            holds = cookies.is_cookie(value, await self.link_secret(), now=time.time())
+            return await self._link(address) if holds else None
         sign_in = cookies.sign_in_of_cookie(value, self.secret)
         if sign_in is None:
             return None

@@ -140,7 +140,8 @@ def spans(
         .select_from(
             events.join(traces, (traces.c.project_id == events.c.project_id) & (traces.c.id == events.c.trace_uuid))
         )
-        .where(*within(scope, events), events.c.data.is_not(None))
+        # That they have a trace the join says too, but the index of spans wants it in these words.
+        .where(*within(scope, events), events.c.trace_uuid.is_not(None), events.c.data.is_not(None))
     )
     if session is not None:
         statement = statement.where(events.c.session_uuid == session)
@@ -152,6 +153,8 @@ def spans(
         statement = statement.where(events.c.timestamp < values.moment("until", until))
     order = (events.c.timestamp, traces.c.trace_id, events.c.span_id)
     if after is not None:
+        # The first condition follows from the second: it is where the index begins to be read.
+        statement = statement.where(events.c.timestamp >= after.started_at)
         statement = statement.where(_comes_after(order, (after.started_at, after.trace_id, after.span_id)))
     checked = values.integer("limit", limit, minimum=1, maximum=MAX_SPANS)
     return tuple(Span.of(*row) for row in conn.rows(statement.order_by(*order).limit(checked)))

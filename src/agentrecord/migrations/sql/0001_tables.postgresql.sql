@@ -163,6 +163,8 @@ CREATE INDEX ix_ar_events_run_ref ON agentrecord.ar_events (project_id, run_ref)
 
 CREATE INDEX ix_ar_events_session ON agentrecord.ar_events (project_id, session_uuid, session_sequence);
 
+CREATE INDEX ix_ar_events_spans ON agentrecord.ar_events (project_id, timestamp) WHERE trace_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_events_trace ON agentrecord.ar_events (project_id, trace_uuid) WHERE trace_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_hosts (

@@ -173,6 +173,8 @@ CREATE INDEX ix_ar_events_run_ref ON ar_events (project_id, run_ref) WHERE run_r
 
 CREATE INDEX ix_ar_events_session ON ar_events (project_id, session_uuid, session_sequence);
 
+CREATE INDEX ix_ar_events_spans ON ar_events (project_id, timestamp) WHERE trace_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_events_trace ON ar_events (project_id, trace_uuid) WHERE trace_uuid IS NOT NULL;
 
 CREATE TABLE ar_hosts (
