@@ -11,6 +11,8 @@ from time import perf_counter
 from typing import Any  # `Any`: items, tool schemas and parameters hold whatever their makers put there
 from uuid import UUID
 
+from openai import APIStatusError
+
 from agentrecord.agents.openai_agents.items import Item, Told, flat, message_of_response
 from agentrecord.agents.openai_agents.session import settled
 from agentrecord.agents.openai_agents.wire import Wire, tokens_of
@@ -20,6 +22,8 @@ from agentrecord.exceptions import Conflict, InvalidValue
 from agentrecord.records.event import EventType
 from agentrecord.records.llm_call import CallStatus, NewLLMCall, PromptPart
 from agentrecord.records.message import Message, MessageRole, NewMessage
+
+_UNREAD = frozenset({401, 403, 404, 429})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +190,7 @@ class Ledger:
             usage_metrics=metrics,
             status=CallStatus.SUCCESS if error is None else CallStatus.ERROR,
             error_message=None if error is None else described(error),
+            cost_nanos=0 if was_refused(error) else None,
             latency_ms=call.latency_ms,
             time_to_first_token_ms=call.time_to_first_token_ms,
         )
@@ -216,6 +221,11 @@ class Ledger:
     async def _event(self, event_type: EventType, call: Call) -> None:
         data = {"iteration": call.iteration, "model": call.wire.model or self._model}
         await self._recorder.event(event_type, json.dumps(data))
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Whether the provider turned a request away unread, at no charge: no right to it, no such model, too many."""
+    return isinstance(error, APIStatusError) and error.status_code in _UNREAD
 
 
 def described(error: BaseException) -> str:
