@@ -1,13 +1,13 @@
 """Fixtures: a store for every engine and both faces, with a clock that the test holds."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from agentrecord.store import AsyncStore, Store
 from databases import ENGINES, Databases
 from faces import FACES, OPERATIONS, Facing, Loop
+from held_clock import HeldClock
 from sending import wrong_with
 
 SEEN_SQL: set[str] = set()
@@ -15,22 +15,6 @@ SEEN_SQL: set[str] = set()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "covers(*operations): the store's operations that a test exercises")
-
-
-class HeldClock:
-    """Tells a time that only moves when it is read (by a millisecond) or told to."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        """Return the present instant."""
-        self.at += timedelta(milliseconds=1)
-        return self.at
-
-    def advance(self, **by: float) -> None:
-        """Move on."""
-        self.at += timedelta(**by)
 
 
 @pytest.fixture(scope="session")

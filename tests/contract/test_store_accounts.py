@@ -13,8 +13,8 @@ from agentrecord.records.account import SignIn
 from agentrecord.records.audit import Actor
 from agentrecord.records.scope import Role
 from agentrecord.store.sign_ins import FREE_PER_ADDRESS, FREE_PER_EMAIL, LONGEST_WAIT_S
-from conftest import HeldClock
 from faces import Facing, covers
+from held_clock import HeldClock
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
 OTHER = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$dHdv"

@@ -23,8 +23,8 @@ from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store, messages, reserving
-from conftest import HeldClock
 from faces import Facing, covers
+from held_clock import HeldClock
 
 DOLLAR = 10**9
 PER_TOKEN = Rates(input=DOLLAR, output=2 * DOLLAR)

@@ -14,8 +14,8 @@ from agentrecord.records.relation import RelationKind
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import NewToolCall
-from conftest import HeldClock
 from faces import Facing, covers
+from held_clock import HeldClock
 
 
 def one_of_each(store: Facing) -> dict[str, Any]:

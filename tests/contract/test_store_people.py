@@ -9,8 +9,8 @@ from agentrecord.ids import DEFAULT_PROJECT, new_id
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
 from agentrecord.store import Store
-from conftest import HeldClock
 from faces import Facing, covers
+from held_clock import HeldClock
 
 
 @covers("projects.ensure", "projects.get", "projects.list")

@@ -15,8 +15,8 @@ from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall, ToolCallStatus
 from agentrecord.records.turn import BegunTurn, NewTurn, TurnEnd, TurnStatus
-from conftest import HeldClock
 from faces import Facing, covers
+from held_clock import HeldClock
 
 OWNER = "host:1:a"
 LEASE = {"lease_owner": OWNER, "lease_s": 15}

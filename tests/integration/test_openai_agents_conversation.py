@@ -142,7 +142,7 @@ def test_a_failing_model_fails_the_turn_truthfully_and_the_next_one_is_fine(serv
 
 def test_a_turn_that_takes_too_long_ends_with_its_call_recorded(serve: Serve, model: OpenAIServer) -> None:
     model.will(Answer(["Once"], hang_after=2), Answer(["Quick."]))
-    with serve(turn_s=0.5) as (client, store):
+    with serve(turn_s=4.0) as (client, store):
         assert client.post(PATH, json=said("Slowly.")).status_code >= 500
         [call] = store.llm_calls.list().items
         assert (call.status, call.tokens.output) == (CallStatus.ERROR, None)
