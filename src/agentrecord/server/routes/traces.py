@@ -1,7 +1,6 @@
 """Traces out of the record: spans as they were sent, as OTLP in JSON, as JSON lines or as CSV; streamed."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any  # `Any`: OpenAPI is JSON
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from agentrecord.ingest.otlp_export import MEDIA, Document, ExportAs
 from agentrecord.records.span import Span
+from agentrecord.server.fields import Moment
 from agentrecord.server.routes.common import MISSING, PROBLEMS
 from agentrecord.server.wire import Query, store_of
 from agentrecord.store import AsyncStore
@@ -32,8 +32,8 @@ class SpanQuery(Query):
     shape: ExportAs = ExportAs.JSON
     session: str | None = Field(None, description="A session's own id or row id")
     run: str | None = Field(None, description="A run's own id or row id; what is below it comes too")
-    since: datetime | None = Field(None, description="Began at or after", examples=["2026-01-31T00:00:00Z"])
-    until: datetime | None = None
+    since: Moment | None = Field(None, description="Began at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = None
 
 
 @router.get("/traces", response_model=None, responses={**SENT, **MISSING})
