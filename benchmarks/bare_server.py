@@ -32,8 +32,8 @@ RUN = (
     "updated_at", "started_at",
 )  # fmt: skip
 TURN = (
-    "project_id", "id", "session_uuid", "user_uuid", "run_uuid", "status", "request_hash", "lease_owner",
-    "lease_expires_at", "created_at",
+    "project_id", "id", "session_uuid", "user_uuid", "begun_by_uuid", "run_uuid", "status", "request_hash",
+    "lease_owner", "lease_expires_at", "created_at",
 )  # fmt: skip
 EVENT = ("project_id", "turn_uuid", "user_uuid", "sequence", "event", "data", "created_at")
 
@@ -212,7 +212,10 @@ def converse(request: Request, asked: Asked) -> JSONResponse:
         name = turn.hex() if isinstance(turn, bytes) else str(turn)
         x(_insert("ar_runs", RUN), (project, run, name, user, row, "echo", said.content, "running", now, now, now))
         _add(x, session, said, now, run=run, runs=1)
-        x(_insert("ar_turns", TURN), (project, turn, row, user, run, "running", "", "bare", now + 15_000_000, now))
+        x(
+            _insert("ar_turns", TURN),
+            (project, turn, row, user, user, run, "running", "", "bare", now + 15_000_000, now),
+        )
     reply = Said(role="assistant", content=f"This is a mock response to: {said.content}")
     now = time.time_ns() // 1000
     with database.writing() as x:
