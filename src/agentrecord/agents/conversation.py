@@ -32,6 +32,7 @@ from agentrecord.exceptions import (
 from agentrecord.records.scope import Scope
 from agentrecord.records.turn import BegunTurn, ConversationTurn, NewTurn, TurnEnd, TurnEvent, TurnStatus
 from agentrecord.store import AsyncStore
+from agentrecord.store.turns import INTERRUPTED
 
 logger = logging.getLogger("agentrecord.agents")
 
@@ -39,7 +40,6 @@ POLL_S, MOST_POLL_S = 0.1, 0.5
 UNWATCHED_S = 2.0
 """How long a turn that cannot be resumed goes on while nobody follows it."""
 
-INTERRUPTED = TurnInterrupted.__name__
 SHUTTING_DOWN = "the server is shutting down"
 LAST_TRIES_S = (0.1, 0.5, 2.0)
 

@@ -13,13 +13,8 @@ from agentrecord.exceptions import (
     TurnTimedOut,
 )
 from agentrecord.records.message import MessageRole, NewMessage
-from agentrecord.records.turn import ConversationTurn, TurnEnd, TurnEvent, TurnStatus
+from agentrecord.records.turn import LAST_EVENTS, ConversationTurn, TurnEnd, TurnEvent, TurnStatus
 
-FINAL_EVENTS = {
-    TurnStatus.COMPLETED: "turn.completed",
-    TurnStatus.ERROR: "turn.failed",
-    TurnStatus.CANCELLED: "turn.cancelled",
-}
 _ERRORS: dict[str, type[AgentRecordError]] = {
     kind.__name__: kind for kind in (TurnTimedOut, TurnCancelled, TurnInterrupted, TurnOverBudget)
 }
@@ -47,7 +42,7 @@ def last_event(turn: ConversationTurn) -> TurnEvent:
     """Return the last event of a turn that is over, from its row."""
     said = {"type": turn.error_type, "detail": turn.error_message}
     data = turn.response or to_json(said).decode()
-    return TurnEvent(sequence=turn.last_event, event=FINAL_EVENTS[turn.status], data=data)
+    return TurnEvent(sequence=turn.last_event, event=LAST_EVENTS[turn.status], data=data)
 
 
 def answer_of(turn: ConversationTurn) -> str:

@@ -26,6 +26,14 @@ class TurnStatus(StrEnum):
         return self is not TurnStatus.RUNNING
 
 
+LAST_EVENTS = {
+    TurnStatus.COMPLETED: "turn.completed",
+    TurnStatus.ERROR: "turn.failed",
+    TurnStatus.CANCELLED: "turn.cancelled",
+}
+"""What the client of a turn is told last, by how the turn ended."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
     """A turn to begin: what was said, in which session (made if it is not there), and who will answer.

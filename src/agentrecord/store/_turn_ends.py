@@ -15,7 +15,7 @@ from agentrecord.records.error import NewError
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.records.turn import TurnEnd, TurnEvent, TurnResponse, TurnStatus
+from agentrecord.records.turn import LAST_EVENTS, TurnEnd, TurnEvent, TurnResponse, TurnStatus
 from agentrecord.schema import tool_calls, turn_events, turns
 from agentrecord.store import errors, messages, runs, sessions
 from agentrecord.store import tool_calls as tool_store
@@ -86,14 +86,7 @@ def end_of(conn: Connection, scope: Scope, row: Mapping[str, Any], end: TurnEnd)
         _close_run(conn, scope, row, end, has_session=session is not None)
         failed = {"ended": end.status, "kind": end.error_type, "message": end.error_message}
         conn.run(_FAILED, {"project": scope.project, "turn": row["id"], **failed})
-    add_events(conn, scope, row, [(_LAST_EVENTS[end.status], told)])
-
-
-_LAST_EVENTS = {
-    TurnStatus.COMPLETED: "turn.completed",
-    TurnStatus.ERROR: "turn.failed",
-    TurnStatus.CANCELLED: "turn.cancelled",
-}
+    add_events(conn, scope, row, [(LAST_EVENTS[end.status], told)])
 
 
 def _answer(conn: Connection, scope: Scope, row: Mapping[str, Any], session: Session, end: TurnEnd) -> str:

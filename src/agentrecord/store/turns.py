@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.exceptions import Conflict, InvalidTransition, InvalidValue, NotFound
+from agentrecord.exceptions import Conflict, InvalidTransition, InvalidValue, NotFound, TurnInterrupted
 from agentrecord.exceptions import SessionBusy as Busy
 from agentrecord.ids import UserId, id_in
 from agentrecord.records.message import MessageRole
@@ -72,7 +72,7 @@ EVENTS_KEPT = timedelta(minutes=15)
 
 _FORGOTTEN_AT_ONCE = 10_000
 
-INTERRUPTED = "TurnInterrupted"
+INTERRUPTED = TurnInterrupted.__name__
 """The error type of a turn whose server stopped before the agent had answered."""
 
 
