@@ -1,15 +1,18 @@
 """Filters in words: what runs and sessions each word finds, alike on every engine."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentrecord.exceptions import InvalidFilter
+from agentrecord.exceptions import InvalidFilter, InvalidValue
+from agentrecord.records.facet import Facets, RunSums
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
-from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.run import NewRun, RunFilter, RunStatus
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.usage import UsageTotals
 from agentrecord.store._run_words import RUN_WORDS
 from agentrecord.store._session_words import SESSION_WORDS
 from faces import Facing, covers
@@ -187,3 +190,84 @@ def test_runs_are_ordered_by_what_the_list_shows(store: Facing, clock: HeldClock
             pieces.extend(run.id for run in page)
             cursor = page.next_cursor
         assert pieces == upward[::-1]
+
+
+def by_word(found: Facets) -> dict[str, dict[str, int]]:
+    return {facet.word: {value.value: value.count for value in facet.values} for facet in found.facets}
+
+
+@covers("runs.sums", "runs.facets")
+def test_sums_and_facets_of_runs_are_those_of_the_rows_that_the_filter_finds(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    for text in ("", "has:calls", "user:bob*", "model:gpt", "status:cancelled"):
+        rows = store.runs.list(RunFilter(query=text)).items
+        sums = store.runs.sums(RunFilter(query=text))
+        assert sums.runs == len(rows) == sum(sums.by_status.values())
+        assert sums.totals == sum((run.usage for run in rows), start=UsageTotals())
+        assert (sums.tool_calls, sums.tool_errors) == (
+            sum(run.tool_call_count for run in rows), sum(run.tool_error_count for run in rows),
+        )  # fmt: skip
+        assert sums.duration_ms == sum(run.duration_ms or 0 for run in rows)
+        facets = by_word(store.runs.facets(RunFilter(query=text)))
+        assert facets.get("status", {}) == {str(status): count for status, count in sums.by_status.items()}
+        assert facets.get("user", {}) == Counter(run.user for run in rows)
+    assert sums == RunSums()
+    whole = store.runs.facets()
+    assert by_word(whole) == {
+        "status": {"completed": 1, "error": 1, "pending": 1, "running": 1},
+        "agent": {"coder": 1, "support-bot": 2},
+        "user": {"ana": 2, "bob@acme.io": 2},
+        "source": {"claude-code": 1},
+        "model": {"claude-opus": 1, "gpt": 1, "local": 1},
+        "tool": {"Bash": 1, "refund_payment": 1},
+    }
+    assert (whole.rows, whole.is_exact) == (4, True)
+    top = {facet.word: facet for facet in store.runs.facets(top=1).facets}["status"]
+    assert ([value.value for value in top.values], top.others) == (["completed"], 3)
+
+
+@covers("sessions.sums", "sessions.facets")
+def test_sums_and_facets_of_sessions_count_what_is_below_them(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    assert by_word(store.sessions.facets(SessionFilter(query="user:bob*"))) == {
+        "status": {"active": 1}, "agent": {"support-bot": 1}, "user": {"bob@acme.io": 1},
+        "source": {"claude-code": 1}, "directory": {"/home/ana/Work_1": 1},
+        "model": {"claude-opus": 1, "gpt": 1}, "tool": {"refund_payment": 1},
+    }  # fmt: skip
+    sums = store.sessions.sums(SessionFilter(query="user:bob*"))
+    assert (sums.sessions, sums.totals.calls, sums.totals.cost_nanos) == (1, 2, 1_060_000_000)
+    assert store.sessions.facets(SessionFilter(query="user:nobody")).facets == ()
+
+
+@covers("runs.series")
+def test_runs_are_counted_by_when_they_started_and_by_status(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    clock.at = AT + timedelta(days=2, hours=3)
+    store.runs.start(NewRun(run_id="late"))
+    days = store.runs.series()
+    assert [(bucket.start, sum(bucket.by_status.values())) for bucket in days] == [
+        (datetime(2026, 1, 31, tzinfo=UTC), 3), (datetime(2026, 2, 2, tzinfo=UTC), 1),
+    ]  # fmt: skip
+    assert days[0].by_status == {RunStatus.COMPLETED: 1, RunStatus.ERROR: 1, RunStatus.RUNNING: 1}
+    (hour,) = store.runs.series(RunFilter(since=clock.at - timedelta(hours=1)), bucket_s=3600)
+    assert hour.start == datetime(2026, 2, 2, 15, tzinfo=UTC)
+    with pytest.raises(InvalidValue, match="bucket_s"):
+        store.runs.series(bucket_s=0)
+
+
+@covers("runs.values", "sessions.values")
+def test_the_values_of_a_word_are_those_that_were_seen(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    assert store.runs.values("model") == ("claude-opus", "gpt", "local")
+    assert store.runs.values("model", prefix="GP") == ("gpt",)
+    assert store.runs.values("status", prefix="c") == ("completed", "cancelled")
+    assert store.runs.values("tool", limit=1) == ("Bash",)
+    assert store.runs.values("version") == ("1.4.0",)
+    assert store.runs.values("cost") == ()
+    assert store.sessions.values("user", prefix="b") == ("bob@acme.io",)
+    assert store.sessions.values("directory", prefix="/home/ana/work_") == ("/home/ana/Work_1",)
+    assert store.sessions.values("branch", prefix="%") == ()
+    assert store.scoped(user="ana").runs.values("user") == ("ana",)
+    assert store.scoped(user="ana").runs.values("model") == ("local",)
+    with pytest.raises(InvalidFilter, match="there are status"):
+        store.runs.values("branch")
