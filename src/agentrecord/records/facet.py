@@ -18,11 +18,16 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facet:
-    """The most frequent values of a word, and how many others there are."""
+    """The most frequent values of a word, and how many others there are.
+
+    They are counted over the latest `rows` of what was found; not `is_exact` if there are more than those.
+    """
 
     word: str
     values: tuple[FacetValue, ...]
     others: int = 0
+    rows: int
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

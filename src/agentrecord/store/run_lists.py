@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import Select, distinct, func, select, type_coerce
+from sqlalchemy import Select, and_, distinct, func, select, type_coerce
 
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
@@ -22,6 +22,9 @@ from agentrecord.store.usage import sums as usage_sums
 
 MICROS_PER_MS = 1_000
 MAX_BUCKETS = 1_000
+DEEP = 1_000
+"""Over how many runs, the last started ones, models and tools are counted: for each its calls are read."""
+
 _FACETS = ("status", "agent", "user", "source")
 
 
@@ -55,28 +58,26 @@ def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunS
 def facets(conn: Connection, scope: Scope, where: RunFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the runs that a filter finds.
 
-    Up to 10,000 runs are counted, the last started ones; a run counts for each model and tool that it used.
+    Up to 10,000 runs are counted, the last started ones, up to 1,000 for models and tools; a run counts for each model
+    and tool that it used.
     """
     found = _latest(scope, where or RunFilter())
-    matched = select(found.subquery("matched").c.id)
-    others: dict[str, Mapping[str, int]] = {
-        "model": pairs(
-            conn.rows(
-                select(models.c.name, func.count(distinct(llm_calls.c.run_uuid)))
-                .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
-                .where(*within(scope, llm_calls), llm_calls.c.run_uuid.in_(matched))
-                .group_by(models.c.name)
-            )
-        ),
-        "tool": pairs(
-            conn.rows(
-                select(tool_calls.c.tool_name, func.count(distinct(tool_calls.c.run_uuid)))
-                .where(*within(scope, tool_calls), tool_calls.c.run_uuid.in_(matched))
-                .group_by(tool_calls.c.tool_name)
-            )
-        ),
+    latest = found.limit(DEEP)
+    others = {
+        "model": _used(conn, scope, models.c.name, llm_calls, latest),
+        "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, latest),
     }
-    return counted(conn, found.subquery("matched"), _FACETS, others, top=top)
+    return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
+
+
+def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select[Any]) -> Mapping[str, int]:
+    """Return how many of the runs found have a row of `table`, by the value of `column`."""
+    matched = found.subquery("matched")
+    # Outer joins, so that SQLite, which has no statistics, begins with the few runs.
+    source = matched.outerjoin(table, and_(*within(scope, table), table.c.run_uuid == matched.c.id))
+    if table is llm_calls:
+        source = source.outerjoin(models, models.c.id == llm_calls.c.model_uuid)
+    return pairs(conn.rows(select(column, func.count(distinct(matched.c.id))).select_from(source).group_by(column)))
 
 
 def _latest(scope: Scope, wanted: RunFilter) -> Select[Any]:
