@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals
@@ -58,3 +59,14 @@ class RunBucket:
 
     start: datetime
     by_status: Mapping[RunStatus, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The first thing that failed in a run: a use of a tool (`tool`) or a call to a model (`call`), by its row id."""
+
+    kind: str
+    id: UUID
+    name: str
+    message: str | None
+    at: datetime | None

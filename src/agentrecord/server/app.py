@@ -38,6 +38,7 @@ from agentrecord.server.routes import (
     lists,
     otlp,
     pages,
+    pages_lists,
     people,
     prices,
     projects,
@@ -66,7 +67,7 @@ API_ROUTES = (
     traces,
     otlp,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, chat, pages_lists, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

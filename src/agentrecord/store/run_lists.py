@@ -1,17 +1,20 @@
 """What a list of runs is told by: sums over a whole filter, facets, runs over time, and completion of its words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
+from uuid import UUID
 
-from sqlalchemy import Select, and_, distinct, func, select, type_coerce
+from sqlalchemy import FromClause, Select, and_, distinct, func, select, type_coerce
 
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
-from agentrecord.records.facet import Facets, RunBucket, RunSums
-from agentrecord.records.page import COUNT_LIMIT
+from agentrecord.records.facet import Facets, Failure, RunBucket, RunSums
+from agentrecord.records.llm_call import CallStatus
+from agentrecord.records.page import COUNT_LIMIT, MAX_PAGE
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
+from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
@@ -125,3 +128,43 @@ def values(conn: Connection, scope: Scope, word: str, *, prefix: str = "", limit
     Raises `InvalidFilter` for an unknown word.
     """
     return observed(conn, scope, RUN_WORDS, word, prefix, limit)
+
+
+def failures(conn: Connection, scope: Scope, run_ids: Sequence[UUID]) -> Mapping[UUID, Failure]:
+    """Return the first use of a tool, or call to a model, that failed in each of at most 200 runs."""
+    if not run_ids:
+        return {}
+    checked.integer("run_ids", len(run_ids), minimum=1, maximum=MAX_PAGE)
+    tools = _first_failed(
+        scope, tool_calls, tool_calls.c.tool_name, tool_calls.c.started_at, ToolCallStatus.ERROR, run_ids, tool_calls
+    )
+    calls = _first_failed(
+        scope, llm_calls, models.c.name, llm_calls.c.timestamp, CallStatus.ERROR, run_ids,
+        llm_calls.join(models, models.c.id == llm_calls.c.model_uuid),
+    )  # fmt: skip
+    found: dict[UUID, Failure] = {}
+    for kind, statement in (("tool", tools), ("call", calls)):
+        for row in conn.maps(statement):
+            failure = Failure(
+                kind=kind, id=row["id"], name=row["name"] or "unknown", message=row["message"], at=row["at"]
+            )
+            known = found.get(row["run"])
+            if known is None or (failure.at is not None and known.at is not None and failure.at < known.at):
+                found[row["run"]] = failure
+    return found
+
+
+def _first_failed(
+    scope: Scope, table: Any, name: Any, at: Any, status: str, run_ids: Sequence[UUID], source: FromClause
+) -> Select[Any]:
+    place = func.row_number().over(partition_by=table.c.run_uuid, order_by=(at, table.c.id))
+    ranked = (
+        select(
+            table.c.run_uuid.label("run"), table.c.id, name.label("name"), table.c.error_message.label("message"),
+            at.label("at"), place.label("place"),
+        )
+        .select_from(source)
+        .where(*within(scope, table), table.c.run_uuid.in_(list(run_ids)), table.c.status == status)
+        .subquery("ranked")
+    )  # fmt: skip
+    return select(ranked.c.run, ranked.c.id, ranked.c.name, ranked.c.message, ranked.c.at).where(ranked.c.place == 1)

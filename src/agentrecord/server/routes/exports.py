@@ -5,17 +5,20 @@ import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from agentrecord.codec.jsonable import to_json
-from agentrecord.dashboard import figures, filters
+from agentrecord.dashboard import figures, filters, run_list, session_list
+from agentrecord.dashboard.stretches import stretch_of
 from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.run import Run, RunFilter
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.records.usage import UsageRow, UsageTotals
-from agentrecord.server.routes.pages import COST_FILTERS, SESSION_FILTERS
+from agentrecord.server.routes.pages import COST_FILTERS
+from agentrecord.server.routes.pages_lists import RUN_FILTERS, SESSION_FILTERS, asked_of
 from agentrecord.server.wire import answer, store_of
 from agentrecord.store import AsyncStore
 
@@ -30,6 +33,11 @@ _SESSION_COLUMNS = (
     "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
     "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *_USAGE_COLUMNS,
 )  # fmt: skip
+_RUN_COLUMNS = (
+    "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
+    "tool_calls", "tool_errors", "error_message", *_USAGE_COLUMNS,
+)  # fmt: skip
+T = TypeVar("T")
 
 
 class ExportAs(StrEnum):
@@ -66,19 +74,38 @@ def _session_cells(session: Session) -> list[object]:
     ]  # fmt: skip
 
 
+def _run_cells(run: Run) -> list[object]:
+    return [
+        run.run_id, run.id, run.session_id, run.user, run.agent_id, run.objective, run.status,
+        *[None if at is None else at.isoformat() for at in (run.started_at, run.finished_at)], run.duration_ms,
+        run.tool_call_count, run.tool_error_count, run.error_message, *_usage_cells(run.usage),
+    ]  # fmt: skip
+
+
 @router.get("/sessions.{shape}")
 async def export_sessions(request: Request, shape: ExportAs) -> Response:
     """Send every session that the filter finds, each with the sums over its sub-agents."""
-    store, asked = store_of(request), filters.checked(request.query_params, SESSION_FILTERS)
-    stretch = filters.range_of(asked, store.engine.maker.clock.now())
-    wanted, sort = filters.session_filter(asked, stretch), asked.get("sort", "-last_activity_at")
-    pages = _pages(store, wanted, sort)
+    store, now = store_of(request), store_of(request).engine.maker.clock.now()
+    asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
+    stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
+    pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", session_list.SORT))
     # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
     first = await anext(pages)
-    return _download(_written(first, pages, shape), f"sessions.{shape}", shape)
+    return _download(_written(first, pages, shape, _SESSION_COLUMNS, _session_cells), f"sessions.{shape}", shape)
 
 
-async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
+@router.get("/runs.{shape}")
+async def export_runs(request: Request, shape: ExportAs) -> Response:
+    """Send every run that the filter finds."""
+    store, now = store_of(request), store_of(request).engine.maker.clock.now()
+    asked = run_list.folded_runs(asked_of(request, RUN_FILTERS))
+    stretch = stretch_of(asked, now, default=await run_list.default_range(store, now))
+    pages = _runs(store, run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT))
+    first = await anext(pages)
+    return _download(_written(first, pages, shape, _RUN_COLUMNS, _run_cells), f"runs.{shape}", shape)
+
+
+async def _sessions(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
     cursor: str | None = None
     while True:
         found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
@@ -89,29 +116,47 @@ async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIt
             return
 
 
-async def _written(first: list[Session], rest: AsyncIterator[list[Session]], shape: ExportAs) -> AsyncIterator[bytes]:
-    write, opening, closing = _writer(shape)
+async def _runs(store: AsyncStore, wanted: RunFilter, sort: str) -> AsyncIterator[list[Run]]:
+    cursor: str | None = None
+    while True:
+        found = await store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
+        yield list(found)
+        cursor = found.next_cursor
+        if cursor is None:
+            return
+
+
+async def _written(
+    first: list[T],
+    rest: AsyncIterator[list[T]],
+    shape: ExportAs,
+    columns: Sequence[str],
+    cells: Callable[[T], list[object]],
+) -> AsyncIterator[bytes]:
+    write, opening, closing = _writer(shape, columns, cells)
     yield opening
     yield write(first, True)
-    async for sessions in rest:
-        yield write(sessions, False)
+    async for rows in rest:
+        yield write(rows, False)
     yield closing
 
 
-def _writer(shape: ExportAs) -> tuple[Callable[[list[Session], bool], bytes], bytes, bytes]:
+def _writer(
+    shape: ExportAs, columns: Sequence[str], cells: Callable[[T], list[object]]
+) -> tuple[Callable[[list[T], bool], bytes], bytes, bytes]:
     match shape:
         case ExportAs.JSON:
             return _json_rows, b'{"items":[', b"]}"
         case ExportAs.JSONL:
-            return lambda sessions, _: b"".join(to_json(session) + b"\n" for session in sessions), b"", b""
+            return lambda rows, _: b"".join(to_json(row) + b"\n" for row in rows), b"", b""
         case ExportAs.CSV:
-            return lambda sessions, _: _csv([_session_cells(one) for one in sessions]), _csv([_SESSION_COLUMNS]), b""
+            return lambda rows, _: _csv([cells(one) for one in rows]), _csv([columns]), b""
         case _:
             assert_never(shape)
 
 
-def _json_rows(sessions: list[Session], is_first: bool) -> bytes:
-    rows = b",".join(to_json(session) for session in sessions)
+def _json_rows(found: list[T], is_first: bool) -> bytes:
+    rows = b",".join(to_json(row) for row in found)
     return rows if is_first or not rows else b"," + rows
 
 
