@@ -160,6 +160,13 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "sessions.delete": (lambda s, i: s.sessions.delete(i["session"]), lambda s, i: s.sessions.delete("s")),
     "sessions.list": (lambda s, i: s.sessions.list(SessionFilter(include_children=True)),
                       lambda s, i: s.sessions.list(SessionFilter(parent_uuid=i["session"]))),
+    "sessions.sums": (lambda s, i: s.sessions.sums(),
+                      lambda s, i: s.sessions.sums(SessionFilter(query=f"directory:*{SECRET}*"))),
+    "sessions.facets": (lambda s, i: s.sessions.facets(SessionFilter(include_children=True)),
+                        lambda s, i: s.sessions.facets(SessionFilter(query="tool:*"))),
+    "sessions.values": tuple(
+        lambda s, i, word=word: s.sessions.values(word) for word in ("user", "model", "tool", "directory", "branch")
+    ),
     "sessions.children": (lambda s, i: s.sessions.children(i["session"]),),
     "sessions.ancestors": (lambda s, i: s.sessions.ancestors(i["child"]),),
     "sessions.subtree_usage": (lambda s, i: s.sessions.subtree_usage(i["session"]).calls,),
@@ -203,6 +210,12 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
     "runs.list": (lambda s, i: s.runs.list(), lambda s, i: s.runs.list(RunFilter(session_uuid=i["session"]))),
+    "runs.sums": (lambda s, i: s.runs.sums(), lambda s, i: s.runs.sums(RunFilter(query=f"agent:*{SECRET}*"))),
+    "runs.facets": (lambda s, i: s.runs.facets(), lambda s, i: s.runs.facets(RunFilter(query="model:*,x"))),
+    "runs.series": (lambda s, i: s.runs.series(),),
+    "runs.values": tuple(
+        lambda s, i, word=word: s.runs.values(word) for word in ("user", "model", "tool", "session", "source", "run")
+    ),
     "runs.tree": (lambda s, i: s.runs.tree(i["run"]),),
     "runs.record": (lambda s, i: s.runs.record("r", RunContent(objective="mine")),),
     "runs.replace": (lambda s, i: s.runs.replace("r", RunContent(objective="mine")),),
@@ -336,6 +349,8 @@ OPEN_ANSWERS = {
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file",
     "traces.record": "one's own spans", "usage.recount": "differences only", "turns.begin": "one's own turn",
+    "runs.sums": "sums of nothing", "runs.facets": "counts of nothing", "runs.values": "one's own user",
+    "sessions.sums": "sums of nothing", "sessions.facets": "counts of nothing", "sessions.values": "one's own user",
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",

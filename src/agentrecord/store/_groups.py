@@ -20,9 +20,11 @@ from agentrecord.store import (
     relations,
     reserving,
     run_figures,
+    run_lists,
     run_records,
     runs,
     search,
+    session_lists,
     session_trees,
     sessions,
     sign_ins,
@@ -122,6 +124,9 @@ class Sessions:
     deactivate = writes(sessions.deactivate)
     delete = writes(sessions.delete, frees_space=True)
     list = reads(sessions.list_)
+    sums = reads(pages.session_sums)
+    facets = reads(session_lists.facets)
+    values = reads(session_lists.values)
     children = reads(sessions.children)
     ancestors = reads(sessions.ancestors)
     subtree_usage = reads(session_trees.subtree_usage)
@@ -172,6 +177,10 @@ class Runs:
     find = reads(runs.find)
     get = reads(runs.get)
     list = reads(runs.list_)
+    sums = reads(run_lists.sums)
+    facets = reads(run_lists.facets)
+    series = reads(run_lists.series)
+    values = reads(run_lists.values)
     tree = reads(runs.tree)
     record = writes(run_records.record)
     replace = writes(run_records.replace)
