@@ -304,6 +304,7 @@ class Feed:
     """What changed lately."""
 
     changes = reads(feed.changes)
+    place = reads(feed.place)
 
 
 class Pages:
