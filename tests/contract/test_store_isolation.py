@@ -340,7 +340,8 @@ OPEN_ANSWERS = {
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
-    "feed.place": "a place, no row", "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
+    "feed.place": "a place, no row", "feed.changes": "one's own changes",
+    "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
 

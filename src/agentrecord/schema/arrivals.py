@@ -12,4 +12,5 @@ arrivals = define(
     at("at"),
     column("refs", Blob()),
     primary_key=("project_id", "place", "part"),
+    clustered=True,
 )

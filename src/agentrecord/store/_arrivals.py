@@ -23,7 +23,7 @@ from datetime import timedelta
 from typing import Any  # `Any`: SQLAlchemy's constructs are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import BIGINT, TEXT, bindparam, delete, func, insert, select
+from sqlalchemy import BIGINT, TEXT, bindparam, delete, func, insert, literal_column, select
 from sqlalchemy import cast as sql_cast
 
 from agentrecord.engine import Connection, Prepared
@@ -57,8 +57,8 @@ def _add() -> PerDialect:
     values: dict[str, Any] = {name: bindparam(name) for name in names}
     earlier = arrivals.alias()
     newest = select(earlier.c.place).where(earlier.c.project_id == bindparam("project_id"))
-    newest = newest.order_by(earlier.c.place.desc(), earlier.c.part.desc()).limit(1)
-    following = func.coalesce(newest.scalar_subquery(), 0) + 1
+    newest = newest.order_by(earlier.c.place.desc(), earlier.c.part.desc()).limit(literal_column("1"))
+    following = func.coalesce(newest.scalar_subquery(), literal_column("0")) + literal_column("1")
     own = sql_cast(sql_cast(func.pg_current_xact_id(), TEXT), BIGINT)
     return PerDialect(insert(arrivals).values(place=following, **values), insert(arrivals).values(place=own, **values))
 

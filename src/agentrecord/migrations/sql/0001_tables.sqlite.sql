@@ -59,6 +59,7 @@ CREATE TABLE ar_arrivals (
 	refs BLOB NOT NULL,
 	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_audit_entries (
