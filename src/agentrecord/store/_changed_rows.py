@@ -95,7 +95,7 @@ def changed_rows(conn: Connection, scope: Scope, refs: Sequence[tuple[ChangeKind
         table, statement = _STATEMENTS[kind]
         for start in range(0, len(ids), _CHUNK):
             asked = statement.where(*within(scope, table), table.c.id.in_(ids[start : start + _CHUNK]))
-            for row in conn.maps(asked):
-                row["line"] = " ".join((row["line"] or "").split())[:_LINE]
-                found[kind, row["id"]] = Change(kind=kind, **row)
+            for values in conn.maps(asked):
+                values["line"] = " ".join((values["line"] or "").split())[:_LINE]
+                found[kind, values["id"]] = Change(kind=kind, **values)
     return tuple(found[ref] for ref in refs if ref in found)

@@ -54,7 +54,8 @@ def _parsed(conn: Connection, name: str, told: str) -> _Place:
         is_place = bool(parts[5]) != conn.is_sqlite and all(_is_snapshot(part) for part in snapshots)
     if not is_place:
         raise InvalidFilter(name, told[:80], "is no place in this feed; leave it out to begin with what came last")
-    return _Place(*map(int, parts[1:5]), base=parts[5], target=parts[6])
+    at, row, part, ref = map(int, parts[1:5])
+    return _Place(at, row, part, ref, base=parts[5], target=parts[6])
 
 
 def _is_number(told: str) -> bool:
@@ -156,7 +157,8 @@ def _rows(conn: Connection, scope: Scope, here: _Place, target: str, stop: _Plac
     asked = [scope.project] if scope.user is None else [scope.project, scope.user]
     within = f"{mine} AND (place, part) >= ({mark}, {mark})"
     if conn.is_sqlite:
-        narrowed, bound = "place < ?", (here.row, here.part, stop.row)
+        narrowed = "place < ?"
+        bound: tuple[object, ...] = (here.row, here.part, stop.row)
     else:
         low = max(here.row, int(here.base.split(":")[0]))
         narrowed = f"{_SEEN} AND NOT {_SEEN}"
