@@ -73,6 +73,32 @@ def test_processes_that_append_at_once_leave_no_gap_and_exact_figures(url: str) 
         assert (total.calls, total.cost_nanos) == (members * turns + turns, members * turns + turns * (9 + members))
 
 
+def test_readers_of_the_feed_get_what_many_processes_write_each_fact_once(url: str) -> None:
+    members, facts, readers = count(2, 6), count(12, 200), count(1, 2)
+    with Store(url) as store:
+        place = store.feed.place()
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results, read = spawn.Barrier(members), spawn.Queue(), spawn.Queue()
+    expected = {f"{member} {number}" for member in range(members) for number in range(facts)}
+    expected |= {f"{member} {number}+" for member in range(members) for number in range(0, facts, 3)}
+    crowd_of = [
+        spawn.Process(target=crowd.tell, args=(url, member, facts, barrier, results)) for member in range(members)
+    ]
+    crowd_of += [spawn.Process(target=crowd.read_feed, args=(url, place, len(expected), read)) for _ in range(readers)]
+    for process in crowd_of:
+        process.start()
+    assert [results.get(timeout=120) for _ in range(members)] == [""] * members
+    seen = [read.get(timeout=120) for _ in range(readers)]
+    for process in crowd_of:
+        process.join(60)
+    assert [Counter(lines) for lines in seen] == [Counter(expected)] * readers
+    # However many read at once, and in whatever strides: those of one member come in the order in which they wrote.
+    for lines in seen:
+        for member in range(members):
+            own = [line for line in lines if line.split()[0] == str(member)]
+            assert own == sorted(own, key=lambda line: (int(line.split()[1].rstrip("+")), line))
+
+
 def test_threads_and_event_loops_share_one_store(url: str) -> None:
     each = count(15, 200)
     with Store(url) as store:

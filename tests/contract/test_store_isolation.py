@@ -310,7 +310,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
     "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
-    "feed.changes": (lambda s, i: s.feed.changes()[0],),
+    "feed.changes": (lambda s, i: s.feed.changes().items,),
+    "feed.place": (lambda s, i: s.feed.place(),),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
     "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
     "pages.subtree_sums": (lambda s, i: s.pages.subtree_sums([i["session"]]),),
@@ -354,6 +355,7 @@ OPEN_ANSWERS = {
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
+    "feed.place": "a place, no row", "feed.changes": "one's own changes",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""

@@ -205,7 +205,7 @@ class Writer:
 
     def _commit_together(self) -> None:
         try:
-            self._channel.connection.settle()
+            self._channel.connection.conclude()
             self._channel.commit()
         except OutcomeUnknown:
             raise
@@ -219,7 +219,7 @@ class Writer:
         try:
             channel.begin()
             job.value = job.run(channel.connection)
-            channel.connection.settle()
+            channel.connection.conclude()
             channel.commit()
         except BaseException as error:
             channel.connection.forget()

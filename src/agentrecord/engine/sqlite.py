@@ -107,6 +107,7 @@ class SqliteEngine(Engine):
         self._writer: Writer | None = None
         self._write_driver: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
+        self._watching: tuple[int, sqlite3.Connection] | None = None
         try:
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -262,6 +263,17 @@ class SqliteEngine(Engine):
         result: T = await self._writer_now().acall(self.maker.job(work))
         return result
 
+    def change_sign(self) -> object | None:
+        """Return a number that differs whenever anybody committed since, asked on a connection of its own."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._watching is None or self._watching[0] != os.getpid():
+            if self._watching is not None:
+                _LEFT_TO_THE_PARENT.append(self._watching)
+            self._watching = os.getpid(), self._connect(read_only=True)
+        with translated():
+            return int(self._watching[1].execute("PRAGMA data_version").fetchone()[0])
+
     def execute_script(self, statements: list[str], *, unless: Callable[[Connection], bool] | None = None) -> None:
         """Run DDL in one transaction."""
 
@@ -375,6 +387,8 @@ class SqliteEngine(Engine):
             return
         while not self._free.empty():
             self._free.get_nowait().driver.close()
+        if self._watching is not None:
+            self._watching[1].close()
         if self._writer is None or self._write_driver is None or self._ticket is None:
             return
         self._writer.close()

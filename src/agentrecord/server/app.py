@@ -20,6 +20,7 @@ from agentrecord.agents.runner import AgentRunner
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
+from agentrecord.server.live import Hub
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
@@ -35,6 +36,7 @@ from agentrecord.server.routes import (
     exports,
     figures,
     keys,
+    live,
     otlp,
     pages,
     people,
@@ -63,6 +65,7 @@ API_ROUTES = (
     projects,
     traces,
     otlp,
+    live,
 )
 PAGE_ROUTES = (people, exports, chat, pages)
 
@@ -99,11 +102,13 @@ def build_app(
     trail = Trail(gate.whole)
     desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
     conversations = Conversations(store, runner or EchoRunner(), limits)
+    hub = Hub(store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await conversations.start()
         yield
+        await hub.close()
         await conversations.close()
         desk.close()
         if on_close is not None:
@@ -121,7 +126,7 @@ def build_app(
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations, app.state.methods = conversations, _methods()
-    app.state.otlp = Admission()
+    app.state.otlp, app.state.hub = Admission(), hub
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

@@ -313,6 +313,7 @@ class Feed:
     """What changed lately."""
 
     changes = reads(feed.changes)
+    place = reads(feed.place)
 
 
 class Pages:

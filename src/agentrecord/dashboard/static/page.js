@@ -2,6 +2,8 @@
 const goals = { o: "/", h: "/chat", s: "/sessions", r: "/runs", c: "/cost", e: "/errors", p: "/prices" };
 let waiting = false;
 
+if (document.querySelector("[data-live][id]")) import("./tail.js");
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;

@@ -47,6 +47,16 @@ CREATE TABLE agentrecord.ar_agents (
 	CONSTRAINT uq_ar_agents_project_id_agent_id UNIQUE (project_id, agent_id)
 );
 
+CREATE TABLE agentrecord.ar_arrivals (
+	project_id UUID NOT NULL,
+	place BIGINT NOT NULL,
+	part BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	at BIGINT NOT NULL,
+	refs BYTEA NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+);
+
 CREATE TABLE agentrecord.ar_audit_entries (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,

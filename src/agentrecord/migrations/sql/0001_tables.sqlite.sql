@@ -50,6 +50,18 @@ CREATE TABLE ar_agents (
 )
  STRICT;
 
+CREATE TABLE ar_arrivals (
+	project_id BLOB NOT NULL,
+	place INTEGER NOT NULL,
+	part INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	at INTEGER NOT NULL,
+	refs BLOB NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+)
+ WITHOUT ROWID,
+ STRICT;
+
 CREATE TABLE ar_audit_entries (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
