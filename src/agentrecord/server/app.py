@@ -37,9 +37,11 @@ from agentrecord.server.routes import (
     keys,
     otlp,
     pages,
+    pages_run,
     people,
     prices,
     projects,
+    run_trees,
     runs,
     sessions,
     traces,
@@ -55,6 +57,7 @@ API_ROUTES = (
     conversation,
     agent_sessions,
     sessions,
+    run_trees,
     runs,
     calls,
     figures,
@@ -64,7 +67,7 @@ API_ROUTES = (
     traces,
     otlp,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, chat, pages_run, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

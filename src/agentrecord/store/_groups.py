@@ -6,6 +6,7 @@ from agentrecord.store import (
     agents,
     audit,
     budgets,
+    call_details,
     errors,
     events,
     feed,
@@ -21,6 +22,7 @@ from agentrecord.store import (
     reserving,
     run_figures,
     run_records,
+    run_trees,
     runs,
     search,
     session_trees,
@@ -173,6 +175,7 @@ class Runs:
     get = reads(runs.get)
     list = reads(runs.list_)
     tree = reads(runs.tree)
+    alike = reads(run_trees.alike)
     record = writes(run_records.record)
     replace = writes(run_records.replace)
     delete = writes(run_records.delete, frees_space=True)
@@ -204,6 +207,7 @@ class LLMCalls:
     number = writes(number_calls)
     price = reads(llm_calls.price)
     prompt = reads(llm_calls.prompt)
+    detail = reads(call_details.detail)
 
 
 class ToolCalls:
@@ -311,6 +315,7 @@ class Pages:
 
     conversation = reads(pages.conversation)
     run_work = reads(pages.run_work)
+    run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
     session_sums = reads(pages.session_sums)
     counts = reads(pages.counts)
