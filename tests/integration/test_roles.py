@@ -73,7 +73,10 @@ BODIES: dict[Route, dict[str, Any]] = {
 }
 """A right body for every route that takes one."""
 
-QUERIES: dict[Route, str] = {("GET", "/api/search"): "?q=hello"}
+QUERIES: dict[Route, str] = {
+    ("GET", "/api/search"): "?q=hello",
+    ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
+}
 """What a list cannot do without."""
 
 SERVER_OWNED = ("id", "project_id", "user_id", "user_uuid", "created_at", "cost", "cost_nanos", "sequence", "is_admin",

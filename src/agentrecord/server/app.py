@@ -39,9 +39,11 @@ from agentrecord.server.routes import (
     live,
     otlp,
     pages,
+    pages_run,
     people,
     prices,
     projects,
+    run_trees,
     runs,
     sessions,
     traces,
@@ -57,6 +59,7 @@ API_ROUTES = (
     conversation,
     agent_sessions,
     sessions,
+    run_trees,
     runs,
     calls,
     figures,
@@ -67,7 +70,7 @@ API_ROUTES = (
     otlp,
     live,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, chat, pages_run, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from agentrecord.store import (
     agents,
     audit,
     budgets,
+    call_details,
     errors,
     events,
     feed,
@@ -22,6 +23,7 @@ from agentrecord.store import (
     run_figures,
     run_lists,
     run_records,
+    run_trees,
     runs,
     search,
     session_lists,
@@ -182,6 +184,7 @@ class Runs:
     series = reads(run_lists.series)
     values = reads(run_lists.values)
     tree = reads(runs.tree)
+    alike = reads(run_trees.alike)
     record = writes(run_records.record)
     replace = writes(run_records.replace)
     delete = writes(run_records.delete, frees_space=True)
@@ -213,6 +216,7 @@ class LLMCalls:
     number = writes(number_calls)
     price = reads(llm_calls.price)
     prompt = reads(llm_calls.prompt)
+    detail = reads(call_details.detail)
 
 
 class ToolCalls:
@@ -321,6 +325,7 @@ class Pages:
 
     conversation = reads(pages.conversation)
     run_work = reads(pages.run_work)
+    run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
     session_sums = reads(pages.session_sums)
     counts = reads(pages.counts)
