@@ -3,9 +3,12 @@
 from agentrecord.records.scope import Role
 from agentrecord.store import (
     accounts,
+    agent_compare,
+    agent_figures,
     agents,
     audit,
     budgets,
+    error_groups,
     errors,
     events,
     feed,
@@ -23,6 +26,7 @@ from agentrecord.store import (
     run_records,
     runs,
     search,
+    session_drivers,
     session_trees,
     sessions,
     sign_ins,
@@ -30,6 +34,7 @@ from agentrecord.store import (
     traces,
     turns,
     usage,
+    user_figures,
 )
 from agentrecord.store import daily as daily_figures
 from agentrecord.store._charging import load_table, load_table_for
@@ -52,6 +57,8 @@ class Users:
     get = reads(people.get_user)
     find = reads(people.find_user)
     list = reads(people.list_users)
+    report = reads(user_figures.report)
+    details = reads(user_figures.details)
 
 
 class Settings:
@@ -109,6 +116,9 @@ class Agents:
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
     find_active = reads(agents.find_active)
+    report = reads(agent_figures.report)
+    details = reads(agent_figures.details)
+    compare = reads(agent_compare.compare)
 
 
 class Sessions:
@@ -222,8 +232,11 @@ class Errors:
     record = writes(errors.record)
     get = reads(errors.get)
     list = reads(errors.list_)
-    groups = reads(errors.groups)
-    resolve = writes(errors.resolve, role=Role.ADMIN)
+    groups = reads(error_groups.groups)
+    group = reads(error_groups.group)
+    breakdown = reads(error_groups.breakdown)
+    resolve = writes(error_groups.resolve)
+    reopen = writes(error_groups.reopen)
 
 
 class Usage:
@@ -315,3 +328,4 @@ class Pages:
     session_sums = reads(pages.session_sums)
     counts = reads(pages.counts)
     choices = reads(pages.choices)
+    session_drivers = reads(session_drivers.drivers)

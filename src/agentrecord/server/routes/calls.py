@@ -14,7 +14,7 @@ from agentrecord.records.tool_call import ToolFigures
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
-from agentrecord.store.errors import GROUP_SORTS
+from agentrecord.store.error_groups import GROUP_SORTS
 from agentrecord.store.errors import SORTS as ERROR_SORTS
 from agentrecord.store.llm_calls import SORTS as CALL_SORTS
 
