@@ -27,22 +27,27 @@ from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
     agent_sessions,
+    agents,
     auth,
     budgets,
     calls,
     chat,
     conversation,
+    error_groups,
     exports,
+    exports_people,
     figures,
     keys,
     otlp,
     pages,
+    pages_people,
     people,
     prices,
     projects,
     runs,
     sessions,
     traces,
+    users,
 )
 from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
@@ -57,6 +62,9 @@ API_ROUTES = (
     sessions,
     runs,
     calls,
+    error_groups,
+    agents,
+    users,
     figures,
     prices,
     budgets,
@@ -64,7 +72,7 @@ API_ROUTES = (
     traces,
     otlp,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, exports_people, chat, pages_people, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
