@@ -82,6 +82,9 @@ def fill(store: Facing) -> Ids:
     ids["reservation"] = store.budgets.reserve(
         model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
     )
+    for number in ("1", "2"):
+        version = store.agents.create_version(f"v-{SECRET}", number, changes=f'"{SECRET}"').id
+        store.runs.start(NewRun(run_id=f"v{number}", agent_id=f"v-{SECRET}", agent_version_uuid=version))
     store.audit.record("a", "session", SECRET)
     everyone = store.wider()
     ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
@@ -115,6 +118,9 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "users.ensure": (lambda s, i: s.users.ensure("anna"),),
     "users.get": (lambda s, i: s.users.get(i["user"]),),
     "users.list": (lambda s, i: s.users.list(),),
+    "users.report": (lambda s, i: [one for one in s.users.report() if one.usage.calls or one.sessions],
+                     lambda s, i: s.users.report(words=SECRET)),
+    "users.details": (lambda s, i: s.users.details("anna"), lambda s, i: s.users.details(str(i["user"]))),
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
@@ -197,6 +203,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.turns.finish(i["turn"], TurnEnd(status=TurnStatus.CANCELLED), lease_owner=SECRET),
     ),
     "turns.close_abandoned": (lambda s, i: s.turns.close_abandoned(owners=[SECRET]),),
+    "agents.report": (lambda s, i: s.agents.report(words=SECRET), lambda s, i: s.agents.report()),
+    "agents.details": (lambda s, i: s.agents.details(f"a-{SECRET}"),),
+    "agents.compare": (lambda s, i: s.agents.compare(f"v-{SECRET}"),
+                       lambda s, i: s.agents.compare(f"v-{SECRET}", "1", "2")),
     "agents.find_active": (lambda s, i: s.agents.find_active(f"a-{SECRET}"),),
     "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
                     lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
@@ -257,7 +267,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "errors.get": (lambda s, i: s.errors.get(i["error"]),),
     "errors.list": (lambda s, i: s.errors.list(group=i["group"]),),
     "errors.groups": (lambda s, i: s.errors.groups(include_resolved=True),),
+    "errors.group": (lambda s, i: s.errors.group(i["group"]), lambda s, i: s.errors.group(str(i["group"]))),
+    "errors.breakdown": (lambda s, i: s.errors.breakdown(i["group"]),),
     "errors.resolve": (lambda s, i: s.errors.resolve(i["group"]),),
+    "errors.reopen": (lambda s, i: s.errors.reopen(i["group"]),),
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
@@ -318,6 +331,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "pages.session_drivers": (lambda s, i: s.pages.session_drivers([i["session"]]),),
     "runs.number": (lambda s, i: s.runs.number([i["run"]]),),
     "events.number": (lambda s, i: s.events.number([i["event"]]),),
     "llm_calls.number": (lambda s, i: s.llm_calls.number([i["call"]]),),

@@ -17,7 +17,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
-from agentrecord.records.tool_call import ToolCall, ToolFigures
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
 from agentrecord.store.pages import Choices, SessionSums
 
@@ -98,17 +98,6 @@ class CostPage:
     unpriced: Sequence[UsageRow]
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorsPage:
-    """Groups of equal errors, tools that failed, and their last failures."""
-
-    groups: Page[ErrorGroup]
-    tools: Sequence[ToolFigures]
-    failures: Page[ToolCall]
-    runs: Page[Run]
-    tool: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

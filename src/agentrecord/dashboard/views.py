@@ -17,6 +17,8 @@ NAVIGATION = (
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),
+    ("agents", "/agents", "Agents"),
+    ("users", "/users", "Users"),
     ("errors", "/errors", "Errors"),
     ("prices", "/prices", "Prices"),
     ("imports", "/imports", "Imports"),

@@ -28,17 +28,21 @@ from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
     agent_sessions,
+    agents,
     auth,
     budgets,
     calls,
     chat,
     conversation,
+    error_groups,
     exports,
+    exports_people,
     figures,
     keys,
     live,
     otlp,
     pages,
+    pages_people,
     pages_run,
     people,
     prices,
@@ -47,6 +51,7 @@ from agentrecord.server.routes import (
     runs,
     sessions,
     traces,
+    users,
 )
 from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
@@ -62,6 +67,9 @@ API_ROUTES = (
     run_trees,
     runs,
     calls,
+    error_groups,
+    agents,
+    users,
     figures,
     prices,
     budgets,
@@ -70,7 +78,7 @@ API_ROUTES = (
     otlp,
     live,
 )
-PAGE_ROUTES = (people, exports, chat, pages_run, pages)
+PAGE_ROUTES = (people, exports, exports_people, chat, pages_run, pages_people, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,13 @@
 from agentrecord.records.scope import Role
 from agentrecord.store import (
     accounts,
+    agent_compare,
+    agent_figures,
     agents,
     audit,
     budgets,
     call_details,
+    error_groups,
     errors,
     events,
     feed,
@@ -26,6 +29,7 @@ from agentrecord.store import (
     run_trees,
     runs,
     search,
+    session_drivers,
     session_lists,
     session_trees,
     sessions,
@@ -34,6 +38,7 @@ from agentrecord.store import (
     traces,
     turns,
     usage,
+    user_figures,
 )
 from agentrecord.store import daily as daily_figures
 from agentrecord.store._charging import load_table, load_table_for
@@ -56,6 +61,8 @@ class Users:
     get = reads(people.get_user)
     find = reads(people.find_user)
     list = reads(people.list_users)
+    report = reads(user_figures.report)
+    details = reads(user_figures.details)
 
 
 class Settings:
@@ -113,6 +120,9 @@ class Agents:
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
     find_active = reads(agents.find_active)
+    report = reads(agent_figures.report)
+    details = reads(agent_figures.details)
+    compare = reads(agent_compare.compare)
 
 
 class Sessions:
@@ -235,8 +245,11 @@ class Errors:
     record = writes(errors.record)
     get = reads(errors.get)
     list = reads(errors.list_)
-    groups = reads(errors.groups)
-    resolve = writes(errors.resolve, role=Role.ADMIN)
+    groups = reads(error_groups.groups)
+    group = reads(error_groups.group)
+    breakdown = reads(error_groups.breakdown)
+    resolve = writes(error_groups.resolve)
+    reopen = writes(error_groups.reopen)
 
 
 class Usage:
@@ -330,3 +343,4 @@ class Pages:
     session_sums = reads(pages.session_sums)
     counts = reads(pages.counts)
     choices = reads(pages.choices)
+    session_drivers = reads(session_drivers.drivers)

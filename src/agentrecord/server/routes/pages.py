@@ -88,14 +88,6 @@ async def cost(request: Request) -> HTMLResponse:
     return _page(request, "cost.html", context, active="cost", asked=asked)
 
 
-@router.get("/errors")
-async def errors(request: Request) -> HTMLResponse:
-    """Show what failed."""
-    asked = filters.checked(request.query_params, ("tool", "after"))
-    context = await lists.errors(store_of(request), asked)
-    return _page(request, "errors.html", context, active="errors", asked=asked)
-
-
 @router.get("/search")
 async def search(request: Request) -> HTMLResponse:
     """Find messages."""
