@@ -9,6 +9,7 @@ from agentrecord.store import (
     errors,
     events,
     feed,
+    finding,
     imports,
     keys,
     llm_calls,
@@ -16,6 +17,7 @@ from agentrecord.store import (
     pages,
     people,
     prices,
+    queries,
     recount,
     relations,
     reserving,
@@ -315,3 +317,11 @@ class Pages:
     session_sums = reads(pages.session_sums)
     counts = reads(pages.counts)
     choices = reads(pages.choices)
+    find = reads(finding.find)
+
+
+class Queries:
+    """SQL that people write."""
+
+    run = reads(queries.run)
+    tables = reads(queries.tables)
