@@ -13,7 +13,6 @@ from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.llm_call import LLMCall
-from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
@@ -110,15 +109,6 @@ class ErrorsPage:
     failures: Page[ToolCall]
     runs: Page[Run]
     tool: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPage:
-    """Messages that match."""
-
-    query: str
-    found: Page[SearchHit] | None
-    page: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

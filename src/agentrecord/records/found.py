@@ -23,12 +23,14 @@ class FoundKind(StrEnum):
 class Found:
     """A row: `name` is what it is called, `detail` what else tells it apart.
 
-    `run` is the run in which a call or trace is, `excerpt` alternates plain and matching text of a message.
+    `key` is the name in its address, where that is another: a group of errors' fingerprint. `run` is the run in which a
+    call or trace is, `excerpt` alternates plain and matching text of a message.
     """
 
     kind: FoundKind
     id: UUID
     name: str
     detail: str | None = None
+    key: str | None = None
     run: UUID | None = None
     excerpt: tuple[str, ...] = ()

@@ -34,12 +34,15 @@ from agentrecord.server.routes import (
     conversation,
     exports,
     figures,
+    finding,
     keys,
     otlp,
     pages,
+    pages_shell,
     people,
     prices,
     projects,
+    queries,
     runs,
     sessions,
     traces,
@@ -63,8 +66,10 @@ API_ROUTES = (
     projects,
     traces,
     otlp,
+    finding,
+    queries,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, chat, pages_shell, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,7 +193,7 @@ def _errors(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[F
         found = found.where(own, _begins(conn, error_groups.c.error_type, text))
     for row in conn.maps(found.order_by(error_groups.c.last_seen_at.desc(), error_groups.c.id).limit(limit)):
         said = row["error_message"] if scope.user is None else None
-        yield Found(kind=FoundKind.ERROR, id=row["id"], name=row["error_type"], detail=said)
+        yield Found(kind=FoundKind.ERROR, id=row["id"], name=row["error_type"], detail=said, key=row["fingerprint"])
 
 
 def _messages(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:

@@ -104,14 +104,6 @@ async def errors(request: Request) -> HTMLResponse:
     return _page(request, "errors.html", context, active="errors", asked=asked)
 
 
-@router.get("/search")
-async def search(request: Request) -> HTMLResponse:
-    """Find messages."""
-    asked = filters.checked(request.query_params, ("q", "page"))
-    context = await lists.search(store_of(request), asked)
-    return _page(request, "search.html", context, active="search", asked=asked)
-
-
 @router.get("/prices")
 async def prices(request: Request) -> HTMLResponse:
     """Show what models cost."""
