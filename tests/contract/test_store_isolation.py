@@ -332,6 +332,11 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
     "pages.session_drivers": (lambda s, i: s.pages.session_drivers([i["session"]]),),
+    "pages.find": (lambda s, i: s.pages.find(SECRET), lambda s, i: s.pages.find(f"a-{SECRET}"),
+                   lambda s, i: s.pages.find(str(i["session"])), lambda s, i: s.pages.find(str(i["call"]))),
+    "queries.run": (lambda s, i: s.queries.run("SELECT * FROM ar_sessions").rows,
+                    lambda s, i: s.queries.run("SELECT count(*) FROM ar_messages").rows[0]),
+    "queries.tables": (lambda s, i: s.queries.tables(),),
     "runs.number": (lambda s, i: s.runs.number([i["run"]]),),
     "events.number": (lambda s, i: s.events.number([i["event"]]),),
     "llm_calls.number": (lambda s, i: s.llm_calls.number([i["call"]]),),
@@ -371,6 +376,7 @@ OPEN_ANSWERS = {
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "feed.place": "a place, no row", "feed.changes": "one's own changes",
     "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
+    "queries.run": "counts of nothing", "queries.tables": "names of tables",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
 

@@ -12,7 +12,6 @@ from agentrecord.dashboard.filters import Range
 from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
-from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
@@ -101,12 +100,6 @@ class CostPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPage:
-    """Messages that match."""
-
-    query: str
-    found: Page[SearchHit] | None
-    page: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,15 +38,18 @@ from agentrecord.server.routes import (
     exports,
     exports_people,
     figures,
+    finding,
     keys,
     live,
     otlp,
     pages,
     pages_people,
     pages_run,
+    pages_shell,
     people,
     prices,
     projects,
+    queries,
     run_trees,
     runs,
     sessions,
@@ -77,8 +80,10 @@ API_ROUTES = (
     traces,
     otlp,
     live,
+    finding,
+    queries,
 )
-PAGE_ROUTES = (people, exports, exports_people, chat, pages_run, pages_people, pages)
+PAGE_ROUTES = (people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from agentrecord.store import (
     errors,
     events,
     feed,
+    finding,
     imports,
     keys,
     llm_calls,
@@ -20,6 +21,7 @@ from agentrecord.store import (
     pages,
     people,
     prices,
+    queries,
     recount,
     relations,
     reserving,
@@ -344,3 +346,9 @@ class Pages:
     counts = reads(pages.counts)
     choices = reads(pages.choices)
     session_drivers = reads(session_drivers.drivers)
+    find = reads(finding.find)
+
+class Queries:
+    """SQL that people write."""
+    run = reads(queries.run)
+    tables = reads(queries.tables)

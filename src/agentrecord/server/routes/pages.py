@@ -88,12 +88,6 @@ async def cost(request: Request) -> HTMLResponse:
     return _page(request, "cost.html", context, active="cost", asked=asked)
 
 
-@router.get("/search")
-async def search(request: Request) -> HTMLResponse:
-    """Find messages."""
-    asked = filters.checked(request.query_params, ("q", "page"))
-    context = await lists.search(store_of(request), asked)
-    return _page(request, "search.html", context, active="search", asked=asked)
 
 
 @router.get("/prices")
