@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
+
+from agentrecord.records.usage import dollars
 
 
 class SpanKind(StrEnum):
@@ -54,6 +57,11 @@ class RunSpan:
         if self.started_at is None or self.duration_ms is None:
             return None
         return self.started_at + timedelta(milliseconds=self.duration_ms)
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in dollars; None where none is known."""
+        return None if self.cost_nanos is None else dollars(self.cost_nanos)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

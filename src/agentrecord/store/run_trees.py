@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -31,8 +31,6 @@ MAX_PIECES = 50_000
 
 ALIKE_AMONG = 1_000
 _NOTE = 200
-    event: (phase, is_end) for phase, steps in PHASES.items() for event, is_end in zip(steps, (0, 1), strict=True)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,5 +329,3 @@ def _phases(conn: Connection, scope: Scope, tree: Any) -> Found:
     for row in rows:
         of_run[row["run_uuid"]].append(row)
     return [(run, span) for run, found in of_run.items() for span in paired(found)], more
-
-
