@@ -35,6 +35,7 @@ def _environment() -> Environment:
     )
     for name in (
         "money",
+        "signed_money",
         "cost",
         "rate",
         "number",

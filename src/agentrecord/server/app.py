@@ -26,6 +26,7 @@ from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
+    activity,
     agent_sessions,
     auth,
     budgets,
@@ -37,6 +38,7 @@ from agentrecord.server.routes import (
     keys,
     otlp,
     pages,
+    pages_money,
     people,
     prices,
     projects,
@@ -58,13 +60,14 @@ API_ROUTES = (
     runs,
     calls,
     figures,
+    activity,
     prices,
     budgets,
     projects,
     traces,
     otlp,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (people, exports, chat, pages_money, pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

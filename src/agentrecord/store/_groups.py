@@ -3,6 +3,7 @@
 from agentrecord.records.scope import Role
 from agentrecord.store import (
     accounts,
+    activity,
     agents,
     audit,
     budgets,
@@ -18,6 +19,7 @@ from agentrecord.store import (
     prices,
     recount,
     relations,
+    repricing,
     reserving,
     run_figures,
     run_records,
@@ -178,6 +180,7 @@ class Runs:
     delete = writes(run_records.delete, frees_space=True)
     latest = reads(run_records.latest)
     figures = reads(run_figures.figures)
+    broken = reads(activity.broken)
     number = writes(number_runs)
 
 
@@ -232,6 +235,7 @@ class Usage:
     report = reads(usage.report)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
+    activity = reads(activity.activity)
     daily = reads(daily_figures.usage)
     performance = reads(daily_figures.performance, role=Role.ADMIN)
     recount = reads(recount.check, role=Role.ADMIN)
@@ -247,7 +251,9 @@ class Prices:
     uses = reads(prices.uses)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)
-    reprice = writes(prices.reprice, role=Role.ADMIN)
+    reprice = writes(repricing.reprice, role=Role.ADMIN, before=load_table)
+    preview = reads(repricing.preview, role=Role.ADMIN)
+    apply = writes(repricing.apply, role=Role.ADMIN, before=load_table)
 
 
 class Budgets:
@@ -313,5 +319,4 @@ class Pages:
     run_work = reads(pages.run_work)
     subtree_sums = reads(pages.subtree_sums)
     session_sums = reads(pages.session_sums)
-    counts = reads(pages.counts)
     choices = reads(pages.choices)
