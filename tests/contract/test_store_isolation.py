@@ -232,6 +232,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.delete": (lambda s, i: s.runs.delete("r"), lambda s, i: s.runs.delete("unknown")),
     "runs.latest": (lambda s, i: s.runs.latest(limit=1000),
                     lambda s, i: s.runs.latest(agent_id=f"a-{SECRET}")),
+    "runs.broken": (lambda s, i: s.runs.broken(),),
     "runs.figures": (lambda s, i: s.runs.figures(), lambda s, i: s.runs.figures(agent_id=f"a-{SECRET}")),
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
@@ -273,6 +274,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "errors.reopen": (lambda s, i: s.errors.reopen(i["group"]),),
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
+    "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),
     "usage.performance": (lambda s, i: [d for d in s.usage.performance() if d.totals.calls],),
@@ -286,6 +288,16 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "prices.preview": (
+        lambda s, i: s.prices.preview(NewPrice(model="*", rates=Rates(input=1, output=1), project_id=new_id())),
+        lambda s, i: s.prices.preview(
+            NewPrice(model="*", rates=Rates(input=1, output=1), project_id=s.scope.project)).rows,
+    ),
+    "prices.apply": (
+        lambda s, i: s.prices.apply(NewPrice(model="*", rates=Rates(input=1, output=1), project_id=new_id())),
+        lambda s, i: s.prices.apply(
+            NewPrice(model="*", rates=Rates(input=1, output=1), project_id=s.scope.project)).repricing.rows,
+    ),
     "budgets.create": (
         lambda s, i: s.budgets.create(NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=1)),
         lambda s, i: s.budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1, user="anna")),
@@ -332,7 +344,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "llm_calls.detail": (lambda s, i: s.llm_calls.detail(i["call"]),),
     "pages.subtree_sums": (lambda s, i: s.pages.subtree_sums([i["session"]]),),
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
-    "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
     "pages.session_drivers": (lambda s, i: s.pages.session_drivers([i["session"]]),),
     "pages.find": (lambda s, i: s.pages.find(SECRET), lambda s, i: s.pages.find(f"a-{SECRET}"),
@@ -378,7 +389,7 @@ OPEN_ANSWERS = {
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
     "feed.place": "a place, no row", "feed.changes": "one's own changes",
-    "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
+    "pages.choices": "one's own choices",
     "queries.run": "counts of nothing", "queries.tables": "names of tables",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""

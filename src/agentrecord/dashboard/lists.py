@@ -51,8 +51,6 @@ async def runs(store: AsyncStore, asked: Asked, now: datetime) -> RunsPage:
     return RunsPage(found=found, stretch=stretch, sort=sort, is_first=cursor is None)
 
 
-
-
 async def imports(store: AsyncStore, asked: Asked) -> ImportsPage:
     """Return the lines that could not be read."""
     found = await store.imports.unreadable(limit=ROWS, cursor=asked.get("after"))

@@ -41,6 +41,7 @@ def _environment() -> Environment:
     )
     for name in (
         "money",
+        "signed_money",
         "cost",
         "rate",
         "number",

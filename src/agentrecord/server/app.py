@@ -27,6 +27,7 @@ from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
+    activity,
     agent_sessions,
     agents,
     auth,
@@ -43,6 +44,7 @@ from agentrecord.server.routes import (
     live,
     otlp,
     pages,
+    pages_money,
     pages_people,
     pages_run,
     pages_shell,
@@ -74,6 +76,7 @@ API_ROUTES = (
     agents,
     users,
     figures,
+    activity,
     prices,
     budgets,
     projects,
@@ -83,7 +86,9 @@ API_ROUTES = (
     finding,
     queries,
 )
-PAGE_ROUTES = (people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages)
+PAGE_ROUTES = (
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

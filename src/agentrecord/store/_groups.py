@@ -3,6 +3,7 @@
 from agentrecord.records.scope import Role
 from agentrecord.store import (
     accounts,
+    activity,
     agent_compare,
     agent_figures,
     agents,
@@ -24,6 +25,7 @@ from agentrecord.store import (
     queries,
     recount,
     relations,
+    repricing,
     reserving,
     run_figures,
     run_lists,
@@ -202,6 +204,7 @@ class Runs:
     delete = writes(run_records.delete, frees_space=True)
     latest = reads(run_records.latest)
     figures = reads(run_figures.figures)
+    broken = reads(activity.broken)
     number = writes(number_runs)
 
 
@@ -260,6 +263,7 @@ class Usage:
     report = reads(usage.report)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
+    activity = reads(activity.activity)
     daily = reads(daily_figures.usage)
     performance = reads(daily_figures.performance, role=Role.ADMIN)
     recount = reads(recount.check, role=Role.ADMIN)
@@ -275,7 +279,9 @@ class Prices:
     uses = reads(prices.uses)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)
-    reprice = writes(prices.reprice, role=Role.ADMIN)
+    reprice = writes(repricing.reprice, role=Role.ADMIN, before=load_table)
+    preview = reads(repricing.preview, role=Role.ADMIN)
+    apply = writes(repricing.apply, role=Role.ADMIN, before=load_table)
 
 
 class Budgets:
@@ -343,12 +349,13 @@ class Pages:
     run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
     session_sums = reads(pages.session_sums)
-    counts = reads(pages.counts)
     choices = reads(pages.choices)
     session_drivers = reads(session_drivers.drivers)
     find = reads(finding.find)
 
+
 class Queries:
     """SQL that people write."""
+
     run = reads(queries.run)
     tables = reads(queries.tables)
