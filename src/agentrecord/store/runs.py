@@ -13,6 +13,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidTransition, NotFound
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.page import Page
 from agentrecord.records.run import NewRun, ReportedTotals, Run, RunFilter, RunStatus
 from agentrecord.records.scope import Scope
@@ -22,6 +23,7 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import owners
 from agentrecord.store import sessions as session_store
+from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._open_calls import close_calls
 from agentrecord.store._page import page
@@ -43,7 +45,7 @@ _TAKEN = Prepared(
         or_(runs.c.run_id == bindparam("run_id"), runs.c.id == bindparam("id")),
     )
 )
-ADD_RUN = insert_into(runs)
+ADD_RUN = announcing(insert_into(runs), ChangeKind.RUN)
 _FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
 _REPORTED = msgspec.json.Decoder(ReportedTotals)
 _TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
@@ -280,6 +282,7 @@ def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
     )
     figures = Figures(scope.project, conn.now)
     for row in found:
+        note(conn, scope.project, ChangeKind.RUN, row["id"], row["user_uuid"])
         figures.activity(row["started_at"] or row["created_at"], row["user_uuid"], row["agent_uuid"], failed_runs=1)
     figures.apply(conn)
     for row in found:
@@ -293,7 +296,8 @@ def _step(
     conn: Connection, scope: Scope, run: UUID, status: RunStatus, *, added_iterations: int = 0, **changes: Any
 ) -> Run:
     allowed = [old for old in RunStatus if old.may_become(status)]
-    if "heartbeat_at" in changes and "started_at" not in changes:
+    is_heartbeat = "heartbeat_at" in changes and "started_at" not in changes
+    if is_heartbeat:
         allowed = [RunStatus.RUNNING]
     row = conn.first(
         update(runs)
@@ -304,6 +308,8 @@ def _step(
     if row is None:
         found = get(conn, scope, run)
         raise InvalidTransition("run", found.run_id, found.status, status)
+    if not is_heartbeat:
+        note(conn, scope.project, ChangeKind.RUN, run, row[2])
     added = {
         "failed_runs": int(status is RunStatus.ERROR),
         "completed_runs": int(status is RunStatus.COMPLETED),

@@ -12,6 +12,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.connection import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, id_in
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
@@ -19,6 +20,7 @@ from agentrecord.records.unset import UNSET
 from agentrecord.schema import agents, coding_sessions, messages, sessions, users
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
+from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._session_words import COST, DURATION, ERRORS, JOINED, LIVE, TOKENS, session_conditions
@@ -42,7 +44,7 @@ _BY_ID = Prepared(_SELECT.where(*bound_within(sessions), LIVE, sessions.c.id == 
 _IS_THERE = Prepared(
     select(sessions.c.id).where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
 )
-ADD_SESSION = insert_or_skip(sessions)
+ADD_SESSION = announcing(insert_or_skip(sessions), ChangeKind.SESSION)
 ADD_CODING = insert_into(coding_sessions)
 _FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
 
@@ -236,6 +238,7 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     conn.run(
         update(sessions).where(*within(scope, sessions), sessions.c.id == old.id).values(**new, updated_at=conn.now)
     )
+    note(conn, scope.project, ChangeKind.SESSION, old.id, old.user_uuid)
     _count_change(conn, scope, old, new)
     return get(conn, scope, old.id)
 

@@ -23,21 +23,21 @@ from agentrecord.server.wire import answer, store_of
 from agentrecord.store import AsyncStore
 
 router = APIRouter(include_in_schema=False)
+T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_USAGE_COLUMNS = (
+USAGE_COLUMNS = (
     "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
 )  # fmt: skip
 _SESSION_COLUMNS = (
     "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
-    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *_USAGE_COLUMNS,
+    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
 )  # fmt: skip
 _RUN_COLUMNS = (
     "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
-    "tool_calls", "tool_errors", "error_message", *_USAGE_COLUMNS,
+    "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS,
 )  # fmt: skip
-T = TypeVar("T")
 
 
 class ExportAs(StrEnum):
@@ -59,8 +59,9 @@ def _csv(rows: Sequence[Sequence[object]]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _usage_cells(totals: UsageTotals) -> list[object]:
-    return [getattr(totals, name) for name in _USAGE_COLUMNS]
+def usage_cells(totals: UsageTotals) -> list[object]:
+    """Return sums over calls as the cells of `USAGE_COLUMNS`."""
+    return [getattr(totals, name) for name in USAGE_COLUMNS]
 
 
 def _session_cells(session: Session) -> list[object]:
@@ -70,7 +71,7 @@ def _session_cells(session: Session) -> list[object]:
         session.coding.working_directory if session.coding else None, session.status,
         session.created_at.isoformat(), session.last_activity_at.isoformat(), session.message_count,
         session.run_count, session.tool_call_count, session.tool_error_count, session.error_count,
-        *_usage_cells(session.subtree or session.usage),
+        *usage_cells(session.subtree or session.usage),
     ]  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def _run_cells(run: Run) -> list[object]:
     return [
         run.run_id, run.id, run.session_id, run.user, run.agent_id, run.objective, run.status,
         *[None if at is None else at.isoformat() for at in (run.started_at, run.finished_at)], run.duration_ms,
-        run.tool_call_count, run.tool_error_count, run.error_message, *_usage_cells(run.usage),
+        run.tool_call_count, run.tool_error_count, run.error_message, *usage_cells(run.usage),
     ]  # fmt: skip
 
 
@@ -89,9 +90,8 @@ async def export_sessions(request: Request, shape: ExportAs) -> Response:
     asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
     stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
     pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", session_list.SORT))
-    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
-    first = await anext(pages)
-    return _download(_written(first, pages, shape, _SESSION_COLUMNS, _session_cells), f"sessions.{shape}", shape)
+    found = _resumed(await anext(pages), pages)
+    return download(found, _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
 
 
 @router.get("/runs.{shape}")
@@ -101,8 +101,24 @@ async def export_runs(request: Request, shape: ExportAs) -> Response:
     asked = run_list.folded_runs(asked_of(request, RUN_FILTERS))
     stretch = stretch_of(asked, now, default=await run_list.default_range(store, now))
     pages = _runs(store, run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT))
-    first = await anext(pages)
-    return _download(_written(first, pages, shape, _RUN_COLUMNS, _run_cells), f"runs.{shape}", shape)
+    return download(_resumed(await anext(pages), pages), _RUN_COLUMNS, _run_cells, f"runs.{shape}", shape)
+
+
+async def _resumed(first: list[T], rest: AsyncIterator[list[T]]) -> AsyncIterator[Sequence[T]]:
+    """Yield all pages: the first is read before the answer begins, so that a wrong filter is an answer of its own."""
+    yield first
+    async for rows in rest:
+        yield rows
+
+
+async def _runs(store: AsyncStore, wanted: RunFilter, sort: str) -> AsyncIterator[list[Run]]:
+    cursor: str | None = None
+    while True:
+        found = await store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
+        yield list(found)
+        cursor = found.next_cursor
+        if cursor is None:
+            return
 
 
 async def _sessions(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
@@ -116,48 +132,27 @@ async def _sessions(store: AsyncStore, wanted: SessionFilter, sort: str) -> Asyn
             return
 
 
-async def _runs(store: AsyncStore, wanted: RunFilter, sort: str) -> AsyncIterator[list[Run]]:
-    cursor: str | None = None
-    while True:
-        found = await store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
-        yield list(found)
-        cursor = found.next_cursor
-        if cursor is None:
-            return
-
-
 async def _written(
-    first: list[T],
-    rest: AsyncIterator[list[T]],
-    shape: ExportAs,
-    columns: Sequence[str],
-    cells: Callable[[T], list[object]],
+    pages: AsyncIterator[Sequence[T]], columns: Sequence[str], cells: Callable[[T], list[object]], shape: ExportAs
 ) -> AsyncIterator[bytes]:
-    write, opening, closing = _writer(shape, columns, cells)
-    yield opening
-    yield write(first, True)
-    async for rows in rest:
-        yield write(rows, False)
-    yield closing
-
-
-def _writer(
-    shape: ExportAs, columns: Sequence[str], cells: Callable[[T], list[object]]
-) -> tuple[Callable[[list[T], bool], bytes], bytes, bytes]:
     match shape:
         case ExportAs.JSON:
-            return _json_rows, b'{"items":[', b"]}"
+            yield b'{"items":['
+            is_first = True
+            async for rows in pages:
+                text = b",".join(to_json(row) for row in rows)
+                yield text if is_first or not text else b"," + text
+                is_first = is_first and not text
+            yield b"]}"
         case ExportAs.JSONL:
-            return lambda rows, _: b"".join(to_json(row) + b"\n" for row in rows), b"", b""
+            async for rows in pages:
+                yield b"".join(to_json(row) + b"\n" for row in rows)
         case ExportAs.CSV:
-            return lambda rows, _: _csv([cells(one) for one in rows]), _csv([columns]), b""
+            yield _csv([columns])
+            async for rows in pages:
+                yield _csv([cells(row) for row in rows])
         case _:
             assert_never(shape)
-
-
-def _json_rows(found: list[T], is_first: bool) -> bytes:
-    rows = b",".join(to_json(row) for row in found)
-    return rows if is_first or not rows else b"," + rows
 
 
 @router.get("/cost.{shape}")
@@ -180,8 +175,8 @@ def _cost_rows(rows: Sequence[UsageRow], by: str, shape: ExportAs) -> list[bytes
     if shape is ExportAs.JSONL:
         return [to_json(row) + b"\n" for row in rows]
     return [
-        _csv([(by, "label", *_USAGE_COLUMNS)]),
-        _csv([[row.key, row.label, *_usage_cells(row.totals)] for row in rows]),
+        _csv([(by, "label", *USAGE_COLUMNS)]),
+        _csv([[row.key, row.label, *usage_cells(row.totals)] for row in rows]),
     ]
 
 
@@ -196,5 +191,13 @@ def _headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def _download(body: AsyncIterator[bytes], name: str, shape: ExportAs) -> Response:
+def download(
+    pages: AsyncIterator[Sequence[T]],
+    columns: Sequence[str],
+    cells: Callable[[T], list[object]],
+    name: str,
+    shape: ExportAs,
+) -> Response:
+    """Return a list as a file, written page by page as they come; `cells` is a row of the CSV under `columns`."""
+    body = _written(pages, columns, cells, shape)
     return StreamingResponse(body, headers=_headers(name), media_type=_MEDIA[shape])

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from agentrecord.dashboard import chat, conversation, figures, filters, lists, waterfall
+from agentrecord.dashboard import chat, conversation, filters, lists
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
 from agentrecord.server.shown import page as _page
@@ -16,14 +16,6 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 STRETCH = ("since", "from", "to")
 COST_FILTERS = ("by", "subagents", *STRETCH)
 CHAT_FILTERS = ("q", "show", "after", "from")
-
-
-@router.get("/")
-async def overview(request: Request) -> HTMLResponse:
-    """Show what was spent, by what, and what happened last."""
-    store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
-    context = await figures.overview(store, asked, store.engine.maker.clock.now())
-    return _page(request, "overview.html", context, active="overview", asked=asked)
 
 
 async def _chat(request: Request, session: UUID | None) -> HTMLResponse:
@@ -60,45 +52,6 @@ async def message(request: Request, message_id: UUID) -> RedirectResponse:
     found = await store_of(request).messages.get(message_id)
     start = conversation.page_start(found.sequence)
     return RedirectResponse(f"/s/{found.session_uuid}?from={start}#m-{found.id}", 303)
-
-
-@router.get("/r/{run_id:path}")
-async def run(request: Request, run_id: str) -> HTMLResponse:
-    """Show a run's tree and one piece of it."""
-    asked = filters.checked(request.query_params, ("span", "row", "idle"))
-    context = await waterfall.run_page(store_of(request), run_id, asked)
-    return _page(request, "run.html", context, active="runs", asked=asked)
-
-
-@router.get("/cost")
-async def cost(request: Request) -> HTMLResponse:
-    """Show what was spent."""
-    store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
-    context = await figures.cost(store, asked, store.engine.maker.clock.now())
-    return _page(request, "cost.html", context, active="cost", asked=asked)
-
-
-@router.get("/errors")
-async def errors(request: Request) -> HTMLResponse:
-    """Show what failed."""
-    asked = filters.checked(request.query_params, ("tool", "after"))
-    context = await lists.errors(store_of(request), asked)
-    return _page(request, "errors.html", context, active="errors", asked=asked)
-
-
-@router.get("/search")
-async def search(request: Request) -> HTMLResponse:
-    """Find messages."""
-    asked = filters.checked(request.query_params, ("q", "page"))
-    context = await lists.search(store_of(request), asked)
-    return _page(request, "search.html", context, active="search", asked=asked)
-
-
-@router.get("/prices")
-async def prices(request: Request) -> HTMLResponse:
-    """Show what models cost."""
-    asked = filters.checked(request.query_params, ())
-    return _page(request, "prices.html", await figures.prices(store_of(request)), active="prices", asked=asked)
 
 
 @router.get("/imports")
