@@ -13,7 +13,7 @@ from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.page import Page
-from agentrecord.records.price import ModelUse, Price
+from agentrecord.records.price import ModelUse
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall
@@ -97,16 +97,6 @@ class CostPage:
     unpriced: Sequence[UsageRow]
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricesPage:
-    """The models that were called, what charges them, and one's own prices."""
-
-    uses: Sequence[ModelUse]
-    prices: Sequence[Price]
-    slots: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
