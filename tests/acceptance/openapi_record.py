@@ -7,6 +7,7 @@ from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.price import NewPrice, Rates
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
@@ -59,11 +60,12 @@ def fill(store: Store) -> Filled:
         begun.turn.id, TurnEnd(status=TurnStatus.CANCELLED, error_type="TurnCancelled"), lease_owner="test"
     )
     budget = store.budgets.create(NewBudget(name="bea's", period=BudgetPeriod.TOTAL, limit_nanos=10**12, user=BEA))
+    price = store.prices.set(NewPrice(model="bea's", rates=Rates(input=1, output=1), project_id=store.scope.project))
     ids = {
         "session_id": session.id, "run_id": run.id, "message_id": turn.messages[0].id, "call_id": turn.calls[0].id,
         "budget_id": budget.id, "account_id": account.id, "key_id": store.keys.create("spare").key.id,
         "turn_id": begun.turn.id, "user_id": session.user_uuid, "agent_id": session.agent_uuid,
-        "fingerprint": error.fingerprint,
+        "fingerprint": error.fingerprint, "price_id": price.id,
     }  # fmt: skip
     return Filled(
         ids={name: str(value) for name, value in ids.items()},

@@ -26,10 +26,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "Find words in messages."),
     "runs": ("runs", "List runs of agents."),
     "run": ("run", "Show one run as a tree with a waterfall."),
+    "compare": ("compare", "Show two runs side by side."),
     "agents": ("agents", "List agents, show one, compare its versions."),
     "users": ("users", "List users with what they did and spent."),
     "errors": ("errors", "List groups of equal errors."),
     "error": ("error", "Show one group of equal errors, resolve it."),
+    "sql": ("sql", "Ask in SQL, read-only."),
     "tail": ("tail", "Follow what happens."),
     "usage": ("usage", "Show tokens and costs."),
     "prices": ("prices", "List, set and check prices."),
@@ -45,7 +47,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
-    "Look": ("sessions", "session", "search", "runs", "run", "agents", "users", "errors", "error", "tail"),
+    "Look": (
+        "sessions", "session", "search", "runs", "run", "compare", "agents", "users", "errors", "error", "sql", "tail",
+    ),  # fmt: skip
     "Money": ("usage", "prices", "reprice", "budgets"),
     "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),

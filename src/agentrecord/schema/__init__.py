@@ -1,6 +1,7 @@
 """Where facts are kept: SQLAlchemy Core tables, one module per domain."""
 
 from agentrecord.schema.agents import agent_versions, agents
+from agentrecord.schema.arrivals import arrivals
 from agentrecord.schema.budgets import budgets, call_reservations
 from agentrecord.schema.governance import (
     audit_entries,
@@ -44,6 +45,7 @@ __all__ = [
     "agent_versions",
     "agents",
     "api_keys",
+    "arrivals",
     "audit_entries",
     "audit_heads",
     "budgets",

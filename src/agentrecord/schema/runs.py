@@ -1,5 +1,7 @@
 """Runs, events, LLM calls, tool calls and errors: what agents did."""
 
+from sqlalchemy import literal_column
+
 from agentrecord.records.llm_call import CallOrigin, CallStatus, CostSource
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tool_call import ToolCallStatus
@@ -62,6 +64,14 @@ index(
     runs.c.alive_until,
     sqlite_where=runs.c.alive_until.is_not(None),
     postgresql_where=runs.c.alive_until.is_not(None),
+)
+index(
+    "ix_ar_runs_reason",
+    runs.c.project_id,
+    runs.c.status_reason,
+    runs.c.started_at,
+    sqlite_where=runs.c.status_reason.is_not(None),
+    postgresql_where=runs.c.status_reason.is_not(None),
 )
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
@@ -184,6 +194,15 @@ index("ix_ar_llm_calls_session", llm_calls.c.project_id, llm_calls.c.session_uui
 index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp)
 index("ix_ar_llm_calls_run", llm_calls.c.project_id, llm_calls.c.run_uuid)
 index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, llm_calls.c.timestamp)
+index(
+    "ix_ar_llm_calls_failed",
+    llm_calls.c.project_id,
+    llm_calls.c.timestamp,
+    llm_calls.c.user_uuid,
+    llm_calls.c.cost_nanos,
+    sqlite_where=llm_calls.c.status == literal_column("'error'"),
+    postgresql_where=llm_calls.c.status == literal_column("'error'"),
+)
 index(
     "ix_ar_llm_calls_run_ref",
     llm_calls.c.project_id,

@@ -12,17 +12,19 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, derived_id
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.error import ErrorRecord, NewError
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agents as agent_table
 from agentrecord.schema import error_groups, errors, runs, sessions, users
 from agentrecord.store import agents, owners
+from agentrecord.store._arrivals import announcing
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._sql import contains, insert_into, insert_or_skip, within
 
-ADD_ERROR = insert_into(errors)
+ADD_ERROR = announcing(insert_into(errors), ChangeKind.ERROR)
 _ADD_GROUP = insert_or_skip(error_groups)
 _AT = bindparam("at", type_=errors.c.created_at.type)
 _NOW = bindparam("now", type_=errors.c.created_at.type)

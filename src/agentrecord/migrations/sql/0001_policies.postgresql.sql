@@ -15,6 +15,15 @@ CREATE POLICY in_scope ON agentrecord.ar_agents USING (
 	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
 );
 
+ALTER TABLE agentrecord.ar_arrivals ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_arrivals FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_arrivals USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_audit_entries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_audit_entries FORCE ROW LEVEL SECURITY;

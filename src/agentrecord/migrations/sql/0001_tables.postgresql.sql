@@ -47,6 +47,16 @@ CREATE TABLE agentrecord.ar_agents (
 	CONSTRAINT uq_ar_agents_project_id_agent_id UNIQUE (project_id, agent_id)
 );
 
+CREATE TABLE agentrecord.ar_arrivals (
+	project_id UUID NOT NULL,
+	place BIGINT NOT NULL,
+	part BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	at BIGINT NOT NULL,
+	refs BYTEA NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+);
+
 CREATE TABLE agentrecord.ar_audit_entries (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -257,6 +267,8 @@ CREATE TABLE agentrecord.ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
 
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+
 CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON agentrecord.ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
@@ -381,6 +393,8 @@ CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) W
 CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON agentrecord.ar_runs (project_id, parent_uuid);
+
+CREATE INDEX ix_ar_runs_reason ON agentrecord.ar_runs (project_id, status_reason, started_at) WHERE status_reason IS NOT NULL;
 
 CREATE INDEX ix_ar_runs_session ON agentrecord.ar_runs (project_id, session_uuid);
 

@@ -50,6 +50,18 @@ CREATE TABLE ar_agents (
 )
  STRICT;
 
+CREATE TABLE ar_arrivals (
+	project_id BLOB NOT NULL,
+	place INTEGER NOT NULL,
+	part INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	at INTEGER NOT NULL,
+	refs BLOB NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+)
+ WITHOUT ROWID,
+ STRICT;
+
 CREATE TABLE ar_audit_entries (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -272,6 +284,8 @@ CREATE TABLE ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
 
+CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+
 CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
@@ -401,6 +415,8 @@ CREATE INDEX ix_ar_runs_alive ON ar_runs (project_id, alive_until) WHERE alive_u
 CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
+
+CREATE INDEX ix_ar_runs_reason ON ar_runs (project_id, status_reason, started_at) WHERE status_reason IS NOT NULL;
 
 CREATE INDEX ix_ar_runs_session ON ar_runs (project_id, session_uuid);
 

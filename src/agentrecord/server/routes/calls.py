@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as InQuery
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from agentrecord.records.call_detail import CallDetail
 from agentrecord.records.error import ErrorRecord
 from agentrecord.records.llm_call import LLMCall
-from agentrecord.records.price import Price
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
@@ -18,13 +18,6 @@ from agentrecord.store.errors import SORTS as ERROR_SORTS
 from agentrecord.store.llm_calls import SORTS as CALL_SORTS
 
 router = APIRouter(prefix="/api", tags=["calls"], responses=PROBLEMS)
-
-
-class PricedCall(BaseModel):
-    """A call and the price that charged it, if one did."""
-
-    call: model_of(LLMCall)  # type: ignore[valid-type]
-    price: model_of(Price) | None  # type: ignore[valid-type]
 
 
 class CallQuery(ListQuery):
@@ -86,14 +79,12 @@ async def list_calls(request: Request, query: Annotated[CallQuery, InQuery()]) -
 @router.get(
     "/calls/{call_id}",
     response_model=None,
-    responses={**described(PricedCall, "The call and its price"), **MISSING},
+    responses={**described(model_of(CallDetail), "The call, its price and its prompt"), **MISSING},
     dependencies=[Depends(no_query)],
 )
 async def get_call(request: Request, call_id: UUID) -> Response:
-    """Return a call with the price that charged it, its date and its source."""
-    store = store_of(request)
-    call = await store.llm_calls.get(call_id)
-    return answer({"call": call, "price": await store.llm_calls.price(call_id)})
+    """Return a call with the price that charged it, what each class of tokens came to, and its prompt as messages."""
+    return answer(await store_of(request).llm_calls.detail(call_id))
 
 
 @router.get(
