@@ -48,8 +48,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": (
-        "sessions", "session", "search", "runs", "run", "compare", "agents", "users", "errors", "error", "sql", "tail",
-    ),  # fmt: skip
+        "sessions",
+        "session",
+        "search",
+        "runs",
+        "run",
+        "compare",
+        "agents",
+        "users",
+        "errors",
+        "error",
+        "sql",
+        "tail",
+    ),
     "Money": ("usage", "prices", "reprice", "budgets"),
     "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
