@@ -18,7 +18,6 @@ from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
-from agentrecord.store.pages import Choices, SessionSums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,29 +57,6 @@ class OverviewPage:
     sums: Mapping[UUID, UsageTotals]
     failures: Sequence[ToolCall]
     groups: Sequence[ErrorGroup]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionsPage:
-    """The list of sessions, the sums over the whole filter, and what can be chosen."""
-
-    found: Page[Session]
-    sums: Mapping[UUID, UsageTotals]
-    whole: SessionSums
-    choices: Choices
-    stretch: Range
-    sort: str
-    is_first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsPage:
-    """The list of runs."""
-
-    found: Page[Run]
-    stretch: Range
-    sort: str
-    is_first: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
