@@ -1,5 +1,5 @@
 // A long waterfall: only the rows in sight are in the page, the rest are two gaps of the right height.
-const MORE = 25, MOST_ROWS = 160;
+const MORE = 25, MOST_ROWS = 120;
 const drawn = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
 

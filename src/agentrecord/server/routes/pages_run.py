@@ -9,7 +9,7 @@ from agentrecord.server.wire import answer, store_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-CHUNK = 5000
+CHUNK = 25_000
 
 
 @router.get("/runs/rows/{run_id:path}")
