@@ -313,9 +313,9 @@ def test_tail_does_not_repeat_what_was_there_before_it_began(fresh: Path) -> Non
         store.errors.record(NewError(error_type="Timeout", error_message="long ago"))
         for number in range(5):
             store.llm_calls.record(NewLLMCall(model=f"m{number}", tokens=TokenCounts(input=1, output=1)))
-        last, place = store.feed.changes(limit=2)
-        assert [change.line for change in last] == ["m3", "m4"]
-        assert store.feed.changes(place)[0] == ()
+        last = store.feed.changes(limit=2)
+        assert [change.line for change in last.items] == ["m3", "m4"]
+        assert store.feed.changes(last.place).items == ()
 
 
 def test_control_characters_in_a_transcript_do_not_reach_the_terminal(fresh: Path) -> None:

@@ -12,12 +12,11 @@ from agentrecord.dashboard.filters import Range
 from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
-from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
-from agentrecord.records.tool_call import ToolCall, ToolFigures
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
 from agentrecord.store.pages import Choices, SessionSums
 
@@ -101,25 +100,6 @@ class CostPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorsPage:
-    """Groups of equal errors, tools that failed, and their last failures."""
-
-    groups: Page[ErrorGroup]
-    tools: Sequence[ToolFigures]
-    failures: Page[ToolCall]
-    runs: Page[Run]
-    tool: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPage:
-    """Messages that match."""
-
-    query: str
-    found: Page[SearchHit] | None
-    page: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesPage:
     """The models that were called, what charges them, and one's own prices."""

@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.event import Event
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.message import Message
-from agentrecord.records.run import Run, RunStatus
+from agentrecord.records.run import Run
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, events, llm_calls, messages, models, runs, sessions, tool_calls, users
 from agentrecord.schema.tables import USAGE_COUNTERS
@@ -80,17 +80,6 @@ class SessionSums:
     tool_errors: int
     errors: int
     totals: UsageTotals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How much happened in a stretch of time; sessions count where they were last active in it."""
-
-    sessions: int
-    runs: int
-    failed_runs: int
-    tool_calls: int
-    failed_tool_calls: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,33 +286,6 @@ def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = 
         tool_errors=tool_errors,
         errors=error_count,
         totals=usage_totals(row) if row else UsageTotals(),
-    )
-
-
-def counts(conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None) -> Counts:
-    """Return how many sessions, runs and tool calls there were from `since` up to `until`."""
-    active = _between(sessions.c.last_activity_at, since, until)
-    started = _between(runs.c.started_at, since, until)
-    used = _between(tool_calls.c.started_at, since, until)
-    run_row = conn.first(
-        select(func.count(), total(case((runs.c.status == RunStatus.ERROR, 1), else_=0))).where(
-            *within(scope, runs), *started
-        )
-    )
-    tool_row = conn.first(
-        select(func.count(), total(case((tool_calls.c.status == ToolCallStatus.ERROR, 1), else_=0))).where(
-            *within(scope, tool_calls), *used
-        )
-    )
-    run_count, failed_runs = run_row or (0, 0)
-    tool_count, failed_tools = tool_row or (0, 0)
-    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
-    return Counts(
-        sessions=_count(conn, sessions, [*within(scope, sessions), *tops, *active]),
-        runs=run_count,
-        failed_runs=failed_runs,
-        tool_calls=tool_count,
-        failed_tool_calls=failed_tools,
     )
 
 

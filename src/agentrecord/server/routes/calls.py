@@ -8,13 +8,12 @@ from fastapi import Query as InQuery
 from pydantic import Field
 
 from agentrecord.records.call_detail import CallDetail
-from agentrecord.records.error import ErrorGroup, ErrorRecord
+from agentrecord.records.error import ErrorRecord
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
-from agentrecord.store.errors import GROUP_SORTS
 from agentrecord.store.errors import SORTS as ERROR_SORTS
 from agentrecord.store.llm_calls import SORTS as CALL_SORTS
 
@@ -48,13 +47,6 @@ class ErrorQuery(ListQuery):
     run: str | None = None
     q: str | None = Field(None, description="Words in the message")
     sort: str = sort_of(ERROR_SORTS, "-created_at")
-
-
-class GroupQuery(ListQuery):
-    """Which groups of errors."""
-
-    resolved: bool = Field(False, description="Also those that are resolved")
-    sort: str = sort_of(GROUP_SORTS, "-last_seen_at")
 
 
 async def _ids(request: Request, session: str | None, run: str | None) -> tuple[UUID | None, UUID | None]:
@@ -119,19 +111,5 @@ async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()])
             sort=query.sort,
             limit=query.limit,
             cursor=query.cursor,
-        )
-    )
-
-
-@router.get(
-    "/errors/groups",
-    response_model=None,
-    responses=described(PageOf[model_of(ErrorGroup)], "Groups of equal errors"),  # type: ignore[misc]
-)
-async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()]) -> Response:
-    """List groups of equal errors, the last seen first."""
-    return answer(
-        await store_of(request).errors.groups(
-            include_resolved=query.resolved, sort=query.sort, limit=query.limit, cursor=query.cursor
         )
     )
