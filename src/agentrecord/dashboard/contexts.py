@@ -111,11 +111,12 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineRow:
-    """A turn in the outline, and the address of its beginning."""
+    """A turn in the outline: where the stretch with its beginning starts, its cost as a share of the costliest's."""
 
     number: int
     run: Run
     start: int
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
