@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "errors": ("errors", "List groups of equal errors."),
     "tail": ("tail", "Follow what happens."),
     "usage": ("usage", "Show tokens and costs."),
+    "cost": ("cost", "Show what was spent, and on what."),
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
     "budgets": ("budgets", "List and set limits on what calls may cost."),
@@ -43,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
     "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
-    "Money": ("usage", "prices", "reprice", "budgets"),
+    "Money": ("usage", "cost", "prices", "reprice", "budgets"),
     "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }
