@@ -1,23 +1,27 @@
 """Many processes and threads on one record: nothing lost, nothing twice, every figure exact."""
 
 import multiprocessing
-import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import crowd
 import pytest
 
+from agentrecord.engine import Connection
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
+from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession, SessionChanges, SessionStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 from counts import count
 from databases import Databases
+from forking import ended, fork
 
 ON_DISK = ("sqlite", "postgresql")
 
@@ -177,22 +181,41 @@ def test_a_change_that_many_make_at_once_counts_once(url: str, what: str) -> Non
             assert sum(s.startswith("ok") for s in said) == 1
 
 
+def test_a_fork_waits_for_the_write_that_another_thread_is_at(tmp_path: Path) -> None:
+    begun, is_done, never = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(conn: Connection, scope: Scope) -> None:
+        begun.set()
+        never.wait(0.3)
+        is_done.set()
+
+    with Store(str(tmp_path / "record.db")) as store:
+
+        def write() -> None:
+            assert is_done.is_set()
+            store.sessions.create(NewSession(session_id="s"))
+
+        writing = threading.Thread(target=store.run, args=(slowly,))
+        writing.start()
+        assert begun.wait(60)
+        assert ended(fork(write)) == 0
+        writing.join(60)
+        assert store.sessions.get("s").session_id == "s"
+
+
 def test_a_forked_child_writes_through_the_store_it_inherited(url: str) -> None:
     with Store(url) as store:
         session = store.sessions.create(NewSession(session_id="s")).id
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                for _ in range(5):
-                    store.messages.append(session, [NewMessage(role=MessageRole.USER, content="child")])
-                store.close()
-                code = 0
-            finally:
-                os._exit(code)
+
+        def write() -> None:
+            for _ in range(5):
+                store.messages.append(session, [NewMessage(role=MessageRole.USER, content="child")])
+            store.close()
+
+        child = fork(write)
         for _ in range(5):
             store.messages.append(session, [NewMessage(role=MessageRole.USER, content="parent")])
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert ended(child) == 0
         store.messages.append(session, [NewMessage(role=MessageRole.USER, content="after")])
         assert sequences(store, session) == list(range(1, 12))
         assert store.usage.recount() == ()

@@ -21,6 +21,7 @@ from agentrecord.engine.base import Engine, Maker, Work
 from agentrecord.engine.commit import Channel, Writer
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import translate, translated
+from agentrecord.engine.forks import at_work
 from agentrecord.engine.sqlite_checks import (
     APPLICATION_ID,
     refuse_foreign_file,
@@ -195,7 +196,7 @@ class SqliteEngine(Engine):
             raise StoreUnavailable("the store is closed")
         if self._writer is not None and self._pid == os.getpid():
             return self._writer
-        with self._opening:
+        with at_work, self._opening:
             self._after_fork()
             if self._writer is None:
                 if self.read_only:
@@ -227,14 +228,15 @@ class SqliteEngine(Engine):
             raise StoreUnavailable("the store is closed")
         if self._pid != os.getpid():
             self._after_fork()
-        try:
-            connection = self._free.get_nowait()
-        except queue.Empty:
-            connection = self._open_reader()
-        try:
-            yield connection
-        finally:
-            self._give_back(connection)
+        with at_work:
+            try:
+                connection = self._free.get_nowait()
+            except queue.Empty:
+                connection = self._open_reader()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
         self._free.put(connection)

@@ -36,7 +36,7 @@ from agentrecord.schema.sessions import (
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
 from agentrecord.schema.turns import turn_events, turns
-from agentrecord.schema.usage import activity_days, latency_days, tool_days, usage_days, usage_hours
+from agentrecord.schema.usage import activity_days, error_days, latency_days, tool_days, usage_days, usage_hours
 
 __all__ = [
     "GLOBAL_TABLES",
@@ -52,6 +52,7 @@ __all__ = [
     "call_reservations",
     "coding_sessions",
     "contents",
+    "error_days",
     "error_groups",
     "errors",
     "events",

@@ -27,24 +27,36 @@ from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
+    activity,
     agent_sessions,
+    agents,
     auth,
     budgets,
     calls,
     chat,
     conversation,
+    error_groups,
     exports,
+    exports_people,
     figures,
+    finding,
     keys,
     live,
     otlp,
     pages,
+    pages_money,
+    pages_people,
+    pages_run,
+    pages_shell,
     people,
     prices,
     projects,
+    queries,
+    run_trees,
     runs,
     sessions,
     traces,
+    users,
 )
 from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
@@ -57,17 +69,26 @@ API_ROUTES = (
     conversation,
     agent_sessions,
     sessions,
+    run_trees,
     runs,
     calls,
+    error_groups,
+    agents,
+    users,
     figures,
+    activity,
     prices,
     budgets,
     projects,
     traces,
     otlp,
     live,
+    finding,
+    queries,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,15 @@ CREATE POLICY in_scope ON agentrecord.ar_contents USING (
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );
 
+ALTER TABLE agentrecord.ar_error_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_error_days FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_error_days USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_error_groups ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_error_groups FORCE ROW LEVEL SECURITY;
