@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from agentrecord.ids import new_id
 from agentrecord.records.budget import BudgetPeriod, NewBudget
+from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
@@ -81,7 +82,10 @@ BODIES: dict[Route, dict[str, Any]] = {
 }
 """A right body for every route that takes one."""
 
-QUERIES: dict[Route, str] = {("GET", "/api/search"): "?q=hello"}
+QUERIES: dict[Route, str] = {
+    ("GET", "/api/search"): "?q=hello",
+    ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
+}
 """What a list cannot do without."""
 
 SERVER_OWNED = ("id", "project_id", "user_id", "user_uuid", "created_at", "cost", "cost_nanos", "sequence", "is_admin",
@@ -139,7 +143,10 @@ def fill(store: Store) -> dict[str, str]:
     account = store.accounts.create("ana@example.org", role=Role.WRITE, password_hash=HASH)
     own = store.scoped(user="ana@example.org")
     session = own.sessions.create(NewSession(session_id="ana's", agent_id="bot"))
-    run = own.runs.start(NewRun(run_id="ana's run", session_uuid=session.id))
+    store.agents.create_version("bot", "1")
+    version = store.agents.create_version("bot", "2")
+    run = own.runs.start(NewRun(run_id="ana's run", session_uuid=session.id, agent_version_uuid=version.id))
+    error = own.errors.record(NewError(error_type="E", error_message="hello from ana", run_uuid=run.id))
     turn = own.messages.append(
         session.id,
         [NewMessage(role=MessageRole.USER, content="hello from ana", run_uuid=run.id)],
@@ -153,7 +160,8 @@ def fill(store: Store) -> dict[str, str]:
         "session_id": str(session.id), "run_id": str(run.id), "message_id": str(turn.messages[0].id),
         "call_id": str(turn.calls[0].id), "budget_id": str(budget.id), "account_id": str(account.id),
         "key_id": str(store.keys.create("ana's", user="ana@example.org").key.id),
-        "price_id": str(price.id),
+        "price_id": str(price.id), "user_id": str(session.user_uuid),
+        "agent_id": str(session.agent_uuid), "fingerprint": error.fingerprint,
     }  # fmt: skip
 
 
@@ -173,7 +181,7 @@ def test_every_route_has_its_entries(described: dict[Route, dict[str, Any]]) -> 
     with_body = {route for route, told in described.items() if "requestBody" in told}
     assert with_body == set(BODIES)
     known = {"session_id", "run_id", "message_id", "call_id", "budget_id", "account_id", "key_id", "turn_id",
-             "price_id"}  # fmt: skip
+             "user_id", "agent_id", "fingerprint", "price_id"}  # fmt: skip
     assert {name for _, path in described for name in re.findall(r"\{(\w+)\}", path)} == known
     assert set(NEEDED) | OPEN | OWN | set(QUERIES) <= set(described)
     assert {route for route, told in described.items() if told.get("security") == []} == OPEN

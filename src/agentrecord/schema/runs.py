@@ -75,6 +75,15 @@ index(
 )
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
+index(
+    "ix_ar_runs_version",
+    runs.c.project_id,
+    runs.c.agent_version_uuid,
+    runs.c.created_at,
+    runs.c.id,
+    sqlite_where=runs.c.agent_version_uuid.is_not(None),
+    postgresql_where=runs.c.agent_version_uuid.is_not(None),
+)
 
 events = define(
     "ar_events",
@@ -238,6 +247,7 @@ error_groups = define(
     at("first_seen_at"),
     at("last_seen_at"),
     at("resolved_at", null=True),
+    at("regressed_at", null=True),
     unique("project_id", "fingerprint"),
 )
 
@@ -261,5 +271,5 @@ errors = define(
     at("created_at"),
     belongs_to("ar_error_groups", "group_uuid"),
 )
-index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid)
+index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)

@@ -92,14 +92,18 @@ class Choices:
 
 
 def conversation(
-    conn: Connection, scope: Scope, session: UUID, *, from_sequence: int = 1, limit: int = 200
+    conn: Connection, scope: Scope, session: UUID, *, from_sequence: int = 1, limit: int = 200, run: UUID | None = None
 ) -> Conversation:
-    """Return `limit` of a session's messages from a sequence on, with what belongs between them."""
+    """Return `limit` of a session's messages from a sequence on, with what belongs between them.
+
+    With `run`, only the messages and the events of that run of the session.
+    """
+    of_run = [] if run is None else [messages.c.run_uuid == run]
     rows = conn.maps(
         select(messages)
         .where(
             *within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None),
-            messages.c.sequence >= from_sequence,
+            messages.c.sequence >= from_sequence, *of_run,
         )
         .order_by(messages.c.sequence)
         .limit(checked_limit(limit) + 1)
@@ -120,7 +124,7 @@ def conversation(
         starts={row[0]: int(row[1]) for row in starts},
         models=_by_model(conn, scope, session),
         tool_calls=_tools_of(conn, scope, session, shown, (since, until)),
-        events=_events(conn, scope, session, since, until),
+        events=_events(conn, scope, session, since, until, run),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
         child_sums=subtree_sums(conn, scope, [child.id for child in below]),
@@ -198,11 +202,18 @@ def _tools_of(
 
 
 def _events(
-    conn: Connection, scope: Scope, session: UUID, since: datetime | None, until: datetime | None
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    since: datetime | None,
+    until: datetime | None,
+    run: UUID | None = None,
 ) -> tuple[Event, ...]:
     statement = select(events).where(
         *within(scope, events), events.c.session_uuid == session, *_between(events.c.timestamp, since, until)
     )
+    if run is not None:
+        statement = statement.where(events.c.run_uuid == run)
     rows = conn.maps(statement.order_by(events.c.timestamp, events.c.id).limit(MAX_MARKS))
     return tuple(event_store.event_of(row) for row in rows)
 

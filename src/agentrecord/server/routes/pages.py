@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from agentrecord.dashboard import chat, conversation, filters, lists, waterfall
+from agentrecord.dashboard import chat, conversation, filters, lists
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
 from agentrecord.server.shown import page as _page
@@ -70,30 +70,6 @@ async def runs(request: Request) -> HTMLResponse:
     store, asked = store_of(request), filters.checked(request.query_params, RUN_FILTERS)
     context = await lists.runs(store, asked, store.engine.maker.clock.now())
     return _page(request, "runs.html", context, active="runs", asked=asked)
-
-
-@router.get("/r/{run_id:path}")
-async def run(request: Request, run_id: str) -> HTMLResponse:
-    """Show a run's tree and one piece of it."""
-    asked = filters.checked(request.query_params, ("span", "row", "idle"))
-    context = await waterfall.run_page(store_of(request), run_id, asked)
-    return _page(request, "run.html", context, active="runs", asked=asked)
-
-
-@router.get("/errors")
-async def errors(request: Request) -> HTMLResponse:
-    """Show what failed."""
-    asked = filters.checked(request.query_params, ("tool", "after"))
-    context = await lists.errors(store_of(request), asked)
-    return _page(request, "errors.html", context, active="errors", asked=asked)
-
-
-@router.get("/search")
-async def search(request: Request) -> HTMLResponse:
-    """Find messages."""
-    asked = filters.checked(request.query_params, ("q", "page"))
-    context = await lists.search(store_of(request), asked)
-    return _page(request, "search.html", context, active="search", asked=asked)
 
 
 @router.get("/imports")
