@@ -159,9 +159,8 @@ def fill(store: Store) -> dict[str, str]:
     return {
         "session_id": str(session.id), "run_id": str(run.id), "message_id": str(turn.messages[0].id),
         "call_id": str(turn.calls[0].id), "budget_id": str(budget.id), "account_id": str(account.id),
-        "key_id": str(store.keys.create("ana's", user="ana@example.org").key.id),
-        "price_id": str(price.id), "user_id": str(session.user_uuid),
-        "agent_id": str(session.agent_uuid), "fingerprint": error.fingerprint,
+        "key_id": str(store.keys.create("ana's", user="ana@example.org").key.id), "user_id": str(session.user_uuid),
+        "agent_id": str(session.agent_uuid), "fingerprint": error.fingerprint, "price_id": str(price.id),
     }  # fmt: skip
 
 

@@ -86,7 +86,9 @@ API_ROUTES = (
     finding,
     queries,
 )
-PAGE_ROUTES = (people, exports, exports_people, chat, pages_run, pages_people, pages_money, pages_shell, pages)
+PAGE_ROUTES = (
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

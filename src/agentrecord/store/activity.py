@@ -19,7 +19,7 @@ from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import total, within
-from agentrecord.store.run_figures import between
+from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
 from agentrecord.store.usage import TIME, period
 
@@ -86,7 +86,7 @@ def activity(
         failed_runs=sum(row.failed_runs for row in rows),
         users=conn.value(select(func.count(active.c.user_uuid.distinct()))),
         sessions=_sessions(conn, scope, stretch),
-        run_p95_ms=between(times, 0.95),
+        run_p95_ms=interpolated(times, 0.95),
         timed_runs=len(times),
         failed_nanos=_failed_nanos(conn, scope, stretch),
     )

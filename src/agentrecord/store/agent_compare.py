@@ -22,7 +22,7 @@ from agentrecord.store._intervals import mean_difference, share_difference
 from agentrecord.store._sql import within
 from agentrecord.store.agent_figures import TOKENS
 from agentrecord.store.agents import VERSION_COLUMNS
-from agentrecord.store.run_figures import between
+from agentrecord.store.run_figures import interpolated
 
 MAX_RUNS = 10_000
 """How many of the latest runs of each version are measured."""
@@ -177,7 +177,7 @@ def _mean(name: str, unit: Unit, a: Sequence[float], b: Sequence[float]) -> Meas
 
 
 def _percentile(name: str, a: Sequence[float], b: Sequence[float], share: float) -> Measure:
-    sides = [(between(sorted(side), share), len(side)) for side in (a, b)]
+    sides = [(interpolated(sorted(side), share), len(side)) for side in (a, b)]
     return _measure(name, Unit.MILLISECONDS, sides[0], sides[1], None)
 
 
