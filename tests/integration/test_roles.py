@@ -51,6 +51,8 @@ NEEDED: dict[Route, Role] = {
     ("DELETE", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("GET", "/api/projects"): Role.OPERATOR,
     ("GET", "/api/imports/unreadable"): Role.READ,
+    ("POST", "/api/sql"): Role.ADMIN,
+    ("GET", "/api/sql/tables"): Role.ADMIN,
 }
 """Roles beyond the usual ones: read to look, write to change."""
 
@@ -70,10 +72,11 @@ BODIES: dict[Route, dict[str, Any]] = {
     ("PATCH", "/api/sessions/{session_id}"): {"title": "changed"},
     ("POST", "/api/budgets"): {"name": "b", "period": "day", "limit_usd": "5"},
     ("PATCH", "/api/budgets/{budget_id}"): {"limit_usd": "6"},
+    ("POST", "/api/sql"): {"sql": "SELECT 1"},
 }
 """A right body for every route that takes one."""
 
-QUERIES: dict[Route, str] = {("GET", "/api/search"): "?q=hello"}
+QUERIES: dict[Route, str] = {("GET", "/api/search"): "?q=hello", ("GET", "/api/find"): "?q=hello"}
 """What a list cannot do without."""
 
 SERVER_OWNED = ("id", "project_id", "user_id", "user_uuid", "created_at", "cost", "cost_nanos", "sequence", "is_admin",

@@ -19,8 +19,6 @@ PAGES = (
     ("Sessions", "/sessions"),
     ("Runs", "/runs"),
     ("Cost", "/cost"),
-    ("Agents", "/agents"),
-    ("Users", "/users"),
     ("Errors", "/errors"),
     ("Settings", "/settings"),
     ("Prices", "/prices"),

@@ -17,8 +17,6 @@ NAVIGATION = (
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),
-    ("agents", "/agents", "Agents"),
-    ("users", "/users", "Users"),
     ("errors", "/errors", "Errors"),
 )
 FOOTER = (

@@ -42,7 +42,7 @@ function show(items) {
   let group;
   items.forEach((item, place) => {
     if (group?.dataset.kind !== item.kind) {
-      group = element("li");
+      group = element("div");
       group.dataset.kind = item.kind;
       group.setAttribute("role", "group");
       const title = element("span", "title", titles[item.kind] || item.kind);
