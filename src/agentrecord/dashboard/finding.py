@@ -19,6 +19,8 @@ PAGES = (
     ("Sessions", "/sessions"),
     ("Runs", "/runs"),
     ("Cost", "/cost"),
+    ("Agents", "/agents"),
+    ("Users", "/users"),
     ("Errors", "/errors"),
     ("Settings", "/settings"),
     ("Prices", "/prices"),

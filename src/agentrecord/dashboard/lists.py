@@ -1,13 +1,12 @@
-"""Pages that list: sessions, runs, errors, unreadable lines."""
+"""Pages that list: sessions, runs, unreadable lines."""
 
 import asyncio
 from datetime import datetime
 
-from agentrecord.dashboard.contexts import ErrorsPage, ImportsPage, RunsPage, SessionsPage
+from agentrecord.dashboard.contexts import ImportsPage, RunsPage, SessionsPage
 from agentrecord.dashboard.filters import Asked, range_of, session_filter
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.run import RunFilter, RunStatus
-from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.store import AsyncStore
 
 ROWS = 50
@@ -50,22 +49,6 @@ async def runs(store: AsyncStore, asked: Asked, now: datetime) -> RunsPage:
     sort, cursor = asked.get("sort", "-started_at"), asked.get("after")
     found = await store.runs.list(wanted, sort=sort, limit=ROWS, cursor=cursor)
     return RunsPage(found=found, stretch=stretch, sort=sort, is_first=cursor is None)
-
-
-async def errors(store: AsyncStore, asked: Asked) -> ErrorsPage:
-    """Return groups of equal errors, the tools that failed, and the last failures."""
-    tool = asked.get("tool")
-    groups, tools, failures, failed = await asyncio.gather(
-        store.errors.groups(limit=ROWS),
-        store.tool_calls.figures(),
-        store.tool_calls.list(
-            status=ToolCallStatus.ERROR, tool_name=tool, sort="-started_at", limit=ROWS, cursor=asked.get("after")
-        ),
-        store.runs.list(RunFilter(status=RunStatus.ERROR), limit=ROWS),
-    )
-    return ErrorsPage(
-        groups=groups, tools=[found for found in tools if found.errors], failures=failures, runs=failed, tool=tool
-    )
 
 
 async def imports(store: AsyncStore, asked: Asked) -> ImportsPage:

@@ -17,6 +17,8 @@ NAVIGATION = (
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),
+    ("agents", "/agents", "Agents"),
+    ("users", "/users", "Users"),
     ("errors", "/errors", "Errors"),
 )
 FOOTER = (
@@ -39,6 +41,7 @@ def _environment() -> Environment:
     )
     for name in (
         "money",
+        "signed_money",
         "cost",
         "rate",
         "number",

@@ -2,6 +2,8 @@
 import { announce, start } from "./keys.js";
 import { openPalette } from "./palette.js";
 
+if (document.querySelector("[data-live][id]")) import("./tail.js");
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;
