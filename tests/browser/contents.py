@@ -31,6 +31,7 @@ class Contents:
 
     session: UUID
     run: UUID
+    failed: UUID
     tool: UUID
     call: UUID
     message: UUID
@@ -69,8 +70,8 @@ def fill(store: Store) -> Contents:
     store.keys.create("nightly import")
     group = store.errors.groups().items[0]
     return Contents(
-        session=session, run=run, tool=tool, call=call, message=message, user="bob@acme.io", agent="support-bot",
-        fingerprint=group.fingerprint,
+        session=session, run=run, failed=failed.id, tool=tool, call=call, message=message, user="bob@acme.io",
+        agent="support-bot", fingerprint=group.fingerprint,
     )  # fmt: skip
 
 

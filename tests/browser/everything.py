@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from agentrecord.server.app import PAGE_ROUTES, STATIC
 
-PARTS: frozenset[str] = frozenset()
+PARTS: frozenset[str] = frozenset({"/runs/rows/{run_id:path}"})
 """Routes that give a piece of a page, which another page asks for."""
 
 
@@ -41,7 +41,14 @@ def addresses(found: Contents) -> dict[str, list[str]]:
             f"/r/{found.run}?span={found.call}",
         ],
         "/cost": ["/cost?since=all", "/cost?by=user"],
+        "/runs/compare": [f"/runs/compare?a={found.run}&b={found.failed}"],
+        "/agents": ["/agents"],
+        "/agents/{agent_id:path}": [f"/agents/{found.agent}"],
+        "/agents/{agent_id:path}/compare": [f"/agents/{found.agent}/compare"],
+        "/users": ["/users"],
+        "/u/{user_id:path}": [f"/u/{found.user}"],
         "/errors": ["/errors"],
+        "/errors/{fingerprint}": [f"/errors/{found.fingerprint}"],
         "/search": ["/search", "/search?q=invoice", "/search?q=bob"],
         "/settings": ["/settings", "/settings?check=yes"],
         "/settings/people": ["/settings/people"],
