@@ -15,7 +15,7 @@ from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
-from agentrecord.records.span import Span, instant, trace_uuid
+from agentrecord.records.span import SOURCE, Span, instant, run_uuid, session_uuid, trace_uuid
 from agentrecord.records.transcript import (
     CallFact,
     ErrorFact,
@@ -29,7 +29,6 @@ from agentrecord.records.transcript import (
     ToolResultFact,
 )
 
-SOURCE = "otlp"
 _MICROSECOND = timedelta(microseconds=1)
 _TOOL_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool.parameters", "tool_arguments", "input.value",
                    "ai.toolCall.args", "traceloop.entity.input", "langfuse.observation.input")  # fmt: skip
@@ -96,7 +95,7 @@ class _Facts:
                 session_id=name,
                 created_at=at,
                 tool_name=SOURCE,
-                row_id=derived_id(0, "session", SOURCE, self.owner, name),
+                row_id=session_uuid(name, self.owner),
                 is_coding=False,
             )
 
@@ -114,7 +113,7 @@ class _Facts:
             yield self._run(one)
 
     def _run_id(self, name: str) -> UUID:
-        return self._id(0, "run", name)
+        return run_uuid(self.tree.trace_id, name, self.salt)
 
     def _run(self, one: Seen) -> RunFact:
         inputs, outputs = messages_of(one)

@@ -32,6 +32,7 @@ from agentrecord.server.routes import (
     calls,
     chat,
     conversation,
+    export,
     exports,
     figures,
     keys,
@@ -62,6 +63,7 @@ API_ROUTES = (
     budgets,
     projects,
     traces,
+    export,
     otlp,
 )
 PAGE_ROUTES = (people, exports, chat, pages)

@@ -8,6 +8,7 @@ from agentrecord.store import (
     budgets,
     errors,
     events,
+    exchange,
     feed,
     imports,
     keys,
@@ -19,6 +20,7 @@ from agentrecord.store import (
     recount,
     relations,
     reserving,
+    restoring,
     run_figures,
     run_records,
     runs,
@@ -298,6 +300,15 @@ class Traces:
 
     record = writes(traces.record, before=load_table)
     spans = reads(traces.spans)
+
+
+class Exchange:
+    """Facts of any door, out of this record and into another."""
+
+    units = reads(exchange.units)
+    count = reads(exchange.count)
+    facts = reads(exchange.facts)
+    restore = writes(restoring.restore, before=load_table)
 
 
 class Feed:

@@ -102,6 +102,7 @@ class Store:
         self.audit = groups.Audit(bound)
         self.imports = groups.Imports(bound)
         self.traces = groups.Traces(bound)
+        self.exchange = groups.Exchange(bound)
         self.feed = groups.Feed(bound)
         self.pages = groups.Pages(bound)
 
@@ -183,6 +184,7 @@ class AsyncStore:
         self.audit = groups.AsyncAudit(bound)
         self.imports = groups.AsyncImports(bound)
         self.traces = groups.AsyncTraces(bound)
+        self.exchange = groups.AsyncExchange(bound)
         self.feed = groups.AsyncFeed(bound)
         self.pages = groups.AsyncPages(bound)
 
