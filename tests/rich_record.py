@@ -15,14 +15,25 @@ from agentrecord.records.tool_call import NewToolCall
 
 AT = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
 USER, ASSISTANT, TOOL = MessageRole.USER, MessageRole.ASSISTANT, MessageRole.TOOL
-_OWN = frozenset({"serial", "updated_at", "price_uuid", "prompt_uuid", "user_uuid", "agent_uuid", "agent_version_uuid"})
+_OWN = frozenset(
+    {
+        "alive_until",
+        "serial",
+        "updated_at",
+        "price_uuid",
+        "prompt_uuid",
+        "user_uuid",
+        "agent_uuid",
+        "agent_version_uuid",
+    }
+)
 
 
 def fill(store: Any) -> None:
     """Store a session with a sub-session, runs below runs, and all that can belong to them or to nothing."""
     coding = CodingDetails(tool_name="coder", working_directory="/home/ana", git_branch="main", task_count=2)
     top = store.sessions.create(
-        NewSession(session_id="talk", title="A talk", agent_id="guide", agent_name="Guide", tags=("a", "b"),
+        NewSession(session_id="visit", title="A talk", agent_id="guide", agent_name="Guide", tags=("a", "b"),
                    metadata='{"k":1}', source="coder", coding=coding, description="")
     ).id  # fmt: skip
     store.sessions.update(top, SessionChanges(quality_score=0.5))
@@ -56,9 +67,11 @@ def fill(store: Any) -> None:
     )  # fmt: skip
     store.llm_calls.record(NewLLMCall(model="own", run_ref="never came", cost_nanos=5))
     use = store.tool_calls.record(
-        NewToolCall(tool_name="look", call_ref="use", arguments='{"at":"sky"}', session_uuid=top, run_uuid=run)
+        NewToolCall(
+            tool_name="look", call_ref="use", arguments='{"at":"sky"}', session_uuid=top, run_uuid=run, started_at=AT
+        )
     ).id
-    store.tool_calls.finish(use, result="sunny", finished_at=store.engine.maker.clock.now() + timedelta(seconds=1))
+    store.tool_calls.finish(use, result="sunny", finished_at=AT + timedelta(seconds=1))
     store.tool_calls.record(NewToolCall(tool_name="wait", run_uuid=child))
     event = store.events.record(NewEvent(event_type="planning_started", data='{"p":1}', run_uuid=run)).id
     store.events.record(

@@ -53,7 +53,7 @@ def test_a_run_leaves_with_all_below_it_and_what_its_rows_name(store: Facing) ->
     fill(store)
     sent = leaving(store, ExportFilter(run=store.runs.get("turn").id))
     assert {fact.fields["run_id"] for fact in told(sent, FactKind.RUN)} == {"turn", "helper"}
-    assert [fact.fields["session_id"] for fact in told(sent, FactKind.SESSION)] == ["talk"]
+    assert [fact.fields["session_id"] for fact in told(sent, FactKind.SESSION)] == ["visit"]
     other = store.scoped(project="other")
     assert other.exchange.restore(sent).refused == 0
     one, two = store.runs.get("turn", with_subtree=True), other.runs.get("turn", with_subtree=True)
@@ -71,8 +71,8 @@ def test_sessions_and_runs_leave_that_were_at_work_in_a_time_and_those_of_one_us
     assert leaving(store, ExportFilter(since=now.replace(year=2020), until=now.replace(year=2090))) == leaving(store)
     of_ben = [fact.fields["session_id"] for fact in leaving(store, ExportFilter(user="ben"))]
     assert of_ben == ["of ben"] == [fact.fields["session_id"] for fact in leaving(store.scoped(user="ben"))]
-    of_talk = leaving(store, ExportFilter(session=store.session_uuid("talk")))
-    assert {fact.fields["session_id"] for fact in told(of_talk, FactKind.SESSION)} == {"talk", "below"}
+    of_talk = leaving(store, ExportFilter(session=store.session_uuid("visit")))
+    assert {fact.fields["session_id"] for fact in told(of_talk, FactKind.SESSION)} == {"visit", "below"}
 
 
 def test_a_fact_that_no_row_can_hold_is_refused_by_name_and_the_rest_is_stored(store: Facing) -> None:
@@ -108,13 +108,13 @@ def test_a_fact_that_no_row_can_hold_is_refused_by_name_and_the_rest_is_stored(s
 
 def test_of_a_deleted_session_nothing_comes_back(store: Facing) -> None:
     fill(store)
-    sent = leaving(store, ExportFilter(session=store.session_uuid("talk")))
+    sent = leaving(store, ExportFilter(session=store.session_uuid("visit")))
     other = store.scoped(project="other")
     assert other.exchange.restore(sent).reasons == ()
-    other.sessions.delete("talk")
+    other.sessions.delete("visit")
     found = other.exchange.restore(sent)
     assert (found.added, found.refused) == (0, 0)
-    assert other.sessions.find("talk") is None
+    assert other.sessions.find("visit") is None
     assert other.messages.search("sunny").items == []
 
 
@@ -151,7 +151,7 @@ def test_a_name_that_is_taken_by_another_session_or_run_is_told(store: Facing) -
     fill(store)
     sent = leaving(store)
     other = store.scoped(project="other")
-    other.sessions.create(NewSession(session_id="talk"))
+    other.sessions.create(NewSession(session_id="visit"))
     other.runs.start(NewRun(run_id="alone"))
     found = other.exchange.restore(sent)
     assert "session_id: is another session's here" in found.reasons[0]
