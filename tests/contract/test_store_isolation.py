@@ -218,6 +218,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.fail": (lambda s, i: s.runs.fail(i["run"], "mine"),),
     "runs.cancel": (lambda s, i: s.runs.cancel(i["run"]),),
     "runs.heartbeat": (lambda s, i: s.runs.heartbeat(i["run"]),),
+    "runs.count_abandoned": (lambda s, i: s.runs.count_abandoned(),),
     "runs.close_abandoned": (lambda s, i: s.runs.close_abandoned(),),
     "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),

@@ -170,6 +170,7 @@ class Runs:
     fail = writes(runs.fail)
     cancel = writes(runs.cancel)
     heartbeat = writes(runs.heartbeat)
+    count_abandoned = reads(runs.count_abandoned)
     close_abandoned = writes(runs.close_abandoned)
     find = reads(runs.find)
     get = reads(runs.get)
