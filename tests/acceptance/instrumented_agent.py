@@ -1,4 +1,4 @@
-"""An agent of the OpenAI Agents SDK, instrumented by OpenInference: `instrumented_agent.py MODEL_URL TRACES_URL KEY`."""
+"""An agent of the OpenAI Agents SDK that OpenInference watches: `instrumented_agent.py MODEL_URL TRACES_URL KEY`."""
 
 import asyncio
 import sys
