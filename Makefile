@@ -43,7 +43,7 @@ test: lint ## everything: lint, types, layers, and all tests with short counts
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-long: $(VENV)/.test ## the fault drills and loads at their full counts
-	@AGENTRECORD_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@AGENTRECORD_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) -o faulthandler_timeout=1800 $(ARGS)
 
 bench: $(VENV)/.test ## the figures of benchmarks/README.md, as ratios from one run
 	@$(BIN)/python -m benchmarks $(ARGS)

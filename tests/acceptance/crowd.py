@@ -2,17 +2,22 @@
 
 import asyncio
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from agentrecord.engine import Connection
 from agentrecord.exceptions import OverBudget
 from agentrecord.ids import derived_id
+from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.scope import Scope
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.store import AsyncStore, Store
+from agentrecord.store import AsyncStore, Store, errors
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -123,3 +128,43 @@ def spend(url: str, session: UUID, each: int, rounds: int, barrier: Any, results
         for thread in threads:
             thread.join()
         results.put(spender.said)
+
+
+def tell(url: str, member: int, facts: int, barrier: Any, results: Any) -> None:
+    """Record errors, some of them in transactions that stay open while others commit; say which were committed."""
+    try:
+        with Store(url) as store:
+            barrier.wait(60)
+            for number in range(facts):
+                if number % 3:
+                    store.errors.record(NewError(error_type="E", error_message=f"{member} {number}"))
+                else:
+                    store.run(_slowly, [f"{member} {number}", f"{member} {number}+"])
+        results.put("")
+    except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
+        results.put(repr(error))
+
+
+def _slowly(conn: Connection, scope: Scope, lines: list[str]) -> None:
+    for line in lines:
+        # The row's id is taken now, and seen by others only once the whole transaction is committed.
+        errors.record(conn, scope, NewError(error_type="E", error_message=line))
+        conn.text("SELECT 1")
+        time.sleep(0.01)
+
+
+def read_feed(url: str, place: str, expected: int, results: Any) -> None:
+    """Follow the feed with a connection of its own until `expected` errors came; hand over their lines."""
+    found: list[str] = []
+    try:
+        with Store(url) as store:
+            deadline = time.monotonic() + 90
+            while len(found) < expected and time.monotonic() < deadline:
+                stretch = store.feed.changes(place, kinds=[ChangeKind.ERROR], limit=7)
+                found += [change.line for change in stretch.items]
+                place = stretch.place
+            # What came twice would come now.
+            found += [change.line for change in store.feed.changes(place, kinds=[ChangeKind.ERROR]).items]
+        results.put(found)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the test that waits is told)
+        results.put([repr(error)])

@@ -7,6 +7,7 @@ from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.price import NewPrice, Rates
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
@@ -36,7 +37,9 @@ def fill(store: Store) -> Filled:
     own = store.scoped(user=BEA)
     session = own.sessions.create(NewSession(session_id="bea's", agent_id="claude-code"))
     own.sessions.create(NewSession(session_id="child", parent_uuid=session.id))
-    run = own.runs.start(NewRun(run_id="bea's run", session_uuid=session.id))
+    store.agents.create_version("claude-code", "1.3.0")
+    version = store.agents.create_version("claude-code", "1.4.0")
+    run = own.runs.start(NewRun(run_id="bea's run", session_uuid=session.id, agent_version_uuid=version.id))
     call = NewLLMCall(model="gpt-4o-mini", host="OpenAI", tokens=TokenCounts(input=9, output=3), run_uuid=run.id)
     turn = own.messages.append(
         session.id,
@@ -47,7 +50,7 @@ def fill(store: Store) -> Filled:
         calls=[call],
     )
     own.tool_calls.record(NewToolCall(tool_name="Bash", session_uuid=session.id, run_uuid=run.id))
-    own.errors.record(NewError(error_type="TimeoutError", error_message="30 s", session_uuid=session.id))
+    error = own.errors.record(NewError(error_type="TimeoutError", error_message="30 s", session_uuid=session.id))
     own.events.record(NewEvent(event_type="compaction", session_uuid=session.id))
     said = NewMessage(role=MessageRole.USER, content="hello")
     begun = own.turns.begin(
@@ -57,10 +60,12 @@ def fill(store: Store) -> Filled:
         begun.turn.id, TurnEnd(status=TurnStatus.CANCELLED, error_type="TurnCancelled"), lease_owner="test"
     )
     budget = store.budgets.create(NewBudget(name="bea's", period=BudgetPeriod.TOTAL, limit_nanos=10**12, user=BEA))
+    price = store.prices.set(NewPrice(model="bea's", rates=Rates(input=1, output=1), project_id=store.scope.project))
     ids = {
         "session_id": session.id, "run_id": run.id, "message_id": turn.messages[0].id, "call_id": turn.calls[0].id,
         "budget_id": budget.id, "account_id": account.id, "key_id": store.keys.create("spare").key.id,
-        "turn_id": begun.turn.id,
+        "turn_id": begun.turn.id, "user_id": session.user_uuid, "agent_id": session.agent_uuid,
+        "fingerprint": error.fingerprint, "price_id": price.id,
     }  # fmt: skip
     return Filled(
         ids={name: str(value) for name, value in ids.items()},

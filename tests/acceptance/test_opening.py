@@ -11,6 +11,7 @@ import pytest
 from agentrecord.exceptions import AgentRecordError, InvalidValue, SchemaMismatch, StoreUnavailable
 from agentrecord.records.session import NewSession
 from agentrecord.store import Store
+from forking import ended, fork
 
 
 def foreign(path: Path) -> None:
@@ -72,18 +73,14 @@ def test_a_read_only_store_reads_and_does_not_write(tmp_path: Path) -> None:
 
 def _as_nobody(work: Callable[[], None]) -> int:
     """Run `work` in a child that is not root, and return its exit code."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if os.getuid() == 0:
-                os.setgid(65534)
-                os.setuid(65534)
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def as_nobody() -> None:
+        if os.getuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        work()
+
+    return ended(fork(as_nobody))
 
 
 def test_a_file_that_may_not_be_written_is_refused_with_a_clear_message(tmp_path: Path) -> None:

@@ -1,23 +1,27 @@
 """Many processes and threads on one record: nothing lost, nothing twice, every figure exact."""
 
 import multiprocessing
-import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import crowd
 import pytest
 
+from agentrecord.engine import Connection
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
+from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession, SessionChanges, SessionStatus
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 from counts import count
 from databases import Databases
+from forking import ended, fork
 
 ON_DISK = ("sqlite", "postgresql")
 
@@ -67,6 +71,32 @@ def test_processes_that_append_at_once_leave_no_gap_and_exact_figures(url: str) 
         assert [e.session_sequence for e in events] == list(range(1, turns + 1))
         total = store.usage.report(UsageBy.TOTAL).total
         assert (total.calls, total.cost_nanos) == (members * turns + turns, members * turns + turns * (9 + members))
+
+
+def test_readers_of_the_feed_get_what_many_processes_write_each_fact_once(url: str) -> None:
+    members, facts, readers = count(2, 6), count(12, 200), count(1, 2)
+    with Store(url) as store:
+        place = store.feed.place()
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results, read = spawn.Barrier(members), spawn.Queue(), spawn.Queue()
+    expected = {f"{member} {number}" for member in range(members) for number in range(facts)}
+    expected |= {f"{member} {number}+" for member in range(members) for number in range(0, facts, 3)}
+    crowd_of = [
+        spawn.Process(target=crowd.tell, args=(url, member, facts, barrier, results)) for member in range(members)
+    ]
+    crowd_of += [spawn.Process(target=crowd.read_feed, args=(url, place, len(expected), read)) for _ in range(readers)]
+    for process in crowd_of:
+        process.start()
+    assert [results.get(timeout=120) for _ in range(members)] == [""] * members
+    seen = [read.get(timeout=120) for _ in range(readers)]
+    for process in crowd_of:
+        process.join(60)
+    assert [Counter(lines) for lines in seen] == [Counter(expected)] * readers
+    # However many read at once, and in whatever strides: those of one member come in the order in which they wrote.
+    for lines in seen:
+        for member in range(members):
+            own = [line for line in lines if line.split()[0] == str(member)]
+            assert own == sorted(own, key=lambda line: (int(line.split()[1].rstrip("+")), line))
 
 
 def test_threads_and_event_loops_share_one_store(url: str) -> None:
@@ -151,22 +181,41 @@ def test_a_change_that_many_make_at_once_counts_once(url: str, what: str) -> Non
             assert sum(s.startswith("ok") for s in said) == 1
 
 
+def test_a_fork_waits_for_the_write_that_another_thread_is_at(tmp_path: Path) -> None:
+    begun, is_done, never = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(conn: Connection, scope: Scope) -> None:
+        begun.set()
+        never.wait(0.3)
+        is_done.set()
+
+    with Store(str(tmp_path / "record.db")) as store:
+
+        def write() -> None:
+            assert is_done.is_set()
+            store.sessions.create(NewSession(session_id="s"))
+
+        writing = threading.Thread(target=store.run, args=(slowly,))
+        writing.start()
+        assert begun.wait(60)
+        assert ended(fork(write)) == 0
+        writing.join(60)
+        assert store.sessions.get("s").session_id == "s"
+
+
 def test_a_forked_child_writes_through_the_store_it_inherited(url: str) -> None:
     with Store(url) as store:
         session = store.sessions.create(NewSession(session_id="s")).id
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                for _ in range(5):
-                    store.messages.append(session, [NewMessage(role=MessageRole.USER, content="child")])
-                store.close()
-                code = 0
-            finally:
-                os._exit(code)
+
+        def write() -> None:
+            for _ in range(5):
+                store.messages.append(session, [NewMessage(role=MessageRole.USER, content="child")])
+            store.close()
+
+        child = fork(write)
         for _ in range(5):
             store.messages.append(session, [NewMessage(role=MessageRole.USER, content="parent")])
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert ended(child) == 0
         store.messages.append(session, [NewMessage(role=MessageRole.USER, content="after")])
         assert sequences(store, session) == list(range(1, 12))
         assert store.usage.recount() == ()

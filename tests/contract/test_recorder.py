@@ -5,6 +5,7 @@ import json
 import logging
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -13,17 +14,19 @@ from typing import Any
 
 import pytest
 
+from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, Forbidden, InvalidValue, StoreUnavailable
 from agentrecord.recorder import RunWriter, ToolUse
 from agentrecord.recorder.buffer import ALIVE_S, BATCH, MOST_WAITING
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import RunFilter, RunStatus
-from agentrecord.records.scope import Role
+from agentrecord.records.scope import Role, Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.store import AsyncStore, Store
 from faces import Facing
+from forking import ended, fork
 
 CALL = NewLLMCall(model="m", cost_nanos=5, tokens=TokenCounts(input=10, output=3))
 ROUND = ("iteration_started", "planning_started", "planning_completed", "iteration_completed")
@@ -358,7 +361,7 @@ def test_a_process_that_ends_without_closing_writes_what_waits(tmp_path: Path) -
     path = str(tmp_path / "record.db")
     process = multiprocessing.get_context("spawn").Process(target=leave_without_closing, args=(path,))
     process.start()
-    process.join()
+    process.join(120)
     assert process.exitcode == 0
     with Store(path) as store:
         assert len(store.events.list(event_type="at exit").items) == 1
@@ -368,7 +371,7 @@ def test_a_run_whose_process_died_keeps_its_cost_and_is_closed(tmp_path: Path) -
     path = str(tmp_path / "record.db")
     process = multiprocessing.get_context("spawn").Process(target=die, args=(path,))
     process.start()
-    process.join()
+    process.join(120)
     assert process.exitcode == 9
 
     class Later:
@@ -386,14 +389,41 @@ def test_a_run_whose_process_died_keeps_its_cost_and_is_closed(tmp_path: Path) -
 def test_a_fork_leaves_to_its_parent_what_waits(tmp_path: Path) -> None:
     path = str(tmp_path / "record.db")
     with Store(path) as store:
+
+        def tell() -> None:
+            run.event("child")
+            store.recorder.flush()
+
         with store.recorder.run(run_id="r", writes="buffered") as run:
             run.event("parent")
-            child = os.fork()
-            if child == 0:
-                run.event("child")
-                store.recorder.flush()
-                os._exit(0)
-            assert os.waitpid(child, 0)[1] == 0
+            assert ended(fork(tell)) == 0
+        assert sorted(kinds_of(store, "r")) == ["child", "parent", "run_completed", "run_started"]
+
+
+def test_a_fork_while_a_batch_is_written_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """Of a thread that the child does not have, a lock would be held for ever."""
+    written, may_end = threading.Event(), threading.Event()
+
+    def slowly(conn: Connection, scope: Scope) -> None:
+        written.set()
+        may_end.wait(0.5)
+
+    with Store(str(tmp_path / "record.db")) as store:
+
+        def tell() -> None:
+            run.event("child")
+            store.recorder.flush()
+
+        with store.recorder.run(run_id="r", writes="buffered") as run:
+            writing = threading.Thread(target=store.run, args=(slowly,))
+            writing.start()
+            assert written.wait(60)
+            run.event("parent")
+            flushing = threading.Thread(target=store.recorder.flush)
+            flushing.start()
+            assert ended(fork(tell)) == 0
+            flushing.join(60)
+            writing.join(60)
         assert sorted(kinds_of(store, "r")) == ["child", "parent", "run_completed", "run_started"]
 
 

@@ -6,9 +6,14 @@ import pytest
 
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import new_id
-from agentrecord.records.error import NewError
+from agentrecord.records.audit import Actor
+from agentrecord.records.error import ErrorStatus, NewError
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
+from agentrecord.records.tool_call import NewToolCall
 from faces import Facing, covers
+from held_clock import HeldClock
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -80,3 +85,82 @@ def test_a_user_sees_a_group_in_their_own_words_and_resolves_only_their_own_erro
     assert (still_open.count, still_open.is_resolved) == (2, False)
     assert store.errors.resolve(group.id).is_resolved
     assert store.errors.groups().items == []
+
+
+@covers("errors.groups", "errors.group", "errors.resolve", "errors.reopen", "audit.trail")
+def test_a_group_is_new_then_ongoing_resolved_and_regressed(store: Facing, clock: HeldClock) -> None:
+    def meet() -> None:
+        store.errors.record(NewError(error_type="Timeout", error_message="after 3 s"))
+
+    def status() -> ErrorStatus:
+        (found,) = store.errors.groups(include_resolved=True)
+        assert found == store.errors.group(found.fingerprint) == store.errors.group(str(found.id))
+        assert [g.id for g in store.errors.groups(status=found.status)] == [found.id]
+        others = set(ErrorStatus) - {found.status}
+        assert [store.errors.groups(include_resolved=True, status=other).total for other in others] == [0, 0, 0]
+        return found.status
+
+    meet()
+    assert status() is ErrorStatus.NEW
+    clock.advance(days=2)
+    assert status() is ErrorStatus.ONGOING
+    found = store.errors.groups().items[0].fingerprint
+    assert store.errors.resolve(found, by=Actor(kind="account", name="ana")).status is ErrorStatus.RESOLVED
+    assert status() is ErrorStatus.RESOLVED
+    meet()
+    assert status() is ErrorStatus.REGRESSED
+    store.errors.resolve(found)
+    assert store.errors.reopen(found).status is ErrorStatus.ONGOING
+    assert status() is ErrorStatus.ONGOING
+    assert [e.is_resolved for e in store.errors.list()] == [False, False]
+    told = [(one.entry.action, one.entry.actor) for one in store.audit.trail("error_group", found)]
+    assert told == [("error.reopen", "agentrecord"), ("error.resolve", "agentrecord"), ("error.resolve", "ana")]
+    with pytest.raises(NotFound):
+        store.errors.reopen("0" * 16)
+
+
+def test_groups_are_found_by_words_agent_user_and_range(store: Facing) -> None:
+    for kind, agent, user, day in (("A", "coder", "anna", 0), ("A", "writer", "ben", 1), ("B", "writer", "ben", 9)):
+        store.errors.record(
+            NewError(error_type=kind, error_message=f"bad {kind} thing", agent_id=agent,
+                     created_at=AT + timedelta(days=day)), user=user,
+        )  # fmt: skip
+
+    def types(**wanted: object) -> list[str]:
+        return [g.error_type for g in store.errors.groups(sort="first_seen_at", **wanted)]
+
+    assert types() == ["A", "B"]
+    assert types(words="BAD b") == ["B"]
+    assert types(agent_id="coder") == types(user="anna") == ["A"]
+    assert types(agent_id="writer") == ["A", "B"]
+    assert types(user="nobody") == []
+    assert types(since=AT + timedelta(days=2)) == ["B"]
+    assert types(until=AT + timedelta(days=2)) == ["A"]
+    group = store.errors.groups(words="bad A").items[0]
+    assert (group.users, group.agents, group.count) == (2, ("coder", "writer"), 2)
+
+
+@covers("errors.breakdown")
+def test_a_group_says_where_it_was_met_and_what_the_failed_runs_cost(store: Facing) -> None:
+    version = store.agents.create_version("coder", "1.4")
+    for number in range(3):
+        run = store.runs.start(NewRun(run_id=str(number), agent_id="coder", agent_version_uuid=version.id)).id
+        store.llm_calls.record(NewLLMCall(model="m", run_uuid=run, cost_nanos=5))
+        tool = store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run))
+        store.tool_calls.finish(tool.id, error_message="no")
+        if number < 2:
+            store.errors.record(NewError(error_type="A", error_message="x", run_uuid=run))
+    store.runs.fail(store.runs.get("0").id, "x")
+    store.errors.record(NewError(error_type="A", error_message="x"), user="ben")
+    group = store.errors.groups().items[0]
+    assert [day.count for day in group.days] == [3]
+    found = store.errors.breakdown(group.fingerprint)
+    assert [(one.name, one.count) for one in found.agents] == [("coder", 2), (None, 1)]
+    assert [(one.name, one.count) for one in found.users] == [("unassigned", 2), ("ben", 1)]
+    assert [(one.name, one.count) for one in found.versions] == [("1.4", 2)]
+    assert [(one.name, one.count) for one in found.models] == [("m", 2)]
+    assert [(one.name, one.count) for one in found.tools] == [("Bash", 2)]
+    assert (found.looked_at, found.runs, found.failed_runs, found.usage.cost_nanos) == (3, 2, 1, 5)
+    assert [(e.user, e.agent_id, e.run_id) for e in store.errors.list(group=group.id)][-1] == (
+        "unassigned", "coder", "0"
+    )  # fmt: skip

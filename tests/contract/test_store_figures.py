@@ -110,6 +110,26 @@ def test_a_series_splits_each_day_and_adds_up_to_it(used: Facing) -> None:
     assert [row.key for row in hourly] == ["2026-03-02 22:00", "2026-03-02 23:00"]
 
 
+def test_models_hosts_users_agents_and_projects_can_be_crossed_with_each_other(used: Facing) -> None:
+    found = {(row.key, row.split): row.totals.cost_nanos for row in used.usage.series(UsageBy.USER, by=UsageBy.MODEL)}
+    assert found == {
+        ("m1", "anna"): 11, ("m1", "ben"): 1000, ("m2", "anna"): 100, ("m2", "ben"): 10**4, ("m3", "unassigned"): 10**5,
+    }  # fmt: skip
+    names = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
+    for by in (*names, UsageBy.WEEK, UsageBy.MONTH):
+        for split in names:
+            rows = used.usage.series(split, by=by)
+            assert sum(row.totals.cost_nanos for row in rows) == 111111, (by, split)
+            assert len({(row.key, row.split) for row in rows}) == len(rows), (by, split)
+    without = used.usage.series(UsageBy.HOST, by=UsageBy.MODEL, since=AT + timedelta(hours=2), include_subagents=False)
+    assert sum(row.totals.cost_nanos for row in without) == 111000
+    for wrong in ({"by": UsageBy.SESSION}, {"by": UsageBy.TOTAL}):
+        with pytest.raises(InvalidFilter, match="cannot be split"):
+            used.usage.series(UsageBy.MODEL, **wrong)
+    with pytest.raises(InvalidFilter, match="must be one of"):
+        used.usage.series(UsageBy.DIRECTORY)
+
+
 @covers("usage.blocks")
 def test_a_block_lasts_five_hours_from_the_hour_of_its_first_call(used: Facing) -> None:
     blocks = used.usage.blocks()

@@ -1,4 +1,4 @@
-"""Relations between any two rows, the audit trail that shows tampering, and the feed of what is new."""
+"""Relations between any two rows, and the audit trail that shows tampering."""
 
 from typing import Any
 
@@ -15,7 +15,6 @@ from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import NewToolCall
 from faces import Facing, covers
-from held_clock import HeldClock
 
 
 def one_of_each(store: Facing) -> dict[str, Any]:
@@ -88,25 +87,3 @@ def test_audit_trails_of_two_projects_are_two_chains(store: Facing) -> None:
     with pytest.raises(InvalidValue):
         store.audit.record("", "session", "s")
     assert store.audit.record("c", "session", "s").sequence == 2
-
-
-@covers("feed.changes")
-def test_the_feed_tells_each_new_row_once_and_in_order(store: Facing, clock: HeldClock) -> None:
-    rows = one_of_each(store)
-    first, place = store.feed.changes()
-    assert [c.kind.value for c in first] == ["message", "llm_call", "tool_call", "error"]
-    assert [c.id for c in first] == [rows["message"], rows["llm_call"], rows["tool_call"], rows["error"]]
-    assert [c.line for c in first] == ["hello there you", "m", "bash", "bad"]
-    assert first[0].session_id == "s"
-    assert store.feed.changes(place)[0] == ()
-    clock.advance(seconds=1)
-    for number in range(5):
-        store.errors.record(NewError(error_type="E", error_message=f"new {number}"))
-    seen: list[str] = []
-    while True:
-        found, place = store.feed.changes(place, limit=2)
-        if not found:
-            break
-        seen += [c.line for c in found]
-    assert seen == [f"new {n}" for n in range(5)]
-    assert [c.line for c in store.feed.changes(limit=2)[0]] == ["new 3", "new 4"]

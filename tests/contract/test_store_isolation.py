@@ -83,6 +83,9 @@ def fill(store: Facing) -> Ids:
     ids["reservation"] = store.budgets.reserve(
         model=f"m-{SECRET}", input_tokens=1, max_output_tokens=1, session=top, run=ids["run"]
     )
+    for number in ("1", "2"):
+        version = store.agents.create_version(f"v-{SECRET}", number, changes=f'"{SECRET}"').id
+        store.runs.start(NewRun(run_id=f"v{number}", agent_id=f"v-{SECRET}", agent_version_uuid=version))
     store.audit.record("a", "session", SECRET)
     everyone = store.wider()
     ids["account"] = everyone.accounts.create(f"{SECRET}@example.org", password_hash=HASH).id
@@ -134,6 +137,9 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "users.ensure": (lambda s, i: s.users.ensure("anna"),),
     "users.get": (lambda s, i: s.users.get(i["user"]),),
     "users.list": (lambda s, i: s.users.list(),),
+    "users.report": (lambda s, i: [one for one in s.users.report() if one.usage.calls or one.sessions],
+                     lambda s, i: s.users.report(words=SECRET)),
+    "users.details": (lambda s, i: s.users.details("anna"), lambda s, i: s.users.details(str(i["user"]))),
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
@@ -179,6 +185,13 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "sessions.delete": (lambda s, i: s.sessions.delete(i["session"]), lambda s, i: s.sessions.delete("s")),
     "sessions.list": (lambda s, i: s.sessions.list(SessionFilter(include_children=True)),
                       lambda s, i: s.sessions.list(SessionFilter(parent_uuid=i["session"]))),
+    "sessions.sums": (lambda s, i: s.sessions.sums(),
+                      lambda s, i: s.sessions.sums(SessionFilter(query=f"directory:*{SECRET}*"))),
+    "sessions.facets": (lambda s, i: s.sessions.facets(SessionFilter(include_children=True)),
+                        lambda s, i: s.sessions.facets(SessionFilter(query="tool:*"))),
+    "sessions.values": tuple(
+        lambda s, i, word=word: s.sessions.values(word) for word in ("user", "model", "tool", "directory", "branch")
+    ),
     "sessions.children": (lambda s, i: s.sessions.children(i["session"]),),
     "sessions.ancestors": (lambda s, i: s.sessions.ancestors(i["child"]),),
     "sessions.subtree_usage": (lambda s, i: s.sessions.subtree_usage(i["session"]).calls,),
@@ -209,6 +222,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.turns.finish(i["turn"], TurnEnd(status=TurnStatus.CANCELLED), lease_owner=SECRET),
     ),
     "turns.close_abandoned": (lambda s, i: s.turns.close_abandoned(owners=[SECRET]),),
+    "agents.report": (lambda s, i: s.agents.report(words=SECRET), lambda s, i: s.agents.report()),
+    "agents.details": (lambda s, i: s.agents.details(f"a-{SECRET}"),),
+    "agents.compare": (lambda s, i: s.agents.compare(f"v-{SECRET}"),
+                       lambda s, i: s.agents.compare(f"v-{SECRET}", "1", "2")),
     "agents.find_active": (lambda s, i: s.agents.find_active(f"a-{SECRET}"),),
     "runs.create": (lambda s, i: s.runs.create(NewRun(run_id="x", session_uuid=i["session"])),
                     lambda s, i: s.runs.create(NewRun(run_id="y", id=i["pending"]))),
@@ -223,12 +240,19 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
     "runs.list": (lambda s, i: s.runs.list(), lambda s, i: s.runs.list(RunFilter(session_uuid=i["session"]))),
+    "runs.sums": (lambda s, i: s.runs.sums(), lambda s, i: s.runs.sums(RunFilter(query=f"agent:*{SECRET}*"))),
+    "runs.facets": (lambda s, i: s.runs.facets(), lambda s, i: s.runs.facets(RunFilter(query="model:*,x"))),
+    "runs.series": (lambda s, i: s.runs.series(),),
+    "runs.values": tuple(
+        lambda s, i, word=word: s.runs.values(word) for word in ("user", "model", "tool", "session", "source", "run")
+    ),
     "runs.tree": (lambda s, i: s.runs.tree(i["run"]),),
     "runs.record": (lambda s, i: s.runs.record("r", RunContent(objective="mine")),),
     "runs.replace": (lambda s, i: s.runs.replace("r", RunContent(objective="mine")),),
     "runs.delete": (lambda s, i: s.runs.delete("r"), lambda s, i: s.runs.delete("unknown")),
     "runs.latest": (lambda s, i: s.runs.latest(limit=1000),
                     lambda s, i: s.runs.latest(agent_id=f"a-{SECRET}")),
+    "runs.broken": (lambda s, i: s.runs.broken(),),
     "runs.figures": (lambda s, i: s.runs.figures(), lambda s, i: s.runs.figures(agent_id=f"a-{SECRET}")),
     "events.record": (lambda s, i: s.events.record(NewEvent(event_type="e", session_uuid=i["session"])),
                       lambda s, i: s.events.record(NewEvent(event_type="e", run_uuid=i["run"])),
@@ -264,9 +288,13 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "errors.get": (lambda s, i: s.errors.get(i["error"]),),
     "errors.list": (lambda s, i: s.errors.list(group=i["group"]),),
     "errors.groups": (lambda s, i: s.errors.groups(include_resolved=True),),
+    "errors.group": (lambda s, i: s.errors.group(i["group"]), lambda s, i: s.errors.group(str(i["group"]))),
+    "errors.breakdown": (lambda s, i: s.errors.breakdown(i["group"]),),
     "errors.resolve": (lambda s, i: s.errors.resolve(i["group"]),),
+    "errors.reopen": (lambda s, i: s.errors.reopen(i["group"]),),
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
+    "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),
     "usage.performance": (lambda s, i: [d for d in s.usage.performance() if d.totals.calls],),
@@ -280,6 +308,16 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),
+    "prices.preview": (
+        lambda s, i: s.prices.preview(NewPrice(model="*", rates=Rates(input=1, output=1), project_id=new_id())),
+        lambda s, i: s.prices.preview(
+            NewPrice(model="*", rates=Rates(input=1, output=1), project_id=s.scope.project)).rows,
+    ),
+    "prices.apply": (
+        lambda s, i: s.prices.apply(NewPrice(model="*", rates=Rates(input=1, output=1), project_id=new_id())),
+        lambda s, i: s.prices.apply(
+            NewPrice(model="*", rates=Rates(input=1, output=1), project_id=s.scope.project)).repricing.rows,
+    ),
     "budgets.create": (
         lambda s, i: s.budgets.create(NewBudget(name=f"b-{SECRET}", period=BudgetPeriod.DAY, limit_nanos=1)),
         lambda s, i: s.budgets.create(NewBudget(name="x", period=BudgetPeriod.DAY, limit_nanos=1, user="anna")),
@@ -325,13 +363,22 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i: s.exchange.facts(Unit(kind=UnitKind.LOOSE, id=i["run"], began=AT)).facts,
     ),
     "exchange.restore": (lambda s, i: s.exchange.restore(carried(i)),),
-    "feed.changes": (lambda s, i: s.feed.changes()[0],),
+    "feed.changes": (lambda s, i: s.feed.changes().items,),
+    "feed.place": (lambda s, i: s.feed.place(),),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
     "pages.run_work": (lambda s, i: s.pages.run_work(i["run"]),),
+    "pages.run_tree": (lambda s, i: s.pages.run_tree(i["run"]),),
+    "runs.alike": (lambda s, i: s.runs.alike(i["run"]),),
+    "llm_calls.detail": (lambda s, i: s.llm_calls.detail(i["call"]),),
     "pages.subtree_sums": (lambda s, i: s.pages.subtree_sums([i["session"]]),),
     "pages.session_sums": (lambda s, i: s.pages.session_sums(SessionFilter(include_children=True)),),
-    "pages.counts": (lambda s, i: s.pages.counts(),),
     "pages.choices": (lambda s, i: s.pages.choices(),),
+    "pages.session_drivers": (lambda s, i: s.pages.session_drivers([i["session"]]),),
+    "pages.find": (lambda s, i: s.pages.find(SECRET), lambda s, i: s.pages.find(f"a-{SECRET}"),
+                   lambda s, i: s.pages.find(str(i["session"])), lambda s, i: s.pages.find(str(i["call"]))),
+    "queries.run": (lambda s, i: s.queries.run("SELECT * FROM ar_sessions").rows,
+                    lambda s, i: s.queries.run("SELECT count(*) FROM ar_messages").rows[0]),
+    "queries.tables": (lambda s, i: s.queries.tables(),),
     "runs.number": (lambda s, i: s.runs.number([i["run"]]),),
     "events.number": (lambda s, i: s.events.number([i["event"]]),),
     "llm_calls.number": (lambda s, i: s.llm_calls.number([i["call"]]),),
@@ -365,10 +412,14 @@ OPEN_ANSWERS = {
     "imports.finish_file": "one's own file",
     "exchange.restore": "counts only", "exchange.count": "zero",
     "traces.record": "one's own spans", "usage.recount": "differences only", "turns.begin": "one's own turn",
+    "runs.sums": "sums of nothing", "runs.facets": "counts of nothing", "runs.values": "one's own user",
+    "sessions.sums": "sums of nothing", "sessions.facets": "counts of nothing", "sessions.values": "one's own user",
     "runs.record": "one's own run", "runs.figures": "sums of nothing", "events.record_all": "one's own event",
     "events.record_numbered": "one's own event", "llm_calls.record_numbered": "one's own call",
     "pages.conversation": "an empty page", "pages.run_work": "an empty page", "pages.session_sums": "sums of nothing",
-    "pages.counts": "counts of nothing", "pages.choices": "one's own choices",
+    "feed.place": "a place, no row", "feed.changes": "one's own changes",
+    "pages.choices": "one's own choices",
+    "queries.run": "counts of nothing", "queries.tables": "names of tables",
 }  # fmt: skip
 """Operations that answer a stranger with more than nothing, and why they may: never with what is another's."""
 

@@ -60,15 +60,13 @@ def test_a_runs_work_is_that_of_all_runs_below_it(store: Facing) -> None:
     assert store.pages.run_work(new_id()).runs == ()
 
 
-@covers("pages.subtree_sums", "pages.session_sums", "pages.counts", "pages.choices")
-def test_sums_counts_and_choices_are_those_of_the_rows(store: Facing) -> None:
+@covers("pages.subtree_sums", "pages.session_sums", "pages.choices")
+def test_sums_and_choices_are_those_of_the_rows(store: Facing) -> None:
     top, _ = work(store)
     assert store.pages.subtree_sums([top])[top].cost_nanos == 11
     assert store.pages.subtree_sums([]) == {}
     sums = store.pages.session_sums()
     assert (sums.sessions, sums.messages, sums.tool_errors, sums.totals.cost_nanos) == (1, 6, 1, 11)
     assert store.pages.session_sums(SessionFilter(source="no")).totals == UsageTotals()
-    counts = store.pages.counts()
-    assert (counts.runs, counts.failed_runs, counts.tool_calls, counts.failed_tool_calls) == (2, 1, 1, 1)
     choices = store.pages.choices()
     assert (choices.agents, choices.sources, choices.users) == (("bot",), ("pi",), ("anna", "unassigned"))

@@ -6,6 +6,7 @@ import pytest
 
 from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
 from agentrecord.ids import new_id
+from agentrecord.records.audit import Actor
 from agentrecord.records.llm_call import CostSource, NewLLMCall
 from agentrecord.records.price import NewPrice, Rates, Tier
 from agentrecord.records.scope import Role
@@ -93,6 +94,52 @@ def test_repricing_shows_first_and_then_changes_every_sum(store: Facing) -> None
     assert store.sessions.get("s").usage == total
     assert not any(r.changed_calls for r in store.prices.reprice(apply=True))
     assert store.llm_calls.get(known.id).cost_nanos == 5 * 10**9
+
+
+@covers("prices.preview", "prices.apply")
+def test_a_price_shows_what_it_would_change_and_then_changes_just_that(store: Facing) -> None:
+    before, after, given, other = (
+        store.llm_calls.record(NewLLMCall(model=model, tokens=MILLION, timestamp=AT + timedelta(days=day),
+                                          cost_nanos=cost))
+        for day, model, cost in ((0, "Mine", None), (2, "mine", None), (2, "mine", 77), (2, "another", None))
+    )  # fmt: skip
+    total = store.usage.report(UsageBy.TOTAL).total
+    assert (total.cost_nanos, total.unpriced_calls) == (77, 3)
+    new = NewPrice(model="mine", rates=OWN, effective_from=AT + timedelta(days=1))
+    shown = store.prices.preview(new)
+    assert (shown.applied, shown.calls, shown.changed_calls, shown.priced_calls, shown.change_nanos) == (
+        False, 1, 1, 1, 7 * 10**9)  # fmt: skip
+    assert (store.prices.list(), store.usage.report(UsageBy.TOTAL).total, store.audit.list().total) == ((), total, 0)
+    by = Actor(kind="account", name="root@example.org")
+    done = store.prices.apply(new, by=by)
+    assert (done.price.rates, done.repricing.applied, done.repricing.rows) == (OWN, True, shown.rows)
+    assert [store.llm_calls.get(call.id).cost_nanos for call in (before, after, given, other)] == [
+        None, 7 * 10**9, 77, None,
+    ]  # fmt: skip
+    whole = store.usage.report(UsageBy.TOTAL).total
+    assert (whole.cost_nanos, whole.unpriced_calls) == (7 * 10**9 + 77, 2)
+    entries = store.audit.list().items
+    assert [(entry.action, entry.actor) for entry in entries] == [
+        ("price.reprice", by.name), ("price.set", by.name),
+    ]  # fmt: skip
+    assert '"changed_calls":1' in entries[0].details
+    # The same price again replaces itself, and so changes nothing; a cheaper one in its place does.
+    assert store.prices.preview(new).changed_calls == 0
+    cheaper = NewPrice(model="m*", rates=Rates(input=10**9, output=0))
+    assert store.prices.preview(cheaper).change_nanos == 10**9
+    again = NewPrice(model="mine", rates=Rates(input=10**9, output=0), effective_from=new.effective_from)
+    assert store.prices.preview(again).change_nanos == store.prices.apply(again).repricing.change_nanos == -6 * 10**9
+    assert store.usage.report(UsageBy.TOTAL).total.cost_nanos == 10**9 + 77
+
+
+def test_a_price_that_makes_no_sense_has_no_preview_and_changes_nothing(store: Facing) -> None:
+    store.llm_calls.record(NewLLMCall(model="m", tokens=MILLION))
+    for operation in (store.prices.preview, store.prices.apply):
+        with pytest.raises(InvalidValue):
+            operation(NewPrice(model="m", rates=Rates(input=-1, output=0)))
+    with pytest.raises(Forbidden):
+        store.scoped(project="p", role=Role.ADMIN).prices.preview(NewPrice(model="m", rates=OWN))
+    assert (store.prices.list(), store.audit.list().total) == ((), 0)
 
 
 @covers("prices.uses", "prices.ensure_host", "prices.list_models")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 
@@ -223,9 +225,10 @@ def test_a_session_reads_as_a_conversation_with_its_tools_folded(record: Path) -
 
 def test_a_run_shows_its_subagent_below_it(record: Path) -> None:
     told = run("run", SESSION_RUN, db=record).stdout
-    assert "✓ run claude-code" in told
-    assert "  ✓ run claude-code/Explore" in told
+    assert "✓ run Claude Code" in told
+    assert "  ✓ run Explore" in told
     assert "    ✓ tool Grep" in told
+    assert re.fullmatch(r"http://127\.0\.0\.1:8321/r/[0-9a-f-]{36}", told.splitlines()[-1])
 
 
 def test_errors_of_a_run_are_shown_with_their_message_and_the_runs_they_are_in(fresh: Path) -> None:
@@ -239,6 +242,22 @@ def test_errors_of_a_run_are_shown_with_their_message_and_the_runs_they_are_in(f
     assert "✕ run helper" in told
     assert "the disk is full" in told
     assert "run other" not in told
+
+
+def test_two_runs_are_compared_figure_by_figure(fresh: Path) -> None:
+    with Store(str(fresh)) as store:
+        for name, calls in (("one", 1), ("two", 3)):
+            made = store.runs.start(NewRun(run_id=name, agent_id="boss"))
+            for _ in range(calls):
+                store.llm_calls.record(NewLLMCall(model="m", run_uuid=made.id, cost_nanos=1_000_000_000))
+            store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=made.id))
+    told = json.loads(run("compare", "one", "two", "--json", db=fresh).stdout)
+    assert (told["sums_a"]["calls"]["count"], told["sums_b"]["calls"]["count"]) == (1, 3)
+    assert [part["name"] for part in told["models"] + told["tools"]] == ["m", "Bash"]
+    table = run("compare", "one", "two", "--table", db=fresh).stdout
+    assert re.search(r"run +cost +\$1\.00 +\$3\.00 +\+\$2\.00", table)
+    rows = [json.loads(line) for line in run("compare", "one", "two", "--jsonl", db=fresh).stdout.splitlines()]
+    assert {"part": "model m", "figure": "count", "a": 1, "b": 3, "delta": 2} in rows
 
 
 def test_search_shows_where_the_words_are(record: Path) -> None:
@@ -294,9 +313,9 @@ def test_tail_does_not_repeat_what_was_there_before_it_began(fresh: Path) -> Non
         store.errors.record(NewError(error_type="Timeout", error_message="long ago"))
         for number in range(5):
             store.llm_calls.record(NewLLMCall(model=f"m{number}", tokens=TokenCounts(input=1, output=1)))
-        last, place = store.feed.changes(limit=2)
-        assert [change.line for change in last] == ["m3", "m4"]
-        assert store.feed.changes(place)[0] == ()
+        last = store.feed.changes(limit=2)
+        assert [change.line for change in last.items] == ["m3", "m4"]
+        assert store.feed.changes(last.place).items == ()
 
 
 def test_control_characters_in_a_transcript_do_not_reach_the_terminal(fresh: Path) -> None:

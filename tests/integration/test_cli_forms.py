@@ -12,7 +12,6 @@ from agentrecord.cli import words
 from agentrecord.cli.moments import Zone, bounds, parse_moment
 from agentrecord.cli.output import Column, Listing, encode, fitting, plain, table
 from agentrecord.cli.prices import TierType, nanos
-from agentrecord.cli.run import Span, only_errors
 from agentrecord.cli.terminal import Terminal, cells, clip, one_line, pad
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -148,20 +147,3 @@ def test_a_price_becomes_whole_nano_dollars_or_is_refused() -> None:
 def test_a_tier_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         TierType().convert(text, None, None)
-
-
-def _span(name: str, depth: int, *, kind: str = "run", failed: bool = False) -> Span:
-    return Span(kind=kind, name=name, start=NOW, duration_ms=1, sign="ok", depth=depth, failed=failed)
-
-
-def test_only_errors_keeps_what_failed_and_the_runs_above_it() -> None:
-    found = [
-        _span("top", 0),
-        _span("fine", 1),
-        _span("call", 2, kind="llm"),
-        _span("bad", 1),
-        _span("tool", 2, kind="tool", failed=True),
-        _span("after", 1),
-    ]
-    assert [span.name for span in only_errors(found)] == ["top", "bad", "tool"]
-    assert only_errors(found[:3]) == []

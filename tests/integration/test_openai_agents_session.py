@@ -237,12 +237,13 @@ def test_batches_of_many_at_once_stay_together(two_stores: tuple[AsyncStore, Asy
 
 
 def test_a_session_that_somebody_makes_meanwhile_is_the_one_written_to(databases: Databases, loop: Loop) -> None:
-    url, go = databases.create("postgresql"), threading.Event()
+    url, made, go = databases.create("postgresql"), threading.Event(), threading.Event()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
     def make_slowly(conn: Connection, scope: Scope) -> None:
         sessions.create(conn, scope, NewSession(session_id="chat"))
         conn.settle()
+        made.set()
         assert go.wait(60)
 
     async def body() -> list[Any]:

@@ -147,7 +147,7 @@ def test_without_sub_agents_the_cost_page_counts_fewer_calls(site: Site) -> None
     without = filled.store.usage.report(UsageBy.TOTAL, include_subagents=False).total
     text = _read(client, "/cost?since=all&subagents=without").text
     assert f"Spend {formats.cost(without)}" in text
-    assert "claude-haiku-4-5" not in text.partition("Prices:")[0]
+    assert "claude-haiku-4-5" not in text.partition("Prices behind these figures")[0]
 
 
 def test_unpriced_calls_are_named_wherever_a_total_is_and_never_zero_dollars(site: Site) -> None:
@@ -183,10 +183,10 @@ def test_budgets_are_shown_with_how_they_stand_and_the_overview_warns_of_those_n
     assert "80 % ⚠ near" in text
     assert "zoe's zoe with coder $1.00 in total $0 $0 – ✓ ok" in text.replace("0.0 %", "–")
     first = _read(client, "/").text
-    assert f"The budget over is over: {money} of {formats.money(spent - 1)} a month spent" in first
+    assert f"budget over is over: {money} of {formats.money(spent - 1)} a month spent" in first
     assert "is nearly used up" in first
     assert "it starts anew on 2026-04-01" in first
-    assert first.count("The budget") == 2
+    assert first.count("⚠ budget") + first.count("✕ budget") == 2
     assert NASTY not in client.get("/cost").text + client.get("/").text
 
 
@@ -336,7 +336,7 @@ def test_idle_time_can_be_cut_out_of_a_run_so_that_its_work_is_seen(site: Site) 
         ]
     assert len(widths["shown"]) == len(widths["cut"]) == 2
     assert max(widths["shown"]) < 2
-    assert min(widths["cut"]) > 10
+    assert min(widths["cut"]) > 5 * max(widths["shown"])
     assert client.get("/r/idle?idle=odd").status_code == 422
 
 
@@ -395,9 +395,12 @@ def test_a_range_counts_what_happened_in_it_and_compares_with_the_time_before(si
     client, filled = site
     filled.store.llm_calls.record(call(None, "claude-opus-4-5", 10, 10, at=START - timedelta(days=5)))
     text = _read(client, "/cost?since=2d").text
-    assert "LLM calls 3" in text
-    filled.store.llm_calls.record(call(None, "claude-opus-4-5", 1000, 200, at=START - timedelta(days=2)))
-    assert "▲ 200 % vs previous 2d" in _read(client, "/cost?since=2d").text
+    assert re.search(r"Total 3 \d", text)
+    spent = filled.store.usage.report(UsageBy.TOTAL, since=START - timedelta(days=1)).total.cost_nanos
+    before = filled.store.llm_calls.record(call(None, "claude-opus-4-5", 1000, 200, at=START - timedelta(days=2)))
+    assert before.cost_nanos is not None
+    change = formats.percent(spent - before.cost_nanos, before.cost_nanos)
+    assert f"▲ {change} vs previous 2d" in _read(client, "/cost?since=2d").text
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from starlette.testclient import TestClient
 
 from agentrecord.ids import new_id
 from agentrecord.records.budget import BudgetPeriod, NewBudget
+from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
+from agentrecord.records.price import NewPrice, Rates
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
@@ -47,6 +49,10 @@ NEEDED: dict[Route, Role] = {
     ("POST", "/api/keys"): Role.ADMIN,
     ("DELETE", "/api/keys/{key_id}"): Role.ADMIN,
     ("POST", "/api/budgets"): Role.ADMIN,
+    ("POST", "/api/prices"): Role.ADMIN,
+    ("POST", "/api/prices/preview"): Role.ADMIN,
+    ("DELETE", "/api/prices/{price_id}"): Role.ADMIN,
+    ("POST", "/api/reprice"): Role.ADMIN,
     ("PATCH", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("DELETE", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("GET", "/api/projects"): Role.OPERATOR,
@@ -70,10 +76,16 @@ BODIES: dict[Route, dict[str, Any]] = {
     ("PATCH", "/api/sessions/{session_id}"): {"title": "changed"},
     ("POST", "/api/budgets"): {"name": "b", "period": "day", "limit_usd": "5"},
     ("PATCH", "/api/budgets/{budget_id}"): {"limit_usd": "6"},
+    ("POST", "/api/prices"): {"model": "m", "input_usd": "1", "output_usd": "2"},
+    ("POST", "/api/prices/preview"): {"model": "m", "input_usd": "1", "output_usd": "2"},
+    ("POST", "/api/reprice"): {"apply": True},
 }
 """A right body for every route that takes one."""
 
-QUERIES: dict[Route, str] = {("GET", "/api/search"): "?q=hello"}
+QUERIES: dict[Route, str] = {
+    ("GET", "/api/search"): "?q=hello",
+    ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
+}
 """What a list cannot do without."""
 
 SERVER_OWNED = ("id", "project_id", "user_id", "user_uuid", "created_at", "cost", "cost_nanos", "sequence", "is_admin",
@@ -131,7 +143,10 @@ def fill(store: Store) -> dict[str, str]:
     account = store.accounts.create("ana@example.org", role=Role.WRITE, password_hash=HASH)
     own = store.scoped(user="ana@example.org")
     session = own.sessions.create(NewSession(session_id="ana's", agent_id="bot"))
-    run = own.runs.start(NewRun(run_id="ana's run", session_uuid=session.id))
+    store.agents.create_version("bot", "1")
+    version = store.agents.create_version("bot", "2")
+    run = own.runs.start(NewRun(run_id="ana's run", session_uuid=session.id, agent_version_uuid=version.id))
+    error = own.errors.record(NewError(error_type="E", error_message="hello from ana", run_uuid=run.id))
     turn = own.messages.append(
         session.id,
         [NewMessage(role=MessageRole.USER, content="hello from ana", run_uuid=run.id)],
@@ -140,10 +155,12 @@ def fill(store: Store) -> dict[str, str]:
     budget = store.budgets.create(
         NewBudget(name="ana's", period=BudgetPeriod.TOTAL, limit_nanos=10**12, user="ana@example.org")
     )
+    price = store.prices.set(NewPrice(model="ana's", rates=Rates(input=1, output=1), project_id=store.scope.project))
     return {
         "session_id": str(session.id), "run_id": str(run.id), "message_id": str(turn.messages[0].id),
         "call_id": str(turn.calls[0].id), "budget_id": str(budget.id), "account_id": str(account.id),
-        "key_id": str(store.keys.create("ana's", user="ana@example.org").key.id),
+        "key_id": str(store.keys.create("ana's", user="ana@example.org").key.id), "user_id": str(session.user_uuid),
+        "agent_id": str(session.agent_uuid), "fingerprint": error.fingerprint, "price_id": str(price.id),
     }  # fmt: skip
 
 
@@ -162,7 +179,8 @@ def needed(route: Route) -> Role:
 def test_every_route_has_its_entries(described: dict[Route, dict[str, Any]]) -> None:
     with_body = {route for route, told in described.items() if "requestBody" in told}
     assert with_body == set(BODIES)
-    known = {"session_id", "run_id", "message_id", "call_id", "budget_id", "account_id", "key_id", "turn_id"}
+    known = {"session_id", "run_id", "message_id", "call_id", "budget_id", "account_id", "key_id", "turn_id",
+             "user_id", "agent_id", "fingerprint", "price_id"}  # fmt: skip
     assert {name for _, path in described for name in re.findall(r"\{(\w+)\}", path)} == known
     assert set(NEEDED) | OPEN | OWN | set(QUERIES) <= set(described)
     assert {route for route, told in described.items() if told.get("security") == []} == OPEN
@@ -243,7 +261,9 @@ def test_a_list_shows_a_stranger_nothing_of_anothers(described: dict[Route, dict
             if route[0] != "GET" or "{" in route[1]:
                 continue
             text = found.ask(route, headers, found.ids).text
-            for value in (*found.ids.values(), "ana@example.org", "hello from ana"):
+            # A price is everybody's in its project.
+            others = [value for name, value in found.ids.items() if name != "price_id"]
+            for value in (*others, "ana@example.org", "hello from ana"):
                 assert value not in text, (route, value)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from agentrecord.cli import db_checks, settings, words
-from agentrecord.cli.db_checks import Finding, Level, outcome
+from agentrecord.cli.db_checks import outcome
 from agentrecord.cli.opening import opened_raw, reading, writing
 from agentrecord.cli.output import Column, Listing, output_options, show, wants_json, write_json
 from agentrecord.cli.terminal import hint, say
@@ -15,6 +15,7 @@ from agentrecord.engine.upkeep import copy_of, faults_of_file, put_in_place, set
 from agentrecord.exceptions import AgentRecordError, Conflict, StoreUnavailable
 from agentrecord.migrations import LATEST, current_version, migrate
 from agentrecord.store import Store
+from agentrecord.store.doctor import Finding, Level, examine
 from agentrecord.store.roles import SCHEMAS, grant
 from agentrecord.store.upkeep import (
     audit_faults,
@@ -140,7 +141,7 @@ def verify() -> None:
 def doctor() -> None:
     """Show what this database can promise here, and what stands against it; exit 1 on a fault."""
     with reading() as store:
-        found = list(db_checks.examine(store.engine))
+        found = list(examine(store.engine))
     _finish(found)
 
 

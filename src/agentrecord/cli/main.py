@@ -26,7 +26,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search", "Find words in messages."),
     "runs": ("runs", "List runs of agents."),
     "run": ("run", "Show one run as a tree with a waterfall."),
+    "compare": ("compare", "Show two runs side by side."),
     "errors": ("errors", "List groups of equal errors."),
+    "sql": ("sql", "Ask in SQL, read-only."),
     "tail": ("tail", "Follow what happens."),
     "usage": ("usage", "Show tokens and costs."),
     "prices": ("prices", "List, set and check prices."),
@@ -42,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Bring in": ("import", "unreadable"),
-    "Look": ("sessions", "session", "search", "runs", "run", "errors", "tail"),
+    "Look": ("sessions", "session", "search", "runs", "run", "compare", "errors", "sql", "tail"),
     "Money": ("usage", "prices", "reprice", "budgets"),
     "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),

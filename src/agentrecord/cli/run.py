@@ -1,12 +1,10 @@
 """`agentrecord run ID`: one run as a tree with a waterfall."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
 
 import click
 
@@ -14,34 +12,21 @@ from agentrecord.cli import words
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Form, chosen_form, encode, fields_of, output_options, show, write_json
 from agentrecord.cli.runs import SIGNS
-from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, pad, say
-from agentrecord.records.llm_call import CallStatus, LLMCall
+from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out, pad, say
+from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run, RunStatus
-from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind, only_failed
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.store import Store
 
 T = TypeVar("T")
 
 BAR_WIDTH = 28
 COST_WIDTH, TIME_WIDTH = 9, 9
-_COLORS = {"run": "white", "llm": "blue", "tool": "yellow"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """One bar of the waterfall: a run, a call to a model, or a use of a tool."""
-
-    kind: str
-    name: str
-    start: datetime | None
-    duration_ms: int | None
-    sign: str
-    error: str | None = None
-    cost_usd: Decimal | None = None
-    is_priced: bool = False
-    depth: int = 0
-    failed: bool = False
+SITE = "AGENTRECORD_SITE"
+DEFAULT_SITE = "http://127.0.0.1:8321"
+_COLORS = {SpanKind.RUN: "white", SpanKind.PHASE: "white", SpanKind.LLM: "blue", SpanKind.TOOL: "yellow"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,113 +62,52 @@ def trace_of(store: Store, run: Run) -> Trace:
     return Trace(runs=runs, calls=tuple(calls), tools=tuple(tools))
 
 
-def _run_span(run: Run, depth: int) -> Span:
-    return Span(
-        kind="run", name=run.agent_id or run.agent_name or run.run_id, start=run.started_at, depth=depth,
-        duration_ms=run.duration_ms, sign=SIGNS[run.status], error=run.error_message,
-        cost_usd=run.usage.cost_usd, is_priced=bool(run.usage.calls), failed=run.status is RunStatus.ERROR,
-    )  # fmt: skip
+def _sign(span: RunSpan) -> str:
+    if span.kind is SpanKind.RUN:
+        return SIGNS[RunStatus(span.status)]
+    return "error" if span.is_failed else "running" if span.is_running else "ok"
 
 
-def _call_span(call: LLMCall, depth: int) -> Span:
-    failed = call.status is CallStatus.ERROR
-    return Span(
-        kind="llm", name=call.model or "unknown model", start=call.timestamp, duration_ms=call.latency_ms,
-        sign="error" if failed else "ok", error=call.error_message, cost_usd=call.cost_usd, is_priced=True,
-        depth=depth, failed=failed,
-    )  # fmt: skip
-
-
-def _tool_span(call: ToolCall, depth: int) -> Span:
-    failed = call.status is ToolCallStatus.ERROR
-    sign = "error" if failed else "running" if call.status is ToolCallStatus.PENDING else "ok"
-    return Span(
-        kind="tool", name=call.tool_name, start=call.started_at, duration_ms=call.duration_ms, sign=sign,
-        error=call.error_message, depth=depth, failed=failed,
-    )  # fmt: skip
-
-
-def spans(trace: Trace, root: UUID) -> list[Span]:
-    """Return a run's spans in the order of their starts, each before what is below it."""
-    below: defaultdict[UUID | None, list[LLMCall | ToolCall | Run]] = defaultdict(list)
-    for call in trace.calls:
-        below[call.run_uuid].append(call)
-    for use in trace.tools:
-        below[use.run_uuid].append(use)
-    for run in trace.runs:
-        if run.id != root:
-            below[run.parent_uuid].append(run)
-    return _spans_of(next(run for run in trace.runs if run.id == root), below, 0)
-
-
-def _spans_of(run: Run, below: Mapping[UUID | None, list[LLMCall | ToolCall | Run]], depth: int) -> list[Span]:
-    found = [_run_span(run, depth)]
-    for one in sorted(below.get(run.id, ()), key=_start):
-        match one:
-            case LLMCall():
-                found.append(_call_span(one, depth + 1))
-            case ToolCall():
-                found.append(_tool_span(one, depth + 1))
-            case Run():
-                found.extend(_spans_of(one, below, depth + 1))
-    return found
-
-
-def _start(one: LLMCall | ToolCall | Run) -> datetime:
-    start = one.timestamp if isinstance(one, LLMCall) else one.started_at
-    return start or datetime.max.replace(tzinfo=UTC)
-
-
-def only_errors(found: Sequence[Span]) -> list[Span]:
-    """Return the spans that failed, and the runs that they are in."""
-    kept: list[Span] = []
-    depth = -1
-    for span in reversed(found):
-        if span.failed or (span.kind == "run" and span.depth < depth):
-            kept.append(span)
-            depth = span.depth if span.depth < depth or span.failed else depth
-    return kept[::-1]
-
-
-def _window(found: Sequence[Span]) -> tuple[datetime, float] | None:
-    starts = [span.start for span in found if span.start is not None]
+def _window(found: Sequence[RunSpan]) -> tuple[datetime, float] | None:
+    starts = [span.started_at for span in found if span.started_at is not None]
     if not starts:
         return None
-    ends = [s.start + timedelta(milliseconds=s.duration_ms or 0) for s in found if s.start is not None]
+    ends = [span.ended_at or span.started_at for span in found if span.started_at is not None]
     first = min(starts)
-    return first, max((max(ends) - first).total_seconds() * 1000, 1.0)
+    return first, max((max(end for end in ends if end is not None) - first).total_seconds() * 1000, 1.0)
 
 
-def _bar(span: Span, window: tuple[datetime, float] | None, terminal: Terminal) -> str:
-    if span.start is None or window is None:
+def _bar(span: RunSpan, window: tuple[datetime, float] | None, terminal: Terminal) -> str:
+    if span.started_at is None or window is None:
         return ""
     first, length = window
-    before = (span.start - first).total_seconds() * 1000 / length
+    before = (span.started_at - first).total_seconds() * 1000 / length
     at = min(BAR_WIDTH - 1, int(before * BAR_WIDTH))
-    size = max(1, min(BAR_WIDTH - at, round((span.duration_ms or 0) / length * BAR_WIDTH)))
-    block = ("▒" if span.failed else "█") if terminal.unicode else ("!" if span.failed else "#")
-    return " " * at + terminal.style(block * size, fg="red" if span.failed else _COLORS[span.kind])
+    took = length if span.is_running else span.duration_ms or 0
+    size = max(1, min(BAR_WIDTH - at, round(took / length * BAR_WIDTH)))
+    block = ("▒" if span.is_failed else "█") if terminal.unicode else ("!" if span.is_failed else "#")
+    return " " * at + terminal.style(block * size, fg="red" if span.is_failed else _COLORS[span.kind])
 
 
-def waterfall(found: Sequence[Span], terminal: Terminal) -> Iterator[str]:
+def waterfall(found: Sequence[RunSpan], terminal: Terminal) -> Iterator[str]:
     """Yield the tree's lines, each with its time, cost and bar, and the message below what failed."""
     window = _window(found)
     room = max(16, terminal.width - BAR_WIDTH - COST_WIDTH - TIME_WIDTH - 6)
     head = [pad("span", room), pad("time", TIME_WIDTH, right=True), pad("cost", COST_WIDTH, right=True)]
     yield terminal.style("  ".join(head), dim=True)
     for span in found:
-        label = f"{'  ' * span.depth}{terminal.glyph(span.sign)} {span.kind} {one_line(span.name)}"
+        label = f"{'  ' * span.depth}{terminal.glyph(_sign(span))} {span.kind} {one_line(span.name)}"
         name = pad(clip(label, room, mark=terminal.glyph("more")), room)
         time = pad(words.duration(span.duration_ms), TIME_WIDTH, right=True)
-        cost = pad(words.money(span.cost_usd) if span.is_priced else "", COST_WIDTH, right=True)
-        shown = terminal.style(name, fg="red") if span.failed else name
+        cost = pad(words.money(span.cost_usd) if span.calls else "", COST_WIDTH, right=True)
+        shown = terminal.style(name, fg="red") if span.is_failed else name
         yield f"{shown}  {time}  {cost}  {_bar(span, window, terminal)}".rstrip()
-        if span.failed and span.error:
-            for line in clean(span.error).strip().splitlines()[:5]:
+        if span.is_failed and span.error_message:
+            for line in clean(span.error_message).strip().splitlines()[:5]:
                 yield terminal.style("  " * (span.depth + 1) + line, fg="red")
 
 
-def _header(trace: Trace, run: Run, terminal: Terminal) -> Iterator[str]:
+def _header(tree: RunTree, run: Run, terminal: Terminal) -> Iterator[str]:
     yield terminal.style(clip(one_line(run.objective or run.run_id), terminal.width), bold=True)
     yield f"{run.run_id}  {terminal.glyph(SIGNS[run.status])} {run.status}  {run.agent_id or 'no agent'}  {run.user}"
     usage = run.subtree or run.usage
@@ -191,13 +115,30 @@ def _header(trace: Trace, run: Run, terminal: Terminal) -> Iterator[str]:
         f"started {words.moment(run.started_at)} UTC",
         words.duration(run.duration_ms),
         words.plural(usage.calls, "call"),
-        words.plural(len(trace.tools), "tool call"),
+        words.plural(sum(span.kind is SpanKind.TOOL for span in tree.spans), "tool call"),
         f"{usage.total_tokens:,} tokens",
         words.money(usage.cost_usd) if usage.calls else "no calls",
     ]
     yield f" {terminal.glyph('dot')} ".join(told)
     if run.error_message:
         yield terminal.style(f"{terminal.glyph('error')} {clean(run.error_message)}", fg="red")
+
+
+def site() -> str:
+    """Return where the dashboard is, as `AGENTRECORD_SITE` says, or as `agentrecord serve` serves it."""
+    return os.environ.get(SITE, DEFAULT_SITE).rstrip("/")
+
+
+def permalink(run: Run) -> str:
+    """Return the address of a run's page on the dashboard."""
+    return f"{site()}/r/{run.id}"
+
+
+def _warn_of_unpriced(run: Run) -> None:
+    usage = run.subtree or run.usage
+    if usage.unpriced_calls:
+        counted = words.plural(usage.unpriced_calls, "call")
+        hint(f"{counted} without a price: the cost leaves them out; `agentrecord prices` tells which", warning=True)
 
 
 @click.command("run")
@@ -212,23 +153,29 @@ def command(run_id: str, errors: bool) -> None:
       agentrecord run ID
       agentrecord run ID --errors
     """
+    form = chosen_form()
     with reading() as store:
         run = store.runs.get(run_id, with_subtree=True)
-        trace = trace_of(store, run)
-    found = spans(trace, run.id)
-    found = only_errors(found) if errors else found
-    form = chosen_form()
-    if form is Form.JSON:
-        say(encode({"run": run, "runs": list(trace.runs), "llm_calls": list(trace.calls),
-                    "tool_calls": list(trace.tools)}))  # fmt: skip
-    elif form is Form.JSONL:
+        if form is Form.JSON:
+            trace = trace_of(store, run)
+            say(encode({"run": run, "runs": list(trace.runs), "llm_calls": list(trace.calls),
+                        "tool_calls": list(trace.tools)}))  # fmt: skip
+            return
+        tree = store.pages.run_tree(run.id)
+    found = only_failed(tree.spans) if errors else tree.spans
+    if form is Form.JSONL:
         for span in found:
             write_json(span)
     elif form is Form.CSV:
-        show(fields_of(found, "depth", "kind", "name", "start", "duration_ms", "cost_usd", "failed", "error"))
+        show(fields_of(found, "depth", "kind", "name", "started_at", "duration_ms", "cost_usd", "is_failed",
+                       "error_message"))  # fmt: skip
     else:
         terminal = out()
-        for line in (*_header(trace, run, terminal), "", *waterfall(found, terminal)):
+        for line in (*_header(tree, run, terminal), "", *waterfall(found, terminal)):
             say(line)
         if errors and not found:
             say("Nothing failed in this run.")
+        if tree.hidden:
+            say(f"{tree.hidden:,} more pieces are not shown.")
+        _warn_of_unpriced(run)
+        say(terminal.style(permalink(run), dim=True))

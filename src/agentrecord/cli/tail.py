@@ -1,8 +1,8 @@
 """`agentrecord tail`: what happens, one line per event, as it comes."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from uuid import UUID
 
 import click
 
@@ -10,10 +10,10 @@ from agentrecord.cli import words
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Form, chosen_form, encode, flush, output_options, plain
 from agentrecord.cli.terminal import Terminal, clip, hint, one_line, out, pad, say
+from agentrecord.records.change import Change, ChangeKind
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.usage import dollars
 from agentrecord.store import Store
-from agentrecord.store.feed import Change, ChangeKind
 
 POLL_S = 0.5
 _COLORS = {
@@ -21,27 +21,28 @@ _COLORS = {
     ChangeKind.LLM_CALL: "blue",
     ChangeKind.TOOL_CALL: "yellow",
     ChangeKind.ERROR: "red",
+    ChangeKind.RUN: "magenta",
+    ChangeKind.SESSION: "green",
 }
 _BAD = ("error", "failed")
 
 
 class Summary:
-    """What came while a tail ran."""
+    """What came while a tail ran; what was told twice, because it changed, counts once."""
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.kinds: Counter[ChangeKind] = Counter()
-        self.cost_nanos = 0
+        self.seen: dict[ChangeKind, dict[UUID, int]] = {kind: {} for kind in ChangeKind}
 
     def add(self, change: Change) -> None:
         """Count one change."""
-        self.kinds[change.kind] += 1
-        self.cost_nanos += change.cost_nanos or 0
+        self.seen[change.kind][change.id] = change.cost_nanos or 0
 
     def __str__(self) -> str:
-        """Return it as one line."""
-        counted = [words.plural(self.kinds[kind], kind.replace("_", " ")) for kind in ChangeKind if self.kinds[kind]]
-        cost = f", {words.money(dollars(self.cost_nanos))}" if self.cost_nanos else ""
+        """Return it as one line; what runs and sessions cost is what their calls did."""
+        counted = [words.plural(len(ids), kind.replace("_", " ")) for kind, ids in self.seen.items() if ids]
+        spent = sum(self.seen[ChangeKind.LLM_CALL].values())
+        cost = f", {words.money(dollars(spent))}" if spent else ""
         return f"{', '.join(counted) or 'nothing came'}{cost}"
 
 
@@ -66,14 +67,15 @@ def _shown(change: Change, form: Form, terminal: Terminal) -> str:
     return "\t".join(one_line(plain(value)) for value in values)
 
 
-def follow(store: Store, *, last: int, goes_on: bool) -> Iterator[Change]:
-    """Yield the last changes, and if it `goes_on`, every later one as it comes."""
-    found, place = store.feed.changes(limit=max(1, last))
-    yield from found[len(found) - last :] if last else ()
+def follow(store: Store, kinds: Collection[ChangeKind], *, last: int, goes_on: bool) -> Iterator[Change]:
+    """Yield the last changes of some kinds, and if it `goes_on`, every later one as it arrives."""
+    found = store.feed.changes(kinds=kinds, limit=max(1, last))
+    yield from found.items if last else ()
     while goes_on:
-        time.sleep(POLL_S)
-        found, place = store.feed.changes(place, limit=MAX_PAGE)
-        yield from found
+        if not found.more:
+            time.sleep(POLL_S)
+        found = store.feed.changes(found.place, kinds=kinds, limit=MAX_PAGE)
+        yield from found.items
 
 
 @click.command("tail")
@@ -95,9 +97,7 @@ def command(lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
     summary, form, terminal = Summary(), chosen_form(), out()
     with reading() as store:
         try:
-            for change in follow(store, last=lines, goes_on=not no_follow):
-                if kinds and change.kind not in kinds:
-                    continue
+            for change in follow(store, [ChangeKind(kind) for kind in kinds], last=lines, goes_on=not no_follow):
                 summary.add(change)
                 say(_shown(change, form, terminal))
                 flush()

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from agentrecord.codec import sizes
+
 NONE = "–"
 NO_DOLLARS = Decimal(0)
 
@@ -11,10 +13,13 @@ def money(dollars: Decimal | None) -> str:
     """Return dollars: two decimals from $1, four below, "no price" where there is none."""
     if dollars is None:
         return "no price"
-    size = abs(dollars)
-    if size >= 1 or size == 0:
+    much = abs(dollars)
+    if much >= 1 or much == 0:
         return f"${dollars:,.2f}"
-    return "<$0.0001" if size < Decimal("0.0001") else f"${dollars:.4f}"
+    return "<$0.0001" if much < Decimal("0.0001") else f"${dollars:.4f}"
+
+
+size = sizes.size
 
 
 def count(number: int | None) -> str:
@@ -43,15 +48,6 @@ def duration(milliseconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} m {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
-
-
-def size(number: float) -> str:
-    """Return a number of bytes as 512 B, 3.4 MB and so on."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    raise AssertionError("unreachable: the last unit returns")
 
 
 def moment(at: datetime | None) -> str:

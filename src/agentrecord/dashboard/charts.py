@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from agentrecord.dashboard.filters import with_changes
 from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import UsageBy, UsageRow
 
@@ -14,24 +15,38 @@ SLOTS = 6
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
 WIDE = 1240
 LABEL_SPACE = 62
+MOST_ABOVE = 3
+"""How many times the highest bar a limit may be to be drawn."""
+
+SPARK_HEIGHT = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a bar: its series, the colour slot, what it measures, and that in words."""
+    """A part of a bar: its series, the colour slot, what it measures, and that in words; what is bad is hatched."""
 
     series: str
     slot: int
+    value: int
+    text: str
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A level line across a chart, such as a budget's limit."""
+
     value: int
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A bar: a moment or a name, and its parts from below."""
+    """A bar: a moment or a name, its parts from below, and where a click on it leads, if anywhere."""
 
     label: str
     parts: tuple[Part, ...] = ()
+    href: str | None = None
 
     @property
     def value(self) -> int:
@@ -49,26 +64,42 @@ def series_slots(uses: Iterable[ModelUse]) -> dict[str, int]:
 
 def bars_of(
     rows: Sequence[UsageRow], slots: Mapping[str, int], by: UsageBy, *, measure: Callable[[UsageRow], int],
-    text: Callable[[int], str],
+    text: Callable[[int], str], path: str | None = None,
 ) -> tuple[Bar, ...]:  # fmt: skip
-    """Return a bar for each period from the first to the last, those without calls included."""
+    """Return a bar for each period from the first to the last, those without calls included.
+
+    With `path`, that of a list, each bar leads to what the list holds of the bar's days.
+    """
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         parts = found.setdefault(row.key, {})
         parts[row.split or row.label] = parts.get(row.split or row.label, 0) + measure(row)
     bars = []
-    for label in _filled(sorted(found), by):
+    for label in filled(sorted(found), by):
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (slots.get(item[0], SLOTS), item[0]))
         parts_of_bar = [
             Part(series=name, slot=slots.get(name, SLOTS), value=value, text=text(value))
             for name, value in ordered
             if value
         ]
-        bars.append(Bar(label=label, parts=tuple(parts_of_bar)))
+        href = None if path is None else path + days_query(label, by)
+        bars.append(Bar(label=label, parts=tuple(parts_of_bar), href=href))
     return tuple(bars)
 
 
-def _filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
+def days_query(label: str, by: UsageBy) -> str:
+    """Return the query of the days that a period is of: those of its week or month, or the day of its hour."""
+    if by is UsageBy.MONTH:
+        first = date.fromisoformat(f"{label}-01")
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    else:
+        first = date.fromisoformat(label[:10])
+        last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
+    return with_changes({}, **{"from": first.isoformat(), "to": last.isoformat()})
+
+
+def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
+    """Return the names of all periods from the first to the last; of months those that are there."""
     if not labels or by is UsageBy.MONTH:
         return labels
     if by is UsageBy.HOUR:
@@ -90,11 +121,15 @@ def scale(highest: int) -> tuple[int, int]:
     return step, step * math.ceil(highest / step)
 
 
-def stacked_bars(bars: Sequence[Bar], *, title: str, tick: Callable[[int], str], width: int = WIDTH) -> Markup:
-    """Return a chart of stacked bars."""
+def stacked_bars(
+    bars: Sequence[Bar], *, title: str, tick: Callable[[int], str], width: int = WIDTH, limits: Sequence[Limit] = ()
+) -> Markup:
+    """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable."""
     if not bars:
         return Markup("")
-    step, top = scale(max(bar.value for bar in bars))
+    highest = max(bar.value for bar in bars)
+    shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
+    step, top = scale(max([highest, *(limit.value for limit in shown)]))
     plot = HEIGHT - BOTTOM - TOP
     lines = []
     for value in range(0, top + 1, step):
@@ -111,8 +146,40 @@ def stacked_bars(bars: Sequence[Bar], *, title: str, tick: Callable[[int], str],
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top))
         if place % every == 0:
             lines.append(_label(bar.label, middle, width))
-    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    return Markup(head + f"<title>{escape(title)}</title>" + "".join(lines) + "</svg>")
+    lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, width) for limit in shown)
+    # What holds links is a group: nothing inside an image could be reached.
+    role = "group" if any(bar.href for bar in bars) else "img"
+    hatch = _HATCH if any(part.is_bad for bar in bars for part in bar.parts) else ""
+    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {HEIGHT}" role="{role}" aria-label="{escape(title)}">'
+    return Markup(head + f"<title>{escape(title)}</title>" + hatch + "".join(lines) + "</svg>")
+
+
+_HATCH = (
+    '<defs><pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect class="stripe" width="1.6" height="5"/></pattern></defs>'
+)
+
+
+def _limit(limit: Limit, y: float, width: int) -> str:
+    return (
+        f'<line class="limit" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>'
+        f'<text class="tick limit-text" x="{width}" y="{y - 4:.1f}" text-anchor="end">{escape(limit.text)}</text>'
+    )
+
+
+def sparkline(values: Sequence[float], *, title: str) -> Markup:
+    """Return a small line of a figure over time; nothing for fewer than two points."""
+    if len(values) < 2:
+        return Markup("")
+    highest = max(values) or 1
+    points = " ".join(
+        f"{place * 100 / (len(values) - 1):.1f},{SPARK_HEIGHT - 2 - value * (SPARK_HEIGHT - 4) / highest:.1f}"
+        for place, value in enumerate(values)
+    )
+    return Markup(
+        f'<svg class="spark" viewBox="0 0 100 {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}"><polyline points="{points}"/></svg>'
+    )
 
 
 def _label(label: str, middle: float, width: int) -> str:
@@ -131,7 +198,15 @@ def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
             f"<title>{escape(bar.label)} · {escape(part.series)}: {escape(part.text)}</title></rect>"
         )
-    return "".join(drawn)
+        if part.is_bad:
+            drawn.append(
+                f'<rect class="over" fill="url(#hatched)" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
+                f'height="{height:.2f}"/>'
+            )
+    if bar.href is None or not drawn:
+        return "".join(drawn)
+    # Out of the order of tabs, since the table below has the same links, one for each bar.
+    return f'<a href="{escape(bar.href)}" tabindex="-1" aria-label="{escape(bar.label)}">{"".join(drawn)}</a>'
 
 
 def _short(label: str) -> str:

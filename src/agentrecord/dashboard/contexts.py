@@ -12,13 +12,11 @@ from agentrecord.dashboard.filters import Range
 from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
-from agentrecord.records.llm_call import LLMCall
-from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
-from agentrecord.records.tool_call import ToolCall, ToolFigures
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
 from agentrecord.store.pages import Choices, SessionSums
 
@@ -102,25 +100,6 @@ class CostPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorsPage:
-    """Groups of equal errors, tools that failed, and their last failures."""
-
-    groups: Page[ErrorGroup]
-    tools: Sequence[ToolFigures]
-    failures: Page[ToolCall]
-    runs: Page[Run]
-    tool: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchPage:
-    """Messages that match."""
-
-    query: str
-    found: Page[SearchHit] | None
-    page: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesPage:
     """The models that were called, what charges them, and one's own prices."""
@@ -207,44 +186,3 @@ class ChatPage:
     retry: str | None
     runner: str
     key: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A row of a run's waterfall: a run, a call to a model, or a use of a tool."""
-
-    id: UUID
-    kind: str
-    depth: int
-    name: str
-    at: datetime | None
-    duration_ms: float | None
-    tokens: int | None
-    cost: str
-    failed: bool
-    status: str
-    error: str | None
-    bar: Markup
-    run: Run | None = None
-    call: LLMCall | None = None
-    tool: ToolCall | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPage:
-    """A run: its figures, its tree of work, and one piece of it in detail."""
-
-    run: Run
-    spans: Sequence[Span]
-    ticks: Sequence[str]
-    idle_ms: float
-    is_cut: bool
-    selected: Span | None
-    price: Price | None
-    prompt: str | None
-    first_error: Span | None
-    row: int
-    next_row: int | None
-    previous_row: int | None
-    total: int
-    hidden: int

@@ -61,6 +61,15 @@ async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) ->
     )
 
 
+async def turns_of_run(store: AsyncStore, run: Run, session: UUID, start: int) -> tuple[Sequence[TurnView], int | None]:
+    """Return what was said in one run, from message `start` of its session on, and where the next stretch begins."""
+    found = await store.pages.conversation(session, from_sequence=start, limit=STRETCH, run=run.id)
+    below = {child.session_uuid for child in found.child_runs if child.parent_uuid == run.id}
+    found = replace(found, children=tuple(child for child in found.children if child.id in below))
+    numbers = {one.id: place for place, one in enumerate(found.runs, 1)}
+    return list(_turns(found, numbers)), found.next_sequence
+
+
 def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
     runs = {run.id: run for run in found.runs}
     marks = sorted([*_marks(found.events), *_agents(found)], key=lambda block: block.at)

@@ -25,6 +25,11 @@ def money(nanos: int | None) -> str:
     return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
 
 
+def signed_money(nanos: int) -> str:
+    """Return a difference in nano-dollars as dollars with its sign."""
+    return f"{'+' if nanos > 0 else '−' if nanos < 0 else ''}{money(abs(nanos))}"
+
+
 def cost(totals: UsageTotals | None) -> str:
     """Return what calls cost; "no price" where none of them has one, a dash without calls."""
     if totals is None or not totals.calls:

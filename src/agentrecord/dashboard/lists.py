@@ -1,17 +1,15 @@
-"""Pages that list: sessions, runs, errors, search, unreadable lines."""
+"""Pages that list: sessions, runs, unreadable lines."""
 
 import asyncio
 from datetime import datetime
 
-from agentrecord.dashboard.contexts import ErrorsPage, ImportsPage, RunsPage, SearchPage, SessionsPage
-from agentrecord.dashboard.filters import Asked, range_of, session_filter, whole_number
+from agentrecord.dashboard.contexts import ImportsPage, RunsPage, SessionsPage
+from agentrecord.dashboard.filters import Asked, range_of, session_filter
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.run import RunFilter, RunStatus
-from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.store import AsyncStore
 
 ROWS = 50
-HITS = 20
 
 
 async def sessions(store: AsyncStore, asked: Asked, now: datetime) -> SessionsPage:
@@ -51,31 +49,6 @@ async def runs(store: AsyncStore, asked: Asked, now: datetime) -> RunsPage:
     sort, cursor = asked.get("sort", "-started_at"), asked.get("after")
     found = await store.runs.list(wanted, sort=sort, limit=ROWS, cursor=cursor)
     return RunsPage(found=found, stretch=stretch, sort=sort, is_first=cursor is None)
-
-
-async def errors(store: AsyncStore, asked: Asked) -> ErrorsPage:
-    """Return groups of equal errors, the tools that failed, and the last failures."""
-    tool = asked.get("tool")
-    groups, tools, failures, failed = await asyncio.gather(
-        store.errors.groups(limit=ROWS),
-        store.tool_calls.figures(),
-        store.tool_calls.list(
-            status=ToolCallStatus.ERROR, tool_name=tool, sort="-started_at", limit=ROWS, cursor=asked.get("after")
-        ),
-        store.runs.list(RunFilter(status=RunStatus.ERROR), limit=ROWS),
-    )
-    return ErrorsPage(
-        groups=groups, tools=[found for found in tools if found.errors], failures=failures, runs=failed, tool=tool
-    )
-
-
-async def search(store: AsyncStore, asked: Asked) -> SearchPage:
-    """Return the messages that hold the words asked for."""
-    query, page = asked.get("q", ""), whole_number(asked, "page", 1)
-    if not query:
-        return SearchPage(query="", found=None, page=1)
-    found = await store.messages.search(query, limit=HITS, offset=(page - 1) * HITS)
-    return SearchPage(query=query, found=found, page=page)
 
 
 async def imports(store: AsyncStore, asked: Asked) -> ImportsPage:

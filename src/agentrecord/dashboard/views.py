@@ -17,9 +17,15 @@ NAVIGATION = (
     ("sessions", "/sessions", "Sessions"),
     ("runs", "/runs", "Runs"),
     ("cost", "/cost", "Cost"),
+    ("agents", "/agents", "Agents"),
+    ("users", "/users", "Users"),
     ("errors", "/errors", "Errors"),
+)
+FOOTER = (
+    ("settings", "/settings", "Settings"),
     ("prices", "/prices", "Prices"),
     ("imports", "/imports", "Imports"),
+    ("sql", "/sql", "SQL"),
 )
 
 
@@ -35,6 +41,7 @@ def _environment() -> Environment:
     )
     for name in (
         "money",
+        "signed_money",
         "cost",
         "rate",
         "number",
@@ -50,6 +57,7 @@ def _environment() -> Environment:
     environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=formats.instant)
     environment.globals.update(
         navigation=NAVIGATION,
+        footer=FOOTER,
         with_changes=filters.with_changes,
         ranges=filters.RANGES,
         themes=filters.THEMES,
@@ -77,15 +85,19 @@ def render(
     *,
     active: str,
     theme: str = "auto",
+    keys: str = "on",
     asked: filters.Asked,
     now: datetime,
     viewer: Viewer | None = None,
 ) -> str:
-    """Return a page: `context` is the page's own dataclass, known to its template as `page`."""
+    """Return a page: `context` is the page's own dataclass, known to its template as `page`.
+
+    With `keys` off, single keys do nothing on it.
+    """
     return (
         _environment()
         .get_template(template)
-        .render(page=context, active=active, theme=theme, asked=asked, now=now, viewer=viewer)
+        .render(page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer)
     )
 
 

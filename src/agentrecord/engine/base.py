@@ -64,6 +64,10 @@ class Engine(ABC):
             self._readers_pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="agentrecord-read")
         return await asyncio.get_running_loop().run_in_executor(self._readers_pool, partial(self.read, work))
 
+    def change_sign(self) -> object | None:
+        """Return what differs whenever anybody committed since; None where there is nothing so cheap to ask."""
+        return None
+
     @abstractmethod
     def describe(self) -> Mapping[str, object]:
         """Tell the product, its version, its settings and sizes."""

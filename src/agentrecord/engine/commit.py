@@ -13,6 +13,7 @@ from typing import Any, Protocol  # `Any`: jobs carry whatever their operations 
 
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import translate
+from agentrecord.engine.forks import at_work
 from agentrecord.engine.job import Job
 from agentrecord.exceptions import OutcomeUnknown, StoreUnavailable
 
@@ -97,7 +98,7 @@ class Writer:
 
     def exclusively(self, work: Callable[[Channel], Any]) -> Any:
         """Run `work` alone on the channel, outside any transaction, under the lock between processes."""
-        with self._gate:
+        with self._gate, at_work:
             self._channel.enter()
             try:
                 return work(self._channel)
@@ -161,20 +162,24 @@ class Writer:
     def _commit(self, jobs: list[Job]) -> None:
         """Run `jobs`; never raises: every job ends with a result or an error."""
         try:
-            self._channel.enter()
-            try:
-                self._together(jobs)
-            except _Undone:
-                for job in jobs:
-                    self._alone(job)
-            finally:
-                self._channel.leave()
+            with at_work:
+                self._under_the_lock(jobs)
         except BaseException as error:  # the lock, BEGIN or COMMIT failed: nobody's write is there
             failure = _ours(error) if isinstance(error, Exception) else error
             for job in jobs:
                 job.error, job.value = failure, None
             if not isinstance(error, Exception) and jobs[0].parked is None and jobs[0].future is None:
                 raise
+
+    def _under_the_lock(self, jobs: list[Job]) -> None:
+        self._channel.enter()
+        try:
+            self._together(jobs)
+        except _Undone:
+            for job in jobs:
+                self._alone(job)
+        finally:
+            self._channel.leave()
 
     def _together(self, jobs: list[Job]) -> None:
         channel = self._channel
@@ -200,7 +205,7 @@ class Writer:
 
     def _commit_together(self) -> None:
         try:
-            self._channel.connection.settle()
+            self._channel.connection.conclude()
             self._channel.commit()
         except OutcomeUnknown:
             raise
@@ -214,7 +219,7 @@ class Writer:
         try:
             channel.begin()
             job.value = job.run(channel.connection)
-            channel.connection.settle()
+            channel.connection.conclude()
             channel.commit()
         except BaseException as error:
             channel.connection.forget()

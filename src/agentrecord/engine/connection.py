@@ -116,6 +116,8 @@ class Prepared:
     def __init__(self, statement: Executable) -> None:
         """Keep `statement`; nothing is compiled until it first runs."""
         self.statement = statement
+        self.then: Callable[[Connection, Sequence[Mapping[str, Any]]], None] | None = None
+        """What follows whenever it ran, given what it ran with."""
         self._compiled: dict[tuple[str, str | None], Compiled] = {}
 
     def compiled(self, dialect: Dialect, schema: str | None) -> Compiled:
@@ -148,6 +150,7 @@ class Connection:
         self.now: datetime = cast(datetime, None)
         self._ids: Iterator[UUID] = iter(())
         self._waiting: dict[object, Waiting] = {}
+        self._last: dict[object, Waiting] = {}
         self.postponed = 0
         self.observer: Callable[[str], None] | None = None
 
@@ -204,9 +207,27 @@ class Connection:
         for one in waiting:
             one.write(self)
 
+    def before_commit(self, key: object, make: Callable[[], W]) -> W:
+        """Return what waits under `key` to be written once, as the last of the transaction; nothing reads it before.
+
+        It enters the scope that it writes in by itself.
+        """
+        found = self._last.get(key)
+        if found is None:
+            found = self._last[key] = make()
+        return cast(W, found)
+
+    def conclude(self) -> None:
+        """Write all that waits; COMMIT comes next."""
+        self.settle()
+        last, self._last = self._last, {}
+        for one in last.values():
+            one.write(self)
+
     def forget(self) -> None:
         """Drop what waits and what was learned: the transaction is undone."""
         self._waiting.clear()
+        self._last.clear()
         self.learned.clear()
 
     def _compile(self, statement: Executable | Prepared) -> Compiled:
@@ -268,7 +289,10 @@ class Connection:
         On PostgreSQL the statement is sent with the next one that waits for an answer (pipeline mode), so the
         count is only known after that: ask `rows` with RETURNING where it matters.
         """
-        return self._run(self._compile(statement), params).rowcount
+        changed = self._run(self._compile(statement), params).rowcount
+        if isinstance(statement, Prepared) and statement.then is not None:
+            statement.then(self, (params or {},))
+        return changed
 
     def many(self, statement: Executable | Prepared, params: Sequence[Mapping[str, object]]) -> None:
         """Run a statement once for each of `params`."""
@@ -277,6 +301,8 @@ class Connection:
         compiled = self._compile(statement)
         values, places, encoders = compiled.values, compiled.encoded, self.encoders
         self.many_tuples(compiled.sql, [encode_at(values(row), places, encoders) for row in params])
+        if isinstance(statement, Prepared) and statement.then is not None:
+            statement.then(self, params)
 
     def many_rows(self, statement: Prepared, rows: Sequence[Sequence[object]]) -> None:
         """Run a statement once for each of `rows`, whose values stand in the order of its parameters."""

@@ -83,6 +83,10 @@ class MemoryEngine(Engine):
         with translated():
             self._writer.exclusively(run)
 
+    def change_sign(self) -> object | None:
+        """Return how many rows were ever written."""
+        return self._driver.total_changes
+
     def maintain(self, pragma: str) -> list[tuple[Any, ...]]:
         """Run a maintenance statement and return its rows."""
         with translated(), self._lock:

@@ -271,7 +271,7 @@ class PostgresEngine(Engine):
                 with driver.pipeline():
                     driver.execute("BEGIN")
                     value = job.run(connection)
-                    connection.settle()
+                    connection.conclude()
                     # Should an earlier statement have failed, the server skips COMMIT as it does all up to the sync.
                     committing = True
                     driver.execute("COMMIT")

@@ -21,6 +21,7 @@ from agentrecord.engine.base import Engine, Maker, Work
 from agentrecord.engine.commit import Channel, Writer
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import translate, translated
+from agentrecord.engine.forks import at_work
 from agentrecord.engine.sqlite_checks import (
     APPLICATION_ID,
     refuse_foreign_file,
@@ -106,6 +107,7 @@ class SqliteEngine(Engine):
         self._writer: Writer | None = None
         self._write_driver: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
+        self._watching: tuple[int, sqlite3.Connection] | None = None
         try:
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -194,7 +196,7 @@ class SqliteEngine(Engine):
             raise StoreUnavailable("the store is closed")
         if self._writer is not None and self._pid == os.getpid():
             return self._writer
-        with self._opening:
+        with at_work, self._opening:
             self._after_fork()
             if self._writer is None:
                 if self.read_only:
@@ -226,14 +228,15 @@ class SqliteEngine(Engine):
             raise StoreUnavailable("the store is closed")
         if self._pid != os.getpid():
             self._after_fork()
-        try:
-            connection = self._free.get_nowait()
-        except queue.Empty:
-            connection = self._open_reader()
-        try:
-            yield connection
-        finally:
-            self._give_back(connection)
+        with at_work:
+            try:
+                connection = self._free.get_nowait()
+            except queue.Empty:
+                connection = self._open_reader()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
         self._free.put(connection)
@@ -259,6 +262,17 @@ class SqliteEngine(Engine):
         """As `write`, awaited."""
         result: T = await self._writer_now().acall(self.maker.job(work))
         return result
+
+    def change_sign(self) -> object | None:
+        """Return a number that differs whenever anybody committed since, asked on a connection of its own."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._watching is None or self._watching[0] != os.getpid():
+            if self._watching is not None:
+                _LEFT_TO_THE_PARENT.append(self._watching)
+            self._watching = os.getpid(), self._connect(read_only=True)
+        with translated():
+            return int(self._watching[1].execute("PRAGMA data_version").fetchone()[0])
 
     def execute_script(self, statements: list[str], *, unless: Callable[[Connection], bool] | None = None) -> None:
         """Run DDL in one transaction."""
@@ -373,6 +387,8 @@ class SqliteEngine(Engine):
             return
         while not self._free.empty():
             self._free.get_nowait().driver.close()
+        if self._watching is not None:
+            self._watching[1].close()
         if self._writer is None or self._write_driver is None or self._ticket is None:
             return
         self._writer.close()

@@ -44,10 +44,11 @@ def _applies(row: Price, name: str, place: str | None, project: ProjectId | None
         return False
     if row.host is not None and row.host.casefold() != place:
         return False
-    return _names(row.model.casefold(), name)
+    return names(row.model.casefold(), name)
 
 
-def _names(pattern: str, name: str) -> bool:
+def names(pattern: str, name: str) -> bool:
+    """Say whether a price's model, in which a `*` at either end stands for anything, names a model."""
     core = pattern.strip("*")
     match pattern.startswith("*"), pattern.endswith("*"):
         case True, True:

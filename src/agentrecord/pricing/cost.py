@@ -1,5 +1,6 @@
 """What a call costs: whole numbers from the token counts to the nano-dollar, rounded once."""
 
+from agentrecord.records.call_detail import Charge
 from agentrecord.records.price import Rates, Tier
 from agentrecord.records.tokens import TokenCounts
 
@@ -24,21 +25,38 @@ def cost_nanos(tokens: TokenCounts, rates: Rates, tiers: tuple[Tier, ...] = ()) 
     if tokens.unclassified or (tokens.input is None and tokens.output is None):
         return None
     rates = _applicable(rates, tiers, tokens.total_input)
-    write_rate = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
-    charged = (
-        (tokens.input, rates.input),
-        (tokens.cache_read, rates.input if rates.cache_read is None else rates.cache_read),
-        (tokens.cache_write_5m, write_rate),
-        (tokens.cache_write_1h, write_rate if rates.cache_write_1h is None else rates.cache_write_1h),
-        (tokens.output, rates.output),
-    )
     total = (rates.per_request or 0) * PER
-    for count, rate in charged:
+    for _, count, rate in _charged(tokens, rates):
         if count:
             if rate is None:
                 return None
             total += count * rate
     return _rounded(total)
+
+
+def charges(tokens: TokenCounts, rates: Rates, tiers: tuple[Tier, ...] = ()) -> tuple[Charge, ...]:
+    """Return what each class of tokens costs, by the rules of `cost_nanos`; classes without tokens are left out."""
+    rates = _applicable(rates, tiers, tokens.total_input)
+    found = [
+        Charge(token_class=name, tokens=count, rate=rate, cost_nanos=_rounded(count * rate))
+        for name, count, rate in _charged(tokens, rates)
+        if count and rate is not None
+    ]
+    if rates.per_request:
+        found.append(Charge(token_class="request", tokens=0, rate=rates.per_request, cost_nanos=rates.per_request))
+    return tuple(found)
+
+
+def _charged(tokens: TokenCounts, rates: Rates) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Return each class of tokens, how many there are, and the rate that they are charged at."""
+    write_rate = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
+    return (
+        ("input", tokens.input, rates.input),
+        ("cache_read", tokens.cache_read, rates.input if rates.cache_read is None else rates.cache_read),
+        ("cache_write_5m", tokens.cache_write_5m, write_rate),
+        ("cache_write_1h", tokens.cache_write_1h, write_rate if rates.cache_write_1h is None else rates.cache_write_1h),
+        ("output", tokens.output, rates.output),
+    )
 
 
 def most_nanos(

@@ -6,12 +6,12 @@ last `AFTER_S` seconds, or since the database could not be reached.
 
 import atexit
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from agentrecord.engine import Connection, Engine
+from agentrecord.engine.forks import begin_anew_in_child
 from agentrecord.exceptions import AgentRecordError, StoreUnavailable
 from agentrecord.records.event import NewEvent
 from agentrecord.records.scope import Scope
@@ -51,22 +51,23 @@ class Buffer:
         self.failures = 0
         self._engine = engine
         self._scope = scope
-        self._changed = threading.Condition()
-        self._flushing = threading.Lock()
         self._closed = False
         self.is_first = True
         """Whether no run was begun here yet: the first one closes those that dead processes left."""
         self._begin()
+        begin_anew_in_child(self._begin)
 
     def _begin(self) -> None:
+        """Start with nothing; in a forked child too: what waits is its parent's to write, as are thread and locks."""
+        self._changed = threading.Condition()
+        self._flushing = threading.Lock()
         self._waiting: list[Write] = []
         self._alive: set[UUID] = set()
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
 
     def put(self, write: Write) -> None:
         """Let `write` wait. Where too much does, the caller writes it; if that cannot be, `write` counts as lost."""
-        if self._thread is None or self._pid != os.getpid():
+        if self._thread is None:
             self._start()
         size = len(self._waiting)
         if size >= MOST_WAITING:
@@ -82,7 +83,7 @@ class Buffer:
 
     def is_alive(self, run: UUID) -> None:
         """Give signs of life for a run from now on."""
-        if self._thread is None or self._pid != os.getpid():
+        if self._thread is None:
             self._start()
         self._alive.add(run)
 
@@ -127,7 +128,7 @@ class Buffer:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None:
             self._thread.join()
             self._thread = None
             atexit.unregister(self._write_the_rest)
@@ -137,9 +138,6 @@ class Buffer:
         with self._changed:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
-            if self._pid != os.getpid():
-                # What waits is the parent's to write, and its thread did not come along.
-                self._begin()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="agentrecord-recorder", daemon=True)
                 self._thread.start()

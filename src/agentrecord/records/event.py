@@ -43,6 +43,26 @@ class EventType(StrEnum):
     PULL_REQUEST = "pull_request"
 
 
+class Phase(StrEnum):
+    """The phases of a run that events mark the beginning and the end of."""
+
+    ITERATION = "iteration"
+    PLAN = "plan"
+    ACT = "act"
+    CRITIQUE = "critique"
+    SYNTHESIS = "synthesis"
+
+
+PHASES: dict[Phase, tuple[EventType, EventType]] = {
+    Phase.ITERATION: (EventType.ITERATION_STARTED, EventType.ITERATION_COMPLETED),
+    Phase.PLAN: (EventType.PLANNING_STARTED, EventType.PLANNING_COMPLETED),
+    Phase.ACT: (EventType.ACTION_EXECUTION_STARTED, EventType.ACTION_EXECUTION_COMPLETED),
+    Phase.CRITIQUE: (EventType.CRITIQUE_STARTED, EventType.CRITIQUE_COMPLETED),
+    Phase.SYNTHESIS: (EventType.SYNTHESIS_STARTED, EventType.SYNTHESIS_COMPLETED),
+}
+"""Which events begin and end each phase."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """An event to record; `data` is JSON text, `run_ref` the `run_id` of a run that may not be known yet."""

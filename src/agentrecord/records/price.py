@@ -111,6 +111,42 @@ class RepriceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repricing:
+    """What repricing changes, or would change: by model and UTC day, and in all; `applied` says which."""
+
+    applied: bool
+    rows: tuple[RepriceRow, ...] = ()
+
+    @property
+    def calls(self) -> int:
+        """How many calls were looked at."""
+        return sum(row.calls for row in self.rows)
+
+    @property
+    def changed_calls(self) -> int:
+        """How many of them cost something else, or have a price for the first time."""
+        return sum(row.changed_calls for row in self.rows)
+
+    @property
+    def priced_calls(self) -> int:
+        """How many more of them have a price than before; less than 0 where prices went."""
+        return sum(row.old_unpriced - row.new_unpriced for row in self.rows)
+
+    @property
+    def change_nanos(self) -> int:
+        """By how much all of them together cost more, in nano-dollars; less than 0 where they cost less."""
+        return sum(row.new_nanos - row.old_nanos for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceChange:
+    """A price that was set, and what it changed in past calls."""
+
+    price: Price
+    repricing: Repricing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUse:
     """A model that was called: its figures, and the price that charges it at its last call."""
 

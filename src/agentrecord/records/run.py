@@ -135,9 +135,11 @@ class Run:
 class RunFilter:
     """Which runs to list; whatever is left out does not matter.
 
-    `words` must occur in the run's id or objective; `since` and `until` bound the start.
+    `query` is a filter's text, in the words of docs/reference/filters.md; `words` must occur in the run's id or
+    objective as they stand; `since` and `until` bound the start.
     """
 
+    query: str | None = None
     words: str | None = None
     user: str | None = None
     agent_id: str | None = None

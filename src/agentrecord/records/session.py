@@ -123,10 +123,11 @@ class SessionChanges:
 class SessionFilter:
     """Which sessions to list; whatever is left out does not matter.
 
-    `words` must occur in the session's id, title, description, agent's name or first task; `since` and `until` bound
-    the last activity.
+    `query` is a filter's text, in the words of docs/reference/filters.md; `words` must occur in the session's id,
+    title, description, agent's name or first task as they stand; `since` and `until` bound the last activity.
     """
 
+    query: str | None = None
     words: str | None = None
     session_id: str | None = None
     user: str | None = None

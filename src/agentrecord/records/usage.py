@@ -89,6 +89,22 @@ _SUMMED = tuple(field.name for field in fields(UsageTotals))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DayCount:
+    """How often something happened on one UTC day."""
+
+    date: date
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCount:
+    """How often something of one name was met; `name` is None where there is none."""
+
+    name: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRow:
     """One row of a usage report: `key` is its identity, `label` what people read."""
 

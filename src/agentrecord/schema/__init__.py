@@ -1,6 +1,7 @@
 """Where facts are kept: SQLAlchemy Core tables, one module per domain."""
 
 from agentrecord.schema.agents import agent_versions, agents
+from agentrecord.schema.arrivals import arrivals
 from agentrecord.schema.budgets import budgets, call_reservations
 from agentrecord.schema.governance import (
     audit_entries,
@@ -35,7 +36,7 @@ from agentrecord.schema.sessions import (
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
 from agentrecord.schema.turns import turn_events, turns
-from agentrecord.schema.usage import activity_days, latency_days, tool_days, usage_days, usage_hours
+from agentrecord.schema.usage import activity_days, error_days, latency_days, tool_days, usage_days, usage_hours
 
 __all__ = [
     "GLOBAL_TABLES",
@@ -44,12 +45,14 @@ __all__ = [
     "agent_versions",
     "agents",
     "api_keys",
+    "arrivals",
     "audit_entries",
     "audit_heads",
     "budgets",
     "call_reservations",
     "coding_sessions",
     "contents",
+    "error_days",
     "error_groups",
     "errors",
     "events",

@@ -52,6 +52,11 @@ def _of_user(table: Table) -> str:
     return ""
 
 
+def binds_users(table: Table) -> bool:
+    """Say whether a scope of one user sees less of a table than its project does."""
+    return bool(_of_user(table))
+
+
 def statements(schema: str) -> list[str]:
     """Return what binds every table that has a `project_id`, its owner too, to the scope entered."""
     found = []

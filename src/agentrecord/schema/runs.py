@@ -1,5 +1,7 @@
 """Runs, events, LLM calls, tool calls and errors: what agents did."""
 
+from sqlalchemy import literal_column
+
 from agentrecord.records.llm_call import CallOrigin, CallStatus, CostSource
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tool_call import ToolCallStatus
@@ -63,8 +65,25 @@ index(
     sqlite_where=runs.c.alive_until.is_not(None),
     postgresql_where=runs.c.alive_until.is_not(None),
 )
+index(
+    "ix_ar_runs_reason",
+    runs.c.project_id,
+    runs.c.status_reason,
+    runs.c.started_at,
+    sqlite_where=runs.c.status_reason.is_not(None),
+    postgresql_where=runs.c.status_reason.is_not(None),
+)
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
+index(
+    "ix_ar_runs_version",
+    runs.c.project_id,
+    runs.c.agent_version_uuid,
+    runs.c.created_at,
+    runs.c.id,
+    sqlite_where=runs.c.agent_version_uuid.is_not(None),
+    postgresql_where=runs.c.agent_version_uuid.is_not(None),
+)
 
 events = define(
     "ar_events",
@@ -176,6 +195,15 @@ index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp
 index("ix_ar_llm_calls_run", llm_calls.c.project_id, llm_calls.c.run_uuid)
 index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, llm_calls.c.timestamp)
 index(
+    "ix_ar_llm_calls_failed",
+    llm_calls.c.project_id,
+    llm_calls.c.timestamp,
+    llm_calls.c.user_uuid,
+    llm_calls.c.cost_nanos,
+    sqlite_where=llm_calls.c.status == literal_column("'error'"),
+    postgresql_where=llm_calls.c.status == literal_column("'error'"),
+)
+index(
     "ix_ar_llm_calls_run_ref",
     llm_calls.c.project_id,
     llm_calls.c.run_ref,
@@ -219,6 +247,7 @@ error_groups = define(
     at("first_seen_at"),
     at("last_seen_at"),
     at("resolved_at", null=True),
+    at("regressed_at", null=True),
     unique("project_id", "fingerprint"),
 )
 
@@ -242,5 +271,5 @@ errors = define(
     at("created_at"),
     belongs_to("ar_error_groups", "group_uuid"),
 )
-index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid)
+index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)

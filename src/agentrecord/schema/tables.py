@@ -67,9 +67,14 @@ def counters(*names: str) -> list[Column[Any]]:
     return [count(name) for name in names]
 
 
-def define(name: str, *items: SchemaItem, primary_key: tuple[str, ...] = ("project_id", "id")) -> Table:
-    """Declare a table, STRICT in SQLite."""
-    return Table(name, metadata, *items, PrimaryKeyConstraint(*primary_key), sqlite_strict=True)
+def define(
+    name: str, *items: SchemaItem, primary_key: tuple[str, ...] = ("project_id", "id"), clustered: bool = False
+) -> Table:
+    """Declare a table, STRICT in SQLite; `clustered` if SQLite shall keep small rows in their key's order, once."""
+    key = PrimaryKeyConstraint(*primary_key)
+    return Table(
+        name, metadata, *items, key, sqlite_strict=True, sqlite_with_rowid=not clustered, implicit_returning=False
+    )
 
 
 def project_id() -> Column[Any]:

@@ -27,6 +27,7 @@ ACTIVITY_COUNTERS = (
 )
 TOOL_KEY = ("project_id", "day", "user_uuid", "agent_uuid", "tool_name")
 LATENCY_KEY = ("project_id", "day", "agent_uuid", "model_uuid", "bucket")
+ERROR_KEY = ("project_id", "group_uuid", "day", "user_uuid", "agent_uuid")
 
 
 def _usage_columns() -> list[Column[Any]]:
@@ -83,3 +84,15 @@ latency_days = define(
     primary_key=LATENCY_KEY,
 )
 """A histogram that merges: bucket `b` holds latencies of about 2^(b/4) ms."""
+
+error_days = define(
+    "ar_error_days",
+    project_id(),
+    column("group_uuid", Id()),
+    column("day", Whole()),
+    column("user_uuid", Id()),
+    column("agent_uuid", Id()),
+    *counters("count"),
+    primary_key=ERROR_KEY,
+)
+"""How often each group of equal errors was met, by whom and in whose work."""

@@ -20,30 +20,44 @@ from agentrecord.agents.runner import AgentRunner
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
+from agentrecord.server.live import Hub
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
+    activity,
     agent_sessions,
+    agents,
     auth,
     budgets,
     calls,
     chat,
     conversation,
+    error_groups,
     export,
     exports,
+    exports_people,
     figures,
+    finding,
     keys,
+    live,
     otlp,
     pages,
+    pages_money,
+    pages_people,
+    pages_run,
+    pages_shell,
     people,
     prices,
     projects,
+    queries,
+    run_trees,
     runs,
     sessions,
     traces,
+    users,
 )
 from agentrecord.server.trail import Trail
 from agentrecord.store import AsyncStore
@@ -56,17 +70,27 @@ API_ROUTES = (
     conversation,
     agent_sessions,
     sessions,
+    run_trees,
     runs,
     calls,
+    error_groups,
+    agents,
+    users,
     figures,
+    activity,
     prices,
     budgets,
     projects,
     traces,
     export,
     otlp,
+    live,
+    finding,
+    queries,
 )
-PAGE_ROUTES = (people, exports, chat, pages)
+PAGE_ROUTES = (
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +125,13 @@ def build_app(
     trail = Trail(gate.whole)
     desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
     conversations = Conversations(store, runner or EchoRunner(), limits)
+    hub = Hub(store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await conversations.start()
         yield
+        await hub.close()
         await conversations.close()
         desk.close()
         if on_close is not None:
@@ -123,7 +149,7 @@ def build_app(
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations, app.state.methods = conversations, _methods()
-    app.state.otlp = Admission()
+    app.state.otlp, app.state.hub = Admission(), hub
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         app.include_router(module.router)

@@ -13,6 +13,8 @@ from typing import Annotated, Any  # `Any`: a type made of values
 from pydantic import BeforeValidator, Field, JsonValue
 
 from agentrecord.codec.values import MAX_NAME
+from agentrecord.exceptions import InvalidValue
+from agentrecord.records.usage import NANOS_PER_DOLLAR
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 NAME_PATTERN = rf"^[^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*$"
@@ -54,6 +56,12 @@ JsonText = Annotated[
 NewPassword = Annotated[str, Field(max_length=1024, json_schema_extra={"minLength": 12})]
 """A password that is to be: 12 characters or more, at most 1,024 bytes."""
 
+NANO = Decimal("1e-9")
+MAX_EXPONENT = 18
+"""Larger amounts what they are for refuses, and these fit the precision of decimals."""
+
+RATE_PATTERN = r"^(\d{1,6}(\.\d{1,9})?|1000000(\.0{1,9})?)$"
+MAX_RATE = 1_000_000
 _DOLLARS: dict[str, JsonValue] = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": MAX_DOLLARS, "multipleOf": 1e-9},
@@ -61,6 +69,27 @@ _DOLLARS: dict[str, JsonValue] = {
     ]
 }
 Dollars = Annotated[Decimal, Field(json_schema_extra=_DOLLARS)]
+
+Rate = Annotated[
+    Decimal,
+    Field(
+        json_schema_extra={
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": MAX_RATE, "multipleOf": 1e-9},
+                {"type": "string", "pattern": RATE_PATTERN},
+            ]
+        }
+    ),
+]
+"""Dollars per million tokens, or per call."""
+
+
+def nanos_of(name: str, amount: Decimal) -> int:
+    """Return dollars as whole nano-dollars; raise `InvalidValue` for what is no such amount."""
+    # Bounded before it is reckoned with: an exponent of a few characters makes a number of gigabytes.
+    if not amount.is_finite() or amount.adjusted() > MAX_EXPONENT or amount != amount.quantize(NANO):
+        raise InvalidValue(name, str(amount), "must be dollars, 1e9 at most, with at most nine decimals")
+    return int(amount * NANOS_PER_DOLLAR)
 
 
 def sort_of(names: Iterable[str], default: str, description: str | None = None) -> Any:

@@ -6,13 +6,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from agentrecord.agents.conversation import Conversations
+from agentrecord.server.live import Hub
 
 
 class Server(uvicorn.Server):
-    """A server that, told to end, first ends the turns that it answers, so that their clients hear of it."""
+    """A server that, told to end, first ends its turns and live streams, so that their clients hear of it."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End turns, then connections, then the application."""
+        """End turns and live streams, then connections, then the application."""
         app = self.config.loaded_app
         while app is not None and not isinstance(app, FastAPI):
             # uvicorn wraps the application that it was given.
@@ -20,4 +21,7 @@ class Server(uvicorn.Server):
         conversations = getattr(getattr(app, "state", None), "conversations", None)
         if isinstance(conversations, Conversations):
             await conversations.close()
+        hub = getattr(getattr(app, "state", None), "hub", None)
+        if isinstance(hub, Hub):
+            await hub.close()
         await super().shutdown(sockets)

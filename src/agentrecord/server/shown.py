@@ -5,11 +5,11 @@ from typing import Any  # `Any`: a page's context is its own dataclass
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from agentrecord.dashboard import filters
+from agentrecord.dashboard import filters, settings
 from agentrecord.dashboard.views import Viewer, render
 from agentrecord.server.identity import identity_of
 
-THEME_LIFE_S = 365 * 24 * 3600
+PREFERENCE_LIFE_S = 365 * 24 * 3600
 
 
 def page(
@@ -23,8 +23,9 @@ def page(
     )  # fmt: skip
     theme = filters.theme_of(request.query_params, request.cookies)
     now = who.store.engine.maker.clock.now()
-    text = render(template, context, active=active, theme=theme, asked=asked, now=now, viewer=viewer)
+    keys = settings.keys_of(request.query_params if active == "settings" else {}, request.cookies)
+    text = render(template, context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer)
     shown = HTMLResponse(text, status)
     if "theme" in request.query_params:
-        shown.set_cookie(filters.THEME_COOKIE, theme, max_age=THEME_LIFE_S, samesite="strict", httponly=True)
+        shown.set_cookie(filters.THEME_COOKIE, theme, max_age=PREFERENCE_LIFE_S, samesite="strict", httponly=True)
     return shown

@@ -44,6 +44,8 @@ EXAMPLES: dict[str, object] = {
     "arguments": '{"command": "git status"}',
     "content": "Please look at the broken commit.",
     "event_type": "compaction",
+    "version_number": "1.4.0",
+    "fingerprint": "9f86d081884c7d65",
     "error_type": "TimeoutError",
     "error_message": "upstream timed out after 30 s",
     "input_tokens": 1200,

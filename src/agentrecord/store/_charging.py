@@ -78,6 +78,11 @@ def own_prices(conn: Connection) -> tuple[Price, ...]:
     kept = cast("tuple[datetime, tuple[Price, ...]] | None", conn.recall(OWN_PRICES))
     if kept is not None and conn.now - kept[0] < _STALE_AFTER:
         return kept[1]
+    return own_prices_now(conn)
+
+
+def own_prices_now(conn: Connection) -> tuple[Price, ...]:
+    """Return the prices that users set as this transaction sees them, its own included."""
     rows = conn.maps(select(prices).where(prices.c.source == "user", prices.c.retired_at.is_(None)))
     found = tuple(price_of(row) for row in rows)
     conn.remember(OWN_PRICES, (conn.now, found))
@@ -145,10 +150,11 @@ def charge(
     nanos = cost_nanos(tokens, found.rates, found.tiers)
     if nanos is None:
         return Charge(None, CostSource.NONE, None)
-    return Charge(nanos, CostSource.PRICE, _stored(conn, found))
+    return Charge(nanos, CostSource.PRICE, stored(conn, found))
 
 
-def _stored(conn: Connection, price: Price | Quote) -> UUID:
+def stored(conn: Connection, price: Price | Quote) -> UUID:
+    """Return the row of a price; a built-in one is stored when it first charges a call."""
     if isinstance(price, Price):
         return price.id
     # By identity, since the built-in table hands out the same quotes: hashing one costs more than finding its price.

@@ -17,9 +17,18 @@ from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.schema import activity_days, latency_days, runs, sessions, tool_days, usage_days, usage_hours
+from agentrecord.schema import (
+    activity_days,
+    error_days,
+    latency_days,
+    runs,
+    sessions,
+    tool_days,
+    usage_days,
+    usage_hours,
+)
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
+from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
 from agentrecord.store._sql import insert_or_add, later_of
 
 HOUR_MICROS = 3_600_000_000
@@ -72,6 +81,7 @@ ADD_ACTIVITY = insert_or_add(
 )
 ADD_TOOLS = insert_or_add(tool_days, TOOL_KEY, add=("calls", "errors", "duration_ms_sum", "duration_count"))
 ADD_LATENCY = insert_or_add(latency_days, LATENCY_KEY, add=("calls",))
+ADD_ERRORS = insert_or_add(error_days, ERROR_KEY, add=("count",))
 
 _ZERO_SESSION: dict[str, int] = dict.fromkeys(SESSION_COUNTERS, 0)
 _ZERO_RUN: dict[str, int] = dict.fromkeys(RUN_COUNTERS, 0)
@@ -154,6 +164,7 @@ class Figures:
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
+        self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
         """Add to a session's own counters."""
@@ -238,6 +249,13 @@ class Figures:
             sums[2] -= row["duration_ms"]
             sums[3] -= 1
 
+    def error(self, row: Mapping[str, Any], sign: int = 1) -> None:
+        """Add an error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
+        self.session(row["session_uuid"], error_count=sign)
+        self.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=sign)
+        key = (row["group_uuid"], day_of(row["created_at"]), row["user_uuid"], row["agent_uuid"] or NIL)
+        self._errors[key] += sign
+
     def session_params(self, session: UUID) -> dict[str, object]:
         """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""
         added = self._sessions.pop(session, None) or _ZERO_SESSION
@@ -291,3 +309,4 @@ class Figures:
         connection.many_rows(
             ADD_LATENCY, [(project, *key, calls) for key, calls in sorted(self._latency.items()) if calls]
         )
+        connection.many_rows(ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items())])

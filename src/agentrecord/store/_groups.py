@@ -3,13 +3,19 @@
 from agentrecord.records.scope import Role
 from agentrecord.store import (
     accounts,
+    activity,
+    agent_compare,
+    agent_figures,
     agents,
     audit,
     budgets,
+    call_details,
+    error_groups,
     errors,
     events,
     exchange,
     feed,
+    finding,
     imports,
     keys,
     llm_calls,
@@ -17,14 +23,20 @@ from agentrecord.store import (
     pages,
     people,
     prices,
+    queries,
     recount,
     relations,
+    repricing,
     reserving,
     restoring,
     run_figures,
+    run_lists,
     run_records,
+    run_trees,
     runs,
     search,
+    session_drivers,
+    session_lists,
     session_trees,
     sessions,
     sign_ins,
@@ -32,6 +44,7 @@ from agentrecord.store import (
     traces,
     turns,
     usage,
+    user_figures,
 )
 from agentrecord.store import daily as daily_figures
 from agentrecord.store._charging import load_table, load_table_for
@@ -54,6 +67,8 @@ class Users:
     get = reads(people.get_user)
     find = reads(people.find_user)
     list = reads(people.list_users)
+    report = reads(user_figures.report)
+    details = reads(user_figures.details)
 
 
 class Settings:
@@ -111,6 +126,9 @@ class Agents:
     list = reads(agents.list_)
     create_version = writes(agents.create_version)
     find_active = reads(agents.find_active)
+    report = reads(agent_figures.report)
+    details = reads(agent_figures.details)
+    compare = reads(agent_compare.compare)
 
 
 class Sessions:
@@ -124,6 +142,9 @@ class Sessions:
     deactivate = writes(sessions.deactivate)
     delete = writes(sessions.delete, frees_space=True)
     list = reads(sessions.list_)
+    sums = reads(pages.session_sums)
+    facets = reads(session_lists.facets)
+    values = reads(session_lists.values)
     children = reads(sessions.children)
     ancestors = reads(sessions.ancestors)
     subtree_usage = reads(session_trees.subtree_usage)
@@ -175,12 +196,18 @@ class Runs:
     find = reads(runs.find)
     get = reads(runs.get)
     list = reads(runs.list_)
+    sums = reads(run_lists.sums)
+    facets = reads(run_lists.facets)
+    series = reads(run_lists.series)
+    values = reads(run_lists.values)
     tree = reads(runs.tree)
+    alike = reads(run_trees.alike)
     record = writes(run_records.record)
     replace = writes(run_records.replace)
     delete = writes(run_records.delete, frees_space=True)
     latest = reads(run_records.latest)
     figures = reads(run_figures.figures)
+    broken = reads(activity.broken)
     number = writes(number_runs)
 
 
@@ -207,6 +234,7 @@ class LLMCalls:
     number = writes(number_calls)
     price = reads(llm_calls.price)
     prompt = reads(llm_calls.prompt)
+    detail = reads(call_details.detail)
 
 
 class ToolCalls:
@@ -225,8 +253,11 @@ class Errors:
     record = writes(errors.record)
     get = reads(errors.get)
     list = reads(errors.list_)
-    groups = reads(errors.groups)
-    resolve = writes(errors.resolve, role=Role.ADMIN)
+    groups = reads(error_groups.groups)
+    group = reads(error_groups.group)
+    breakdown = reads(error_groups.breakdown)
+    resolve = writes(error_groups.resolve)
+    reopen = writes(error_groups.reopen)
 
 
 class Usage:
@@ -235,6 +266,7 @@ class Usage:
     report = reads(usage.report)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
+    activity = reads(activity.activity)
     daily = reads(daily_figures.usage)
     performance = reads(daily_figures.performance, role=Role.ADMIN)
     recount = reads(recount.check, role=Role.ADMIN)
@@ -250,7 +282,9 @@ class Prices:
     uses = reads(prices.uses)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)
-    reprice = writes(prices.reprice, role=Role.ADMIN)
+    reprice = writes(repricing.reprice, role=Role.ADMIN, before=load_table)
+    preview = reads(repricing.preview, role=Role.ADMIN)
+    apply = writes(repricing.apply, role=Role.ADMIN, before=load_table)
 
 
 class Budgets:
@@ -316,6 +350,7 @@ class Feed:
     """What changed lately."""
 
     changes = reads(feed.changes)
+    place = reads(feed.place)
 
 
 class Pages:
@@ -323,7 +358,16 @@ class Pages:
 
     conversation = reads(pages.conversation)
     run_work = reads(pages.run_work)
+    run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
     session_sums = reads(pages.session_sums)
-    counts = reads(pages.counts)
     choices = reads(pages.choices)
+    session_drivers = reads(session_drivers.drivers)
+    find = reads(finding.find)
+
+
+class Queries:
+    """SQL that people write."""
+
+    run = reads(queries.run)
+    tables = reads(queries.tables)

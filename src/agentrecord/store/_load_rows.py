@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, update
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import InvalidValue
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import CallOrigin, NewLLMCall
@@ -28,6 +29,7 @@ from agentrecord.records.transcript import (
 )
 from agentrecord.schema import errors, events, llm_calls, messages, sessions, tool_calls
 from agentrecord.store import agents, search
+from agentrecord.store._arrivals import note
 from agentrecord.store._figures import Figures
 from agentrecord.store._load_trees import Known, Trees
 from agentrecord.store._lookup import rows_by
@@ -287,6 +289,7 @@ class Rows:
             duration_ms=duration,
         )
         if is_stored:
+            note(self._conn, self._scope.project, ChangeKind.TOOL_CALL, row["id"], row["user_uuid"])
             key = {"key_project": self._scope.project, "key_id": row["id"]}
             self._conn.run(_FINISH, {**key, **{name: row[name] for name in _RESULT}})
         self._figures.tool(row, calls=0, errors=int(fact.is_error), duration_ms=duration)

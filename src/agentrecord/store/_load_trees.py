@@ -10,12 +10,14 @@ from sqlalchemy import bindparam, update
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId, derived_id
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.run import NewRun, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, SessionStatus
 from agentrecord.records.transcript import ImportCounts, RunFact, SessionFact
 from agentrecord.schema import coding_sessions, runs, sessions
 from agentrecord.store import agents as agent_store
+from agentrecord.store._arrivals import note
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
 from agentrecord.store.runs import ADD_RUN, count_run, run_row
@@ -195,6 +197,7 @@ class Trees:
         new["created_at"] = min(row["created_at"], fact.created_at)
         if any(new[name] != row[name] for name in (*_SESSION_TOLD, "created_at")):
             conn.run(_UPDATE_SESSION, {**key, **new})
+            note(conn, project, ChangeKind.SESSION, row["id"], self._user)
             row.update(new)
         if not fact.is_coding:
             return
@@ -297,6 +300,7 @@ class Trees:
         key = {"key_project": self._scope.project, "key_id": row["id"]}
         times = {"created_at": fact.started_at, "updated_at": fact.finished_at or fact.started_at}
         self._conn.run(_REPLACE_RUN, {**new, **key, **times})
+        note(self._conn, self._scope.project, ChangeKind.RUN, row["id"], self._user)
         for told, sign in ((row, -1), ({**row, **new}, 1)):
             self._figures.session(told["session_uuid"], run_count=sign)
             self._figures.run(told["parent_uuid"], child_count=sign)
@@ -321,6 +325,7 @@ class Trees:
             _UPDATE_RUN,
             {**new, "key_project": self._scope.project, "key_id": row["id"], "updated_at": self._conn.now},
         )
+        note(self._conn, self._scope.project, ChangeKind.RUN, row["id"], row["user_uuid"])
         if new["status"] != row["status"]:
             count_run(self._figures, row, -1)
             count_run(self._figures, {**row, **new})

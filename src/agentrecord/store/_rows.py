@@ -1,5 +1,6 @@
 """Records to rows for the tables that are written most, checked by the one validator on the way."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
@@ -181,7 +182,7 @@ def call_row(
     }
 
 
-def tokens_of(row: dict[str, Any]) -> TokenCounts:
+def tokens_of(row: Mapping[str, Any]) -> TokenCounts:
     """Return the token columns of a call's row as a record."""
     return TokenCounts(**{name: row[column] for column, name in TOKEN_COLUMNS.items()})
 

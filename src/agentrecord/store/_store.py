@@ -105,6 +105,7 @@ class Store:
         self.exchange = groups.Exchange(bound)
         self.feed = groups.Feed(bound)
         self.pages = groups.Pages(bound)
+        self.queries = groups.Queries(bound)
 
     def scoped(self, *, project: str | None = None, user: str | None = None, role: Role | None = None) -> "Store":
         """Return the same record, seen from one project, by one user, with one role.
@@ -187,6 +188,7 @@ class AsyncStore:
         self.exchange = groups.AsyncExchange(bound)
         self.feed = groups.AsyncFeed(bound)
         self.pages = groups.AsyncPages(bound)
+        self.queries = groups.AsyncQueries(bound)
 
     async def scoped(
         self, *, project: str | None = None, user: str | None = None, role: Role | None = None

@@ -9,10 +9,12 @@ import msgspec
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidValue
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.event import EventType
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import tool_calls
+from agentrecord.store._arrivals import announcing
 from agentrecord.store._figures import Figures
 from agentrecord.store._sql import insert_into
 
@@ -20,7 +22,7 @@ TOOL_CALL = "tool_call"
 UNKNOWN_TOOL = "unknown"
 _TELLING = frozenset({TOOL_CALL, EventType.ACTION_EXECUTION_COMPLETED})
 _LONGEST_MS = 10**11
-_ADD = insert_into(tool_calls)
+_ADD = announcing(insert_into(tool_calls), ChangeKind.TOOL_CALL)
 
 
 def record_uses(conn: Connection, scope: Scope, event_rows: Sequence[dict[str, Any]]) -> None:

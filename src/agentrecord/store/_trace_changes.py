@@ -101,8 +101,7 @@ class Changes:
     def _retract_errors(self, rows: Sequence[dict[str, Any]]) -> None:
         project = self._scope.project
         for row in rows:
-            self._figures.session(row["session_uuid"], error_count=-1)
-            self._figures.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=-1)
+            self._figures.error(row, -1)
             mine = (error_groups.c.project_id == project, error_groups.c.id == row["group_uuid"])
             self._conn.run(update(error_groups).where(*mine).values(count=error_groups.c.count - 1))
         for group in {row["group_uuid"] for row in rows}:

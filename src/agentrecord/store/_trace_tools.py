@@ -12,11 +12,13 @@ from sqlalchemy import bindparam, update
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import NewToolCall, ToolCallStatus
 from agentrecord.records.transcript import Identified, ImportBatch, ToolCallFact, ToolResultFact
 from agentrecord.schema import tool_calls
 from agentrecord.store import agents
+from agentrecord.store._arrivals import note
 from agentrecord.store._figures import Figures
 from agentrecord.store._load_trees import Trees
 from agentrecord.store._lookup import rows_by
@@ -111,6 +113,7 @@ class Tools:
         if row != known:
             self._figures.untool(known)
             self._count(row)
+            note(self._conn, row["project_id"], ChangeKind.TOOL_CALL, row["id"], row["user_uuid"])
             self._conn.run(_RETELL, {**row, "key_project": row["project_id"], "key_id": row["id"]})
 
     def _count(self, row: dict[str, Any]) -> None:

@@ -6,14 +6,16 @@ from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
 from agentrecord.engine import Connection
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.scope import Scope
 from agentrecord.schema import llm_calls, messages
 from agentrecord.store import search
+from agentrecord.store._arrivals import announcing
 from agentrecord.store._figures import Figures
 from agentrecord.store._sql import insert_into
 
-ADD_MESSAGE = insert_into(messages)
-ADD_CALL = insert_into(llm_calls)
+ADD_MESSAGE = announcing(insert_into(messages), ChangeKind.MESSAGE)
+ADD_CALL = announcing(insert_into(llm_calls), ChangeKind.LLM_CALL)
 
 
 class TurnRows:

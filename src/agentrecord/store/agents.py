@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import NotFound
-from agentrecord.ids import derived_id
+from agentrecord.ids import derived_id, id_in
 from agentrecord.records.agent import Agent, AgentVersion
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
@@ -22,11 +22,12 @@ _BY_NAME = Prepared(
     select(agents).where(agents.c.project_id == bindparam("project"), agents.c.agent_id == bindparam("agent_id"))
 )
 _ADD_VERSION = insert_or_skip(agent_versions)
-_VERSION_COLUMNS = [c for c in agent_versions.c if c.name not in ("project_id", "serial", "performance")]
-_COLUMNS = [c for c in agents.c if c.name not in ("project_id", "serial")]
+VERSION_COLUMNS = [c for c in agent_versions.c if c.name not in ("project_id", "serial", "performance")]
+COLUMNS = [c for c in agents.c if c.name not in ("project_id", "serial")]
 
 
-def _agent(row: Mapping[str, Any]) -> Agent:
+def agent_of(row: Mapping[str, Any]) -> Agent:
+    """Return a row as an agent."""
     return Agent(**{name: value for name, value in row.items() if name not in ("project_id", "serial", "page_key")})
 
 
@@ -75,14 +76,25 @@ def get(conn: Connection, scope: Scope, agent_id: str) -> Agent:
     row = conn.first_map(_BY_NAME, {"project": scope.project, "agent_id": agent_id})
     if row is None:
         raise NotFound("agent", agent_id)
-    return _agent(row)
+    return agent_of(row)
+
+
+def named(conn: Connection, scope: Scope, agent: str) -> Agent:
+    """Return an agent by its `agent_id` or else its row id; raise `NotFound` if there is none."""
+    row = conn.first_map(_BY_NAME, {"project": scope.project, "agent_id": values.text("agent", agent)})
+    row_id = id_in(agent)
+    if row is None and row_id is not None:
+        row = conn.first_map(select(*COLUMNS).where(agents.c.project_id == scope.project, agents.c.id == row_id))
+    if row is None:
+        raise NotFound("agent", agent)
+    return agent_of(row)
 
 
 def list_(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[Agent]:
     """Return the agents of the scope's project by `agent_id`."""
-    statement = select(*_COLUMNS).where(agents.c.project_id == scope.project)
+    statement = select(*COLUMNS).where(agents.c.project_id == scope.project)
     return page(
-        conn, statement, _agent, sorts={"agent_id": agents.c.agent_id}, sort="agent_id",
+        conn, statement, agent_of, sorts={"agent_id": agents.c.agent_id}, sort="agent_id",
         row_id=agents.c.id, limit=limit, cursor=cursor,
     )  # fmt: skip
 
@@ -90,7 +102,7 @@ def list_(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None
 def find_active(conn: Connection, scope: Scope, agent_id: str) -> AgentVersion | None:
     """Return the version of an agent that is in service; None if there is none."""
     row = conn.first_map(
-        select(*_VERSION_COLUMNS)
+        select(*VERSION_COLUMNS)
         .join_from(
             agent_versions,
             agents,
@@ -136,7 +148,7 @@ def create_version(
         update(agent_versions)
         .where(*mine, agent_versions.c.version_number == version_number)
         .values(is_active=True, activated_at=conn.now, deactivated_at=None)
-        .returning(*_VERSION_COLUMNS)
+        .returning(*VERSION_COLUMNS)
     )
     if row is None:
         raise NotFound("agent version", version_number)

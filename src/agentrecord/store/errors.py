@@ -1,30 +1,33 @@
-"""Errors: record them, group equal ones by fingerprint, resolve groups."""
+"""Errors: record them, each in the group of its fingerprint, and read them."""
 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, func, null, select, update
+from sqlalchemy import bindparam, case, null, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, derived_id
-from agentrecord.records.error import ErrorGroup, ErrorRecord, NewError
+from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import ErrorRecord, NewError
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
-from agentrecord.schema import error_groups, errors
+from agentrecord.schema import agents as agent_table
+from agentrecord.schema import error_groups, errors, runs, sessions, users
 from agentrecord.store import agents, owners
+from agentrecord.store._arrivals import announcing
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._sql import contains, insert_into, insert_or_skip, within
 
-ADD_ERROR = insert_into(errors)
+ADD_ERROR = announcing(insert_into(errors), ChangeKind.ERROR)
 _ADD_GROUP = insert_or_skip(error_groups)
 _AT = bindparam("at", type_=errors.c.created_at.type)
+_NOW = bindparam("now", type_=errors.c.created_at.type)
 _COUNT_UP: dict[str, Any] = {
     "count": error_groups.c.count + 1,
     "first_seen_at": case((error_groups.c.first_seen_at > _AT, _AT), else_=error_groups.c.first_seen_at),
@@ -33,24 +36,38 @@ _COUNT_UP: dict[str, Any] = {
 _GROUP = update(error_groups).where(
     error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id")
 )
-_SEEN_AGAIN = Prepared(_GROUP.values(**_COUNT_UP, resolved_at=null()))
+_SEEN_AGAIN = Prepared(
+    _GROUP.values(
+        **_COUNT_UP,
+        resolved_at=null(),
+        # It was thought to be over.
+        regressed_at=case((error_groups.c.resolved_at.is_not(None), _NOW), else_=error_groups.c.regressed_at),
+    )
+)
 _SEEN_RESOLVED = Prepared(_GROUP.values(**_COUNT_UP))
 _VARYING = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
 )
-_SELECT = select(
-    *[c for c in errors.c if c.name not in ("project_id", "group_uuid")], error_groups.c.fingerprint
-).select_from(
+_JOINED = (
     errors.join(
         error_groups, (error_groups.c.project_id == errors.c.project_id) & (error_groups.c.id == errors.c.group_uuid)
     )
+    .join(users, (users.c.project_id == errors.c.project_id) & (users.c.id == errors.c.user_uuid))
+    .outerjoin(
+        agent_table, (agent_table.c.project_id == errors.c.project_id) & (agent_table.c.id == errors.c.agent_uuid)
+    )
+    .outerjoin(runs, (runs.c.project_id == errors.c.project_id) & (runs.c.id == errors.c.run_uuid))
+    .outerjoin(sessions, (sessions.c.project_id == errors.c.project_id) & (sessions.c.id == errors.c.session_uuid))
 )
+_SELECT = select(
+    *[c for c in errors.c if c.name not in ("project_id", "group_uuid")],
+    error_groups.c.fingerprint,
+    users.c.external_id.label("user"),
+    agent_table.c.agent_id,
+    runs.c.run_id,
+    sessions.c.session_id,
+).select_from(_JOINED)
 SORTS = {"created_at": errors.c.created_at}
-GROUP_SORTS = {
-    "last_seen_at": error_groups.c.last_seen_at,
-    "first_seen_at": error_groups.c.first_seen_at,
-    "count": error_groups.c.count,
-}
 
 
 def fingerprint(error_type: str, message: str) -> str:
@@ -61,11 +78,6 @@ def fingerprint(error_type: str, message: str) -> str:
 
 def _error(row: Mapping[str, Any]) -> ErrorRecord:
     return ErrorRecord(**{name: value for name, value in row.items() if name != "page_key"})
-
-
-def _group(row: Mapping[str, Any]) -> ErrorGroup:
-    names = {field.name for field in fields(ErrorGroup)} - {"is_resolved"}
-    return ErrorGroup(**{name: row[name] for name in names}, is_resolved=row["resolved_at"] is not None)
 
 
 def error_row(
@@ -111,23 +123,23 @@ def group_of(scope: Scope, row: Mapping[str, Any]) -> dict[str, Any]:
         "first_seen_at": row["created_at"],
         "last_seen_at": row["created_at"],
         "resolved_at": row["resolved_at"],
+        "regressed_at": None,
     }
 
 
 def count_in_group(conn: Connection, scope: Scope, row: Mapping[str, Any]) -> None:
     """Count an error in its group, which is open again unless the error is resolved."""
     statement = _SEEN_RESOLVED if row["is_resolved"] else _SEEN_AGAIN
-    conn.run(statement, {"key_project": scope.project, "key_id": row["group_uuid"], "at": row["created_at"]})
+    told = {"key_project": scope.project, "key_id": row["group_uuid"], "at": row["created_at"]}
+    conn.run(statement, told if row["is_resolved"] else {**told, "now": conn.now})
 
 
 def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures: Figures) -> None:
     """Store errors that are new, their groups and their counts, in the caller's transaction."""
     for row in rows:
-        at = row["created_at"]
         conn.run(_ADD_GROUP, group_of(scope, row))
         count_in_group(conn, scope, row)
-        figures.session(row["session_uuid"], error_count=1)
-        figures.activity(at, row["user_uuid"], row["agent_uuid"], error_count=1)
+        figures.error(row)
     conn.many(ADD_ERROR, rows)
 
 
@@ -180,76 +192,3 @@ def list_(
         conn, _SELECT.where(*within(scope, errors), *conditions), _error,
         sorts=SORTS, sort=sort, row_id=errors.c.id, limit=limit, cursor=cursor,
     )  # fmt: skip
-
-
-def groups(
-    conn: Connection,
-    scope: Scope,
-    *,
-    include_resolved: bool = False,
-    sort: str = "-last_seen_at",
-    limit: int = 50,
-    cursor: str | None = None,
-) -> Page[ErrorGroup]:
-    """Return groups of equal errors, the last seen first; a scope of one user sees the groups that it is in.
-
-    Their counts are then that user's own.
-    """
-    statement = select(error_groups).where(error_groups.c.project_id == scope.project)
-    if scope.user is not None:
-        statement = _groups_of_user(scope)
-    if not include_resolved:
-        statement = statement.where(error_groups.c.resolved_at.is_(None))
-    return page(
-        conn, statement, _group, sorts=GROUP_SORTS, sort=sort, row_id=error_groups.c.id, limit=limit, cursor=cursor
-    )
-
-
-def _groups_of_user(scope: Scope) -> Any:
-    own = (
-        select(
-            errors.c.group_uuid,
-            func.count().label("count"),
-            func.min(errors.c.created_at).label("first_seen_at"),
-            func.max(errors.c.created_at).label("last_seen_at"),
-            # Their own words: the group keeps those of whoever met it first.
-            func.max(errors.c.error_message).label("error_message"),
-        )
-        .where(*within(scope, errors))
-        .group_by(errors.c.group_uuid)
-        .subquery()
-    )
-    replaced = {"count", "error_message", "first_seen_at", "last_seen_at"}
-    return (
-        select(*[c for c in error_groups.c if c.name not in replaced], *[own.c[name] for name in sorted(replaced)])
-        .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))
-        .where(error_groups.c.project_id == scope.project)
-    )
-
-
-def resolve(conn: Connection, scope: Scope, group: UUID) -> ErrorGroup:
-    """Mark the errors of a group as resolved; a new one of its kind opens the group again.
-
-    A scope of one user resolves its own; the group is resolved once none is left open.
-    """
-    mine = select(error_groups).where(error_groups.c.project_id == scope.project)
-    row = conn.first_map((mine if scope.user is None else _groups_of_user(scope)).where(error_groups.c.id == group))
-    if row is None:
-        raise NotFound("error group", group)
-    conn.run(
-        update(errors)
-        .where(*within(scope, errors), errors.c.group_uuid == group, ~errors.c.is_resolved)
-        .values(is_resolved=True, resolved_at=conn.now)
-    )
-    still_open = select(errors.c.id).where(
-        errors.c.project_id == scope.project, errors.c.group_uuid == group, ~errors.c.is_resolved
-    )
-    with conn.across_users():
-        is_open = conn.first(still_open.limit(1)) is not None
-    if not is_open:
-        conn.run(
-            update(error_groups)
-            .where(error_groups.c.project_id == scope.project, error_groups.c.id == group)
-            .values(resolved_at=conn.now)
-        )
-    return _group({**row, "resolved_at": conn.now})

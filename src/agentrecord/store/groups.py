@@ -104,6 +104,10 @@ class Pages(_groups.Pages, Face):
     """What a page needs as one."""
 
 
+class Queries(_groups.Queries, Face):
+    """SQL that people write: read-only, within a second, within the scope."""
+
+
 class AsyncProjects(_groups.Projects, AsyncFace):
     """Projects: the units of isolation."""
 
@@ -202,3 +206,7 @@ class AsyncFeed(_groups.Feed, AsyncFace):
 
 class AsyncPages(_groups.Pages, AsyncFace):
     """What a page needs as one."""
+
+
+class AsyncQueries(_groups.Queries, AsyncFace):
+    """SQL that people write: read-only, within a second, within the scope."""

@@ -12,6 +12,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.llm_call import LLMCall, NamedCall, NewLLMCall
 from agentrecord.records.page import Page
 from agentrecord.records.price import Price
@@ -21,6 +22,7 @@ from agentrecord.schema import contents, hosts, llm_calls, models, prices, runs
 from agentrecord.schema import prompts as prompt_rows
 from agentrecord.store import _refs as refs
 from agentrecord.store import agents, owners, prompts, reserving
+from agentrecord.store._arrivals import note
 from agentrecord.store._charging import UNKNOWN, charge, price_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
@@ -240,6 +242,7 @@ def merge(
         .where(llm_calls.c.project_id == scope.project, llm_calls.c.id == stored["id"])
         .values(**{name: row[name] for name in _REPLACED})
     )
+    note(conn, scope.project, ChangeKind.LLM_CALL, stored["id"], stored["user_uuid"])
     figures.call(stored, -1)
     figures.call(merged)
     if stored["cost_nanos"] is None and merged["cost_nanos"] is not None:

@@ -12,6 +12,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound, StaleRevision
 from agentrecord.ids import NIL, UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
 from agentrecord.records.page import Page
@@ -23,6 +24,7 @@ from agentrecord.schema import llm_calls, message_revisions, messages
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import purging, search, sessions
+from agentrecord.store._arrivals import note
 from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
 from agentrecord.store._page import page
 from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
@@ -255,13 +257,14 @@ def edit(
         update(messages)
         .where(*within(scope, messages), messages.c.id == message, messages.c.revision == old.revision)
         .values(**new_values)
-        .returning(messages.c.id)
+        .returning(messages.c.id, messages.c.user_uuid)
     )
     if changed is None:
         raise StaleRevision("message", message, "was changed by somebody else just now; read it again")
     if content is not UNSET:
         conn.run(_ADD_REVISION, _revision_row(scope, old))
         search.replace(conn, scope, message, old.content, content)
+    note(conn, scope.project, ChangeKind.MESSAGE, message, changed[1])
     return get(conn, scope, message)
 
 
@@ -321,6 +324,7 @@ def delete(conn: Connection, scope: Scope, message: UUID) -> None:
     purging.purge_message(conn, scope, old.session_uuid, message, old.run_uuid)
     figures = Figures(scope.project, conn.now)
     figures.session(old.session_uuid, message_count=-1)
+    note(conn, scope.project, ChangeKind.SESSION, old.session_uuid, found["user_uuid"])
     figures.apply(conn)
 
 

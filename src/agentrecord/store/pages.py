@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.event import Event
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.message import Message
-from agentrecord.records.run import Run, RunStatus
+from agentrecord.records.run import Run
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.tool_call import ToolCall, ToolCallStatus
+from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, events, llm_calls, messages, models, runs, sessions, tool_calls, users
 from agentrecord.schema.tables import USAGE_COUNTERS
@@ -83,17 +83,6 @@ class SessionSums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How much happened in a stretch of time; sessions count where they were last active in it."""
-
-    sessions: int
-    runs: int
-    failed_runs: int
-    tool_calls: int
-    failed_tool_calls: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """The values that a list of sessions can be filtered by."""
 
@@ -103,14 +92,18 @@ class Choices:
 
 
 def conversation(
-    conn: Connection, scope: Scope, session: UUID, *, from_sequence: int = 1, limit: int = 200
+    conn: Connection, scope: Scope, session: UUID, *, from_sequence: int = 1, limit: int = 200, run: UUID | None = None
 ) -> Conversation:
-    """Return `limit` of a session's messages from a sequence on, with what belongs between them."""
+    """Return `limit` of a session's messages from a sequence on, with what belongs between them.
+
+    With `run`, only the messages and the events of that run of the session.
+    """
+    of_run = [] if run is None else [messages.c.run_uuid == run]
     rows = conn.maps(
         select(messages)
         .where(
             *within(scope, messages), messages.c.session_uuid == session, messages.c.deleted_at.is_(None),
-            messages.c.sequence >= from_sequence,
+            messages.c.sequence >= from_sequence, *of_run,
         )
         .order_by(messages.c.sequence)
         .limit(checked_limit(limit) + 1)
@@ -131,7 +124,7 @@ def conversation(
         starts={row[0]: int(row[1]) for row in starts},
         models=_by_model(conn, scope, session),
         tool_calls=_tools_of(conn, scope, session, shown, (since, until)),
-        events=_events(conn, scope, session, since, until),
+        events=_events(conn, scope, session, since, until, run),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
         child_sums=subtree_sums(conn, scope, [child.id for child in below]),
@@ -209,11 +202,18 @@ def _tools_of(
 
 
 def _events(
-    conn: Connection, scope: Scope, session: UUID, since: datetime | None, until: datetime | None
+    conn: Connection,
+    scope: Scope,
+    session: UUID,
+    since: datetime | None,
+    until: datetime | None,
+    run: UUID | None = None,
 ) -> tuple[Event, ...]:
     statement = select(events).where(
         *within(scope, events), events.c.session_uuid == session, *_between(events.c.timestamp, since, until)
     )
+    if run is not None:
+        statement = statement.where(events.c.run_uuid == run)
     rows = conn.maps(statement.order_by(events.c.timestamp, events.c.id).limit(MAX_MARKS))
     return tuple(event_store.event_of(row) for row in rows)
 
@@ -286,33 +286,6 @@ def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = 
         tool_errors=tool_errors,
         errors=error_count,
         totals=usage_totals(row) if row else UsageTotals(),
-    )
-
-
-def counts(conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None) -> Counts:
-    """Return how many sessions, runs and tool calls there were from `since` up to `until`."""
-    active = _between(sessions.c.last_activity_at, since, until)
-    started = _between(runs.c.started_at, since, until)
-    used = _between(tool_calls.c.started_at, since, until)
-    run_row = conn.first(
-        select(func.count(), total(case((runs.c.status == RunStatus.ERROR, 1), else_=0))).where(
-            *within(scope, runs), *started
-        )
-    )
-    tool_row = conn.first(
-        select(func.count(), total(case((tool_calls.c.status == ToolCallStatus.ERROR, 1), else_=0))).where(
-            *within(scope, tool_calls), *used
-        )
-    )
-    run_count, failed_runs = run_row or (0, 0)
-    tool_count, failed_tools = tool_row or (0, 0)
-    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
-    return Counts(
-        sessions=_count(conn, sessions, [*within(scope, sessions), *tops, *active]),
-        runs=run_count,
-        failed_runs=failed_runs,
-        tool_calls=tool_count,
-        failed_tool_calls=failed_tools,
     )
 
 

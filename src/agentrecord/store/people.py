@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, update
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, Forbidden, NotFound
-from agentrecord.ids import DEFAULT_PROJECT, NIL, ProjectId, UserId, derived_id
+from agentrecord.ids import DEFAULT_PROJECT, NIL, ProjectId, UserId, derived_id, id_in
 from agentrecord.records.page import Page
 from agentrecord.records.project import UNASSIGNED, Project, User
 from agentrecord.records.scope import Scope
@@ -32,7 +32,8 @@ def _project(row: Mapping[str, Any]) -> Project:
     return Project(**{name: value for name, value in row.items() if name != "page_key"})
 
 
-def _user(row: Mapping[str, Any]) -> User:
+def user_of(row: Mapping[str, Any]) -> User:
+    """Return a row as a user."""
     return User(
         id=row["id"],
         external_id=row["external_id"],
@@ -157,13 +158,13 @@ def ensure_user(
     row = conn.first_map(select(users).where(*mine))
     if row is None:
         raise NotFound("user", external_id)
-    return _user(row)
+    return user_of(row)
 
 
 def find_user(conn: Connection, scope: Scope, external_id: str) -> User | None:
     """Return the user called `external_id`, None if the scope sees none of that name."""
     row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": external_id})
-    return None if row is None or scope.user not in (None, row["id"]) else _user(row)
+    return None if row is None or scope.user not in (None, row["id"]) else user_of(row)
 
 
 def get_user(conn: Connection, scope: Scope, user: UserId) -> User:
@@ -173,7 +174,18 @@ def get_user(conn: Connection, scope: Scope, user: UserId) -> User:
     row = conn.first_map(select(users).where(users.c.project_id == scope.project, users.c.id == user))
     if row is None:
         raise NotFound("user", user)
-    return _user(row)
+    return user_of(row)
+
+
+def named_user(conn: Connection, scope: Scope, user: str) -> User:
+    """Return a user by the string they are known by or else the row id; raise `NotFound` if the scope sees none."""
+    found = find_user(conn, scope, values.text("user", user))
+    row_id = id_in(user)
+    if found is None and row_id is not None:
+        return get_user(conn, scope, UserId(row_id))
+    if found is None:
+        raise NotFound("user", user)
+    return found
 
 
 def list_users(
@@ -186,7 +198,7 @@ def list_users(
     if words:
         statement = statement.where(contains(users.c.external_id, words))
     return page(
-        conn, statement, _user, sorts={"external_id": users.c.external_id}, sort="external_id",
+        conn, statement, user_of, sorts={"external_id": users.c.external_id}, sort="external_id",
         row_id=users.c.id, limit=limit, cursor=cursor,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from agentrecord.records.session import SessionStatus
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
+    error_days,
     errors,
     latency_days,
     llm_calls,
@@ -215,6 +216,17 @@ def _days(conn: Connection, scope: Scope) -> list[Difference]:
             llm_calls.c.project_id == scope.project, llm_calls.c.latency_ms.is_not(None)
         ),
         table="ar_latency_days",
+    )
+    met = errors.c.created_at.op("/", return_type=Whole())(literal_column(str(DAY_MICROS)))
+    found += _compare_rows(
+        conn,
+        select(error_days.c.day, error_days.c.group_uuid, total(error_days.c["count"]), literal_column("0"))
+        .where(error_days.c.project_id == scope.project)
+        .group_by(error_days.c.day, error_days.c.group_uuid),
+        select(met, errors.c.group_uuid, func.count(), literal_column("0"))
+        .where(errors.c.project_id == scope.project)
+        .group_by(met, errors.c.group_uuid),
+        table="ar_error_days",
     )
     return found
 

@@ -14,6 +14,7 @@ from sqlalchemy import Table, bindparam, func, select, update
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Forbidden, InvalidValue
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.exchange import Carried, FactKind, Restored
 from agentrecord.records.llm_call import CostSource, NewLLMCall, PromptPart
 from agentrecord.records.run import RunStatus
@@ -23,6 +24,7 @@ from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import error_groups, message_revisions, messages, runs, sessions
 from agentrecord.schema.types import WordList
 from agentrecord.store import agents, people, prompts, search
+from agentrecord.store._arrivals import note
 from agentrecord.store._carried import KINDS, typed
 from agentrecord.store._charging import charge, model_uuid
 from agentrecord.store._figures import Figures
@@ -159,7 +161,13 @@ class _Restoring:
             self._count_tool(new)
         key = {"key_project": self._scope.project, "key_id": old["id"], "updated_at": self._conn.now}
         self._conn.run(_END[kind], {**new, **key})
+        self._arrived(kind, new)
+
+    def _arrived(self, kind: FactKind, row: dict[str, Any]) -> None:
+        """Count a fact, and let live readers know of it."""
         self.found.added += 1
+        if kind is not FactKind.EVENT:
+            note(self._conn, self._scope.project, ChangeKind(kind), row["id"], row["user_uuid"])
 
     # -- what is new -------------------------------------------------------------------------------------------------
 
@@ -174,7 +182,7 @@ class _Restoring:
                 raise InvalidValue(f"{kind}_id", name, f"is another {kind}'s here; delete that one first")
             self.found.unchanged += 1
             return
-        self.found.added += 1
+        self._arrived(kind, row)
         _COUNT[kind](self, row, fact.fields)
 
     def _is_wanted(self, kind: FactKind, columns: dict[str, Any]) -> bool:
@@ -319,8 +327,7 @@ class _Restoring:
 
     def _count_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
         count_in_group(self._conn, self._scope, row)
-        self._figures.session(row["session_uuid"], error_count=1)
-        self._figures.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=1)
+        self._figures.error(row)
 
 
 _FILL = {

@@ -30,10 +30,11 @@ def bypass_of(engine: Engine) -> str | None:
     """
     if engine.dialect.name == "sqlite":
         return None
-    return engine.read(_bypass)
+    return engine.read(bypass)
 
 
-def _bypass(conn: Connection) -> str | None:
+def bypass(conn: Connection) -> str | None:
+    """Return why row-level security does not bind a PostgreSQL connection's role; None if it does."""
     ((name, is_super, bypasses, _),) = conn.text(f"{_ROLE}current_user")
     if is_super:
         return f"the role {name} is a superuser"

@@ -75,13 +75,13 @@ def _latencies(conn: Connection, scope: Scope, agent: UUID | None, calls: int) -
     # The histogram knows no users: what one user's calls took is read from those calls.
     if calls <= EXACT_CALLS or scope.user is not None:
         found = sorted(row["latency_ms"] for row in _LATENCIES.maps(conn, scope, agent))
-        return {f"latency_{name}_ms": _between(found, share) for name, share in _SHARES.items()}
+        return {f"latency_{name}_ms": interpolated(found, share) for name, share in _SHARES.items()}
     histogram = {row["bucket"]: row["calls"] for row in _HISTOGRAM.maps(conn, scope, agent) if row["calls"] > 0}
     return {f"latency_{name}_ms": percentile(histogram, share) for name, share in _SHARES.items()}
 
 
-def _between(ordered: Sequence[int], share: float) -> float | None:
-    """Return the percentile by linear interpolation between the two nearest values."""
+def interpolated(ordered: Sequence[float], share: float) -> float | None:
+    """Return the percentile of ordered values by linear interpolation between the two nearest; None without any."""
     if not ordered:
         return None
     place = share * (len(ordered) - 1)

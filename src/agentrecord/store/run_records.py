@@ -10,11 +10,13 @@ from sqlalchemy import delete as delete_from
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.run import NewRun, ReportedTotals, Run, RunContent, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import errors, events, llm_calls, messages, relations, runs, tool_calls
 from agentrecord.store import agents, people
+from agentrecord.store._arrivals import note
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import checked_offset
 from agentrecord.store._refs import adopt
@@ -96,6 +98,7 @@ def replace(conn: Connection, scope: Scope, run_id: str, content: RunContent) ->
     figures = Figures(scope.project, conn.now)
     count_run(figures, old, -1)
     count_run(figures, {**old, **told})
+    note(conn, scope.project, ChangeKind.RUN, old["id"], old["user_uuid"])
     figures.apply(conn)
     return get(conn, scope, old["id"])
 

@@ -13,6 +13,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, InvalidTransition, NotFound
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.page import Page
 from agentrecord.records.run import NewRun, ReportedTotals, Run, RunFilter, RunStatus
 from agentrecord.records.scope import Scope
@@ -22,23 +23,20 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import owners
 from agentrecord.store import sessions as session_store
+from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._open_calls import close_calls
 from agentrecord.store._page import page
 from agentrecord.store._refs import adopt
-from agentrecord.store._sql import bound_within, contains, insert_into, scope_params, total, usage_totals, within
+from agentrecord.store._run_words import DURATION, ERRORS, JOINED, TOKENS, run_conditions
+from agentrecord.store._sql import bound_within, insert_into, scope_params, total, usage_totals, within
 
-_JOINED = (
-    runs.join(users, (users.c.project_id == runs.c.project_id) & (users.c.id == runs.c.user_uuid))
-    .outerjoin(agents, (agents.c.project_id == runs.c.project_id) & (agents.c.id == runs.c.agent_uuid))
-    .outerjoin(sessions, (sessions.c.project_id == runs.c.project_id) & (sessions.c.id == runs.c.session_uuid))
-)
 SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
     sessions.c.session_id.label("session_id"),
-).select_from(_JOINED)
+).select_from(JOINED)
 _BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _BY_ID = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.id == bindparam("id")))
 _TAKEN = Prepared(
@@ -47,7 +45,7 @@ _TAKEN = Prepared(
         or_(runs.c.run_id == bindparam("run_id"), runs.c.id == bindparam("id")),
     )
 )
-ADD_RUN = insert_into(runs)
+ADD_RUN = announcing(insert_into(runs), ChangeKind.RUN)
 _FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
 _REPORTED = msgspec.json.Decoder(ReportedTotals)
 _TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
@@ -56,9 +54,14 @@ _LONGEST_PROMISE_S = 7 * 86_400
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "started_at": runs.c.started_at,
     "finished_at": runs.c.finished_at,
+    "duration": DURATION,
     "cost": runs.c.cost_nanos,
-    "tokens": runs.c.output_tokens,
+    "tokens": TOKENS,
     "calls": runs.c.calls,
+    "tools": runs.c.tool_call_count,
+    "errors": ERRORS,
+    "status": runs.c.status,
+    "objective": runs.c.objective,
     "run_id": runs.c.run_id,
 }
 
@@ -287,6 +290,7 @@ def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
     )
     figures = Figures(scope.project, conn.now)
     for row in found:
+        note(conn, scope.project, ChangeKind.RUN, row["id"], row["user_uuid"])
         figures.activity(row["started_at"] or row["created_at"], row["user_uuid"], row["agent_uuid"], failed_runs=1)
     figures.apply(conn)
     for row in found:
@@ -300,7 +304,8 @@ def _step(
     conn: Connection, scope: Scope, run: UUID, status: RunStatus, *, added_iterations: int = 0, **changes: Any
 ) -> Run:
     allowed = [old for old in RunStatus if old.may_become(status)]
-    if "heartbeat_at" in changes and "started_at" not in changes:
+    is_heartbeat = "heartbeat_at" in changes and "started_at" not in changes
+    if is_heartbeat:
         allowed = [RunStatus.RUNNING]
     row = conn.first(
         update(runs)
@@ -311,6 +316,8 @@ def _step(
     if row is None:
         found = get(conn, scope, run)
         raise InvalidTransition("run", found.run_id, found.status, status)
+    if not is_heartbeat:
+        note(conn, scope.project, ChangeKind.RUN, run, row[2])
     added = {
         "failed_runs": int(status is RunStatus.ERROR),
         "completed_runs": int(status is RunStatus.COMPLETED),
@@ -334,30 +341,7 @@ def list_(
     offset: int = 0,
 ) -> Page[Run]:
     """Return runs, the last started first."""
-    statement = SELECT_RUN.where(*within(scope, runs), *_conditions(where or RunFilter()))
+    statement = SELECT_RUN.where(*run_conditions(scope, where or RunFilter()))
     return page(
         conn, statement, run_of, sorts=SORTS, sort=sort, row_id=runs.c.id, limit=limit, cursor=cursor, offset=offset
     )
-
-
-def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
-    equal = {
-        users.c.external_id: wanted.user,
-        agents.c.agent_id: wanted.agent_id,
-        runs.c.status: wanted.status,
-        runs.c.session_uuid: wanted.session_uuid,
-        runs.c.parent_uuid: wanted.parent_uuid,
-    }
-    found: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
-    if wanted.words:
-        found.append(or_(contains(runs.c.run_id, wanted.words), contains(runs.c.objective, wanted.words)))
-    if wanted.has_error is not None:
-        failed = or_(runs.c.status == RunStatus.ERROR, runs.c.tool_error_count > 0, runs.c.failed_calls > 0)
-        found.append(failed if wanted.has_error else ~failed)
-    if wanted.since is not None:
-        found.append(runs.c.started_at >= values.moment("since", wanted.since))
-    if wanted.until is not None:
-        found.append(runs.c.started_at < values.moment("until", wanted.until))
-    if wanted.parent_uuid is None and not wanted.include_children:
-        found.append(runs.c.parent_uuid.is_(None))
-    return found

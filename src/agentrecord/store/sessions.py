@@ -12,6 +12,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.connection import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, id_in
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
@@ -19,65 +20,46 @@ from agentrecord.records.unset import UNSET
 from agentrecord.schema import agents, coding_sessions, messages, sessions, users
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
+from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
-from agentrecord.store._sql import (
-    bound_within,
-    contains,
-    insert_into,
-    insert_or_skip,
-    scope_params,
-    total,
-    usage_totals,
-    within,
-)
+from agentrecord.store._session_words import COST, DURATION, ERRORS, JOINED, LIVE, TOKENS, session_conditions
+from agentrecord.store._sql import bound_within, insert_into, insert_or_skip, scope_params, usage_totals, within
 from agentrecord.store.session_trees import root_of, subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
-_JOINED = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
-_JOINED = _JOINED.outerjoin(
-    agents, (agents.c.project_id == sessions.c.project_id) & (agents.c.id == sessions.c.agent_uuid)
-)
-_JOINED = _JOINED.outerjoin(
-    coding_sessions,
-    (coding_sessions.c.project_id == sessions.c.project_id) & (coding_sessions.c.session_uuid == sessions.c.id),
-)
 _SELECT = select(
     *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at")],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
     *[coding_sessions.c[name].label(f"coding_{name}") for name in _CODING],
-).select_from(_JOINED)
-_LIVE = sessions.c.deleted_at.is_(None)
-_BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.session_id == bindparam("session_id")))
+).select_from(JOINED)
+_BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), LIVE, sessions.c.session_id == bindparam("session_id")))
 _LOCK = Prepared(
     select(sessions.c.id)
     .where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
     .with_for_update()
 )
-_BY_ID = Prepared(_SELECT.where(*bound_within(sessions), _LIVE, sessions.c.id == bindparam("id")))
+_BY_ID = Prepared(_SELECT.where(*bound_within(sessions), LIVE, sessions.c.id == bindparam("id")))
 _IS_THERE = Prepared(
     select(sessions.c.id).where(sessions.c.project_id == bindparam("project"), sessions.c.id == bindparam("id"))
 )
-ADD_SESSION = insert_or_skip(sessions)
+ADD_SESSION = announcing(insert_or_skip(sessions), ChangeKind.SESSION)
 ADD_CODING = insert_into(coding_sessions)
 _FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
-
-_BELOW = sessions.alias("below")
-_COST_BELOW = (
-    select(total(_BELOW.c.cost_nanos))
-    .where(_BELOW.c.project_id == sessions.c.project_id, _BELOW.c.root_uuid == sessions.c.id)
-    .correlate(sessions)
-    .scalar_subquery()
-)
 
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "last_activity_at": sessions.c.last_activity_at,
     "created_at": sessions.c.created_at,
     "updated_at": sessions.c.updated_at,
     "cost": sessions.c.cost_nanos,
-    "tree_cost": sessions.c.cost_nanos + _COST_BELOW,
+    "tree_cost": COST,
+    "tree_tokens": TOKENS,
+    "duration": DURATION,
+    "errors": ERRORS,
     "messages": sessions.c.message_count,
+    "runs": sessions.c.run_count,
+    "status": sessions.c.status,
     "session_id": sessions.c.session_id,
     "title": sessions.c.title,
 }
@@ -181,7 +163,7 @@ def create(conn: Connection, scope: Scope, new: NewSession, *, user: str | None 
 
 def _taken(conn: Connection, scope: Scope, session: UUID, owner: UserId, session_id: str) -> Row | None:
     """Return the id, owner and name of the session that has this id or, among its owner's, this name."""
-    same_name = (sessions.c.user_uuid == owner) & (sessions.c.session_id == session_id) & _LIVE
+    same_name = (sessions.c.user_uuid == owner) & (sessions.c.session_id == session_id) & LIVE
     statement = select(sessions.c.id, sessions.c.user_uuid, sessions.c.session_id).where(
         sessions.c.project_id == scope.project, or_(sessions.c.id == session, same_name)
     )
@@ -256,6 +238,7 @@ def update_(conn: Connection, scope: Scope, session: str | UUID, changes: Sessio
     conn.run(
         update(sessions).where(*within(scope, sessions), sessions.c.id == old.id).values(**new, updated_at=conn.now)
     )
+    note(conn, scope.project, ChangeKind.SESSION, old.id, old.user_uuid)
     _count_change(conn, scope, old, new)
     return get(conn, scope, old.id)
 
@@ -299,7 +282,7 @@ def _delete_one(conn: Connection, scope: Scope, session: UUID) -> int:
     gone = purging.purge_messages(conn, scope, session)
     conn.run(
         update(sessions)
-        .where(*within(scope, sessions), sessions.c.id == session, _LIVE)
+        .where(*within(scope, sessions), sessions.c.id == session, LIVE)
         .values(
             deleted_at=conn.now, title=None, description=None, agent_instructions=None, business_context=None,
             learning_outcomes=None, metadata=None, purpose=None, is_active=False, updated_at=conn.now,
@@ -324,7 +307,7 @@ def list_(
     offset: int = 0,
 ) -> Page[Session]:
     """Return sessions, the last active first; without `include_children` only the tops of trees."""
-    statement = _SELECT.where(*within(scope, sessions), _LIVE, *_conditions(where or SessionFilter()))
+    statement = _SELECT.where(*session_conditions(scope, where or SessionFilter()))
     return page(
         conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
         limit=limit, cursor=cursor, offset=offset,
@@ -333,42 +316,12 @@ def list_(
 
 def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:
     """Return a query for the ids of the sessions that a filter finds."""
-    return select(sessions.c.id).select_from(_JOINED).where(*within(scope, sessions), _LIVE, *_conditions(wanted))
-
-
-def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if wanted.words:
-        columns = (
-            sessions.c.session_id, sessions.c.title, sessions.c.description, sessions.c.agent_name,
-            coding_sessions.c.initial_task,
-        )  # fmt: skip
-        found.append(or_(*[contains(column, wanted.words) for column in columns]))
-    equal = {
-        users.c.external_id: wanted.user,
-        agents.c.agent_id: wanted.agent_id,
-        sessions.c.source: wanted.source,
-        sessions.c.status: wanted.status,
-        coding_sessions.c.working_directory: wanted.directory,
-        sessions.c.parent_uuid: wanted.parent_uuid,
-        sessions.c.session_id: wanted.session_id,
-        sessions.c.agent_name: wanted.agent_name,
-        sessions.c.is_active: wanted.is_active,
-        sessions.c.user_uuid: wanted.user_uuid,
-    }
-    found.extend(column == value for column, value in equal.items() if value is not None)
-    if wanted.since is not None:
-        found.append(sessions.c.last_activity_at >= values.moment("since", wanted.since))
-    if wanted.until is not None:
-        found.append(sessions.c.last_activity_at < values.moment("until", wanted.until))
-    if wanted.parent_uuid is None and not wanted.include_children:
-        found.append(sessions.c.parent_uuid.is_(None))
-    return found
+    return select(sessions.c.id).select_from(JOINED).where(*session_conditions(scope, wanted))
 
 
 def children(conn: Connection, scope: Scope, session: UUID) -> tuple[Session, ...]:
     """Return the sessions right below one, oldest first."""
-    statement = _SELECT.where(*within(scope, sessions), _LIVE, sessions.c.parent_uuid == session)
+    statement = _SELECT.where(*within(scope, sessions), LIVE, sessions.c.parent_uuid == session)
     return tuple(_session(row) for row in conn.maps(statement.order_by(sessions.c.created_at, sessions.c.id)))
 
 

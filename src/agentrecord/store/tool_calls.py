@@ -11,16 +11,18 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, InvalidTransition, NotFound
 from agentrecord.ids import UserId
+from agentrecord.records.change import ChangeKind
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import NewToolCall, ToolCall, ToolCallStatus, ToolFigures
 from agentrecord.schema import messages, tool_calls, tool_days
 from agentrecord.store import owners
+from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures, day_of
 from agentrecord.store._page import page
 from agentrecord.store._sql import insert_into, total, within
 
-ADD_TOOL_CALL = insert_into(tool_calls)
+ADD_TOOL_CALL = announcing(insert_into(tool_calls), ChangeKind.TOOL_CALL)
 _RESULT = messages.alias("result_message")
 SELECT_TOOL_CALL = select(
     *[c for c in tool_calls.c if c.name not in ("project_id", "agent_uuid", "created_at", "result")],
@@ -131,6 +133,7 @@ def finish(
     )
     if changed is None:
         raise InvalidTransition("tool call", call, old["status"], status)
+    note(conn, scope.project, ChangeKind.TOOL_CALL, call, old["user_uuid"])
     figures = Figures(scope.project, conn.now)
     figures.tool(old, calls=0, errors=int(status is ToolCallStatus.ERROR), duration_ms=duration_ms)
     figures.apply(conn)

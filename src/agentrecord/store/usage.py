@@ -4,11 +4,12 @@ Days, hours and the rest come from the rollups, so that a year is read at once; 
 the sessions' own sums, or from the calls where a range of time is asked for.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -24,7 +25,8 @@ from agentrecord.store._sql import total, usage_totals, within
 
 NO_NAME = "unknown"
 BLOCK_HOURS = 5
-_TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
+TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
+NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
 
 
 def sums(table: Table) -> list[ColumnElement[Any]]:
@@ -68,12 +70,12 @@ def report(
     if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
         rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
     else:
-        hourly = by is UsageBy.HOUR or (by in _TIME and utc_offset_minutes != 0)
+        hourly = by is UsageBy.HOUR or (by in TIME and utc_offset_minutes != 0)
         table, conditions = _rollup(since, until, hourly=hourly)
         conditions.extend(within(scope, table))
         if not include_subagents:
             conditions.append(~table.c.is_subagent)
-        if by in _TIME:
+        if by in TIME:
             rows = _by_time(conn, table, conditions, by, utc_offset_minutes)
         else:
             rows = _by_name(conn, table, conditions, by)
@@ -104,7 +106,7 @@ def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy,
     merged: dict[str, UsageRow] = {}
     for row in found:
         start = from_micros(row["bucket"] * size) + timedelta(minutes=offset_minutes)
-        label = _period(start, by)
+        label = period(start, by)
         new = UsageRow(
             key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
         )
@@ -113,7 +115,8 @@ def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy,
     return list(merged.values())
 
 
-def _period(start: datetime, by: UsageBy) -> str:
+def period(start: datetime, by: UsageBy) -> str:
+    """Return the name of the hour, day, week or month that holds an instant."""
     match by:
         case UsageBy.HOUR:
             return start.strftime("%Y-%m-%d %H:00")
@@ -125,37 +128,55 @@ def _period(start: datetime, by: UsageBy) -> str:
             return start.strftime("%Y-%m-%d")
 
 
-def _named(table: Table, by: UsageBy) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
-    """Return the joined tables, the key and the label of a report by name."""
+@dataclass(frozen=True, slots=True)
+class _Dimension:
+    """What calls are told apart by: what a rollup's table is joined with for it, and the column of its names."""
+
+    joins: tuple[tuple[Table, ColumnElement[bool]], ...]
+    key: ColumnElement[Any]
+
+
+def _dimension(table: Table, by: UsageBy) -> _Dimension:
+    in_project = users.c.project_id == table.c.project_id
+    of_model = (models, models.c.id == table.c.model_uuid)
     match by:
         case UsageBy.MODEL:
-            joined = table.join(models, models.c.id == table.c.model_uuid)
-            return select().select_from(joined), models.c.name, models.c.name
+            return _Dimension((of_model,), models.c.name)
         case UsageBy.HOST:
-            joined = table.join(models, models.c.id == table.c.model_uuid).join(hosts, hosts.c.id == models.c.host_uuid)
-            return select().select_from(joined), hosts.c.name, hosts.c.name
+            return _Dimension((of_model, (hosts, hosts.c.id == models.c.host_uuid)), hosts.c.name)
         case UsageBy.USER:
-            joined = table.join(users, (users.c.project_id == table.c.project_id) & (users.c.id == table.c.user_uuid))
-            return select().select_from(joined), users.c.external_id, users.c.external_id
+            return _Dimension(((users, in_project & (users.c.id == table.c.user_uuid)),), users.c.external_id)
         case UsageBy.AGENT:
-            joined = table.outerjoin(
-                agents, (agents.c.project_id == table.c.project_id) & (agents.c.id == table.c.agent_uuid)
-            )
-            return select().select_from(joined), agents.c.agent_id, agents.c.agent_id
+            is_agent = (agents.c.project_id == table.c.project_id) & (agents.c.id == table.c.agent_uuid)
+            return _Dimension(((agents, is_agent),), agents.c.agent_id)
         case _:
-            joined = table.join(projects, projects.c.id == table.c.project_id)
-            return select().select_from(joined), projects.c.name, projects.c.name
+            return _Dimension(((projects, projects.c.id == table.c.project_id),), projects.c.name)
+
+
+def _joined(table: Table, dimensions: Sequence[_Dimension]) -> Any:
+    """Return a rollup's table joined with all that its dimensions need, each table once."""
+    joined: Any = table
+    seen: set[str] = set()
+    for dimension in dimensions:
+        for other, condition in dimension.joins:
+            if other.name not in seen:
+                seen.add(other.name)
+                # Calls without an agent have the nil one, which no row names.
+                joined = joined.join(other, condition, isouter=other is agents)
+    return joined
 
 
 def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy) -> list[UsageRow]:
-    joined, key, _ = _named(table, by)
+    dimension = _dimension(table, by)
+    key = dimension.key
     found = conn.maps(
-        joined.add_columns(
+        select(
             key.label("key"),
             *sums(table),
             func.min(table.c.first_at).label("first_at"),
             func.max(table.c.last_at).label("last_at"),
         )
+        .select_from(_joined(table, [dimension]))
         .where(*conditions)
         .group_by(key)
     )
@@ -191,23 +212,39 @@ def series(
     by: UsageBy = UsageBy.DAY,
     include_subagents: bool = True,
 ) -> tuple[UsageRow, ...]:
-    """Return the sums for each day or hour and each model, host, user or agent: `key` the time, `split` the name."""
+    """Return the sums for each period, model, host, user, agent or project, split by one of the latter five.
+
+    `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
+    directories and tools cannot be crossed and raise `InvalidFilter`.
+    """
+    if by not in (*TIME, *NAMES):
+        raise InvalidFilter("by", by, f"cannot be split; use one of {', '.join((*TIME, *NAMES))}")
+    if split not in NAMES:
+        raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
     table, conditions = _rollup(since, until, hourly=by is UsageBy.HOUR)
     if not include_subagents:
         conditions.append(~table.c.is_subagent)
-    joined, key, _ = _named(table, split)
+    dimensions = [_dimension(table, split)]
+    first: ColumnElement[Any] = table.c.bucket
+    if by not in TIME:
+        dimensions.append(_dimension(table, by))
+        first = dimensions[-1].key
     found = conn.maps(
-        joined.add_columns(table.c.bucket.label("bucket"), key.label("key"), *sums(table))
+        select(first.label("first"), dimensions[0].key.label("second"), *sums(table))
+        .select_from(_joined(table, dimensions))
         .where(*conditions, *within(scope, table))
-        .group_by(table.c.bucket, key)
-        .order_by(table.c.bucket, key)
+        .group_by(first, dimensions[0].key)
+        .order_by(first, dimensions[0].key)
     )
     size = HOUR_MICROS if table is usage_hours else DAY_MICROS
-    rows = []
+    merged: dict[tuple[str, str], UsageRow] = {}
     for row in found:
-        label = _period(from_micros(row["bucket"] * size), by)
-        rows.append(UsageRow(key=label, label=label, split=row["key"] or NO_NAME, totals=usage_totals(row)))
-    return tuple(rows)
+        key = period(from_micros(row["first"] * size), by) if by in TIME else row["first"] or NO_NAME
+        name = row["second"] or NO_NAME
+        old = merged.get((key, name))
+        totals = usage_totals(row) if old is None else old.totals + usage_totals(row)
+        merged[key, name] = UsageRow(key=key, label=key, split=name, totals=totals)
+    return tuple(merged.values())
 
 
 def blocks(

@@ -15,6 +15,15 @@ CREATE POLICY in_scope ON agentrecord.ar_agents USING (
 	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
 );
 
+ALTER TABLE agentrecord.ar_arrivals ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_arrivals FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_arrivals USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_audit_entries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_audit_entries FORCE ROW LEVEL SECURITY;
@@ -54,6 +63,15 @@ ALTER TABLE agentrecord.ar_contents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE agentrecord.ar_contents FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY in_scope ON agentrecord.ar_contents USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
+ALTER TABLE agentrecord.ar_error_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_error_days FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_error_days USING (
 	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );

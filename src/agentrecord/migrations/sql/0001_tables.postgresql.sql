@@ -47,6 +47,16 @@ CREATE TABLE agentrecord.ar_agents (
 	CONSTRAINT uq_ar_agents_project_id_agent_id UNIQUE (project_id, agent_id)
 );
 
+CREATE TABLE agentrecord.ar_arrivals (
+	project_id UUID NOT NULL,
+	place BIGINT NOT NULL,
+	part BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	at BIGINT NOT NULL,
+	refs BYTEA NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+);
+
 CREATE TABLE agentrecord.ar_audit_entries (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -119,6 +129,16 @@ CREATE TABLE agentrecord.ar_contents (
 	CONSTRAINT pk_ar_contents PRIMARY KEY (project_id, id)
 );
 
+CREATE TABLE agentrecord.ar_error_days (
+	project_id UUID NOT NULL,
+	group_uuid UUID NOT NULL,
+	day BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID NOT NULL,
+	count BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_error_days PRIMARY KEY (project_id, group_uuid, day, user_uuid, agent_uuid)
+);
+
 CREATE TABLE agentrecord.ar_error_groups (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -129,6 +149,7 @@ CREATE TABLE agentrecord.ar_error_groups (
 	first_seen_at BIGINT NOT NULL,
 	last_seen_at BIGINT NOT NULL,
 	resolved_at BIGINT,
+	regressed_at BIGINT,
 	CONSTRAINT pk_ar_error_groups PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_error_groups_project_id_fingerprint UNIQUE (project_id, fingerprint)
 );
@@ -245,6 +266,8 @@ CREATE TABLE agentrecord.ar_llm_calls (
 );
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
+
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
 
@@ -371,11 +394,15 @@ CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, 
 
 CREATE INDEX ix_ar_runs_parent ON agentrecord.ar_runs (project_id, parent_uuid);
 
+CREATE INDEX ix_ar_runs_reason ON agentrecord.ar_runs (project_id, status_reason, started_at) WHERE status_reason IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_session ON agentrecord.ar_runs (project_id, session_uuid);
 
 CREATE INDEX ix_ar_runs_started ON agentrecord.ar_runs (project_id, started_at, id);
 
 CREATE INDEX ix_ar_runs_status ON agentrecord.ar_runs (project_id, status);
+
+CREATE INDEX ix_ar_runs_version ON agentrecord.ar_runs (project_id, agent_version_uuid, created_at, id) WHERE agent_version_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_schema (
 	version BIGINT NOT NULL,
@@ -584,7 +611,7 @@ CREATE TABLE agentrecord.ar_errors (
 	CONSTRAINT fk_ar_errors_project_id_group_uuid FOREIGN KEY(project_id, group_uuid) REFERENCES agentrecord.ar_error_groups (project_id, id)
 );
 
-CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid);
+CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid, created_at, id);
 
 CREATE INDEX ix_ar_errors_session ON agentrecord.ar_errors (project_id, session_uuid);
 

@@ -50,6 +50,18 @@ CREATE TABLE ar_agents (
 )
  STRICT;
 
+CREATE TABLE ar_arrivals (
+	project_id BLOB NOT NULL,
+	place INTEGER NOT NULL,
+	part INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	at INTEGER NOT NULL,
+	refs BLOB NOT NULL,
+	CONSTRAINT pk_ar_arrivals PRIMARY KEY (project_id, place, part)
+)
+ WITHOUT ROWID,
+ STRICT;
+
 CREATE TABLE ar_audit_entries (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -127,6 +139,17 @@ CREATE TABLE ar_contents (
 )
  STRICT;
 
+CREATE TABLE ar_error_days (
+	project_id BLOB NOT NULL,
+	group_uuid BLOB NOT NULL,
+	day INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB NOT NULL,
+	count INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_error_days PRIMARY KEY (project_id, group_uuid, day, user_uuid, agent_uuid)
+)
+ STRICT;
+
 CREATE TABLE ar_error_groups (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -137,6 +160,7 @@ CREATE TABLE ar_error_groups (
 	first_seen_at INTEGER NOT NULL,
 	last_seen_at INTEGER NOT NULL,
 	resolved_at INTEGER,
+	regressed_at INTEGER,
 	CONSTRAINT pk_ar_error_groups PRIMARY KEY (project_id, id),
 	CONSTRAINT uq_ar_error_groups_project_id_fingerprint UNIQUE (project_id, fingerprint)
 )
@@ -259,6 +283,8 @@ CREATE TABLE ar_llm_calls (
  STRICT;
 
 CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
+
+CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
 
@@ -390,11 +416,15 @@ CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
 
+CREATE INDEX ix_ar_runs_reason ON ar_runs (project_id, status_reason, started_at) WHERE status_reason IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_session ON ar_runs (project_id, session_uuid);
 
 CREATE INDEX ix_ar_runs_started ON ar_runs (project_id, started_at, id);
 
 CREATE INDEX ix_ar_runs_status ON ar_runs (project_id, status);
+
+CREATE INDEX ix_ar_runs_version ON ar_runs (project_id, agent_version_uuid, created_at, id) WHERE agent_version_uuid IS NOT NULL;
 
 CREATE TABLE ar_schema (
 	version INTEGER NOT NULL,
@@ -616,7 +646,7 @@ CREATE TABLE ar_errors (
 )
  STRICT;
 
-CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid);
+CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid, created_at, id);
 
 CREATE INDEX ix_ar_errors_session ON ar_errors (project_id, session_uuid);
 

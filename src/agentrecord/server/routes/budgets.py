@@ -1,6 +1,5 @@
 """Budgets over REST: administrators set them, everybody sees how those stand that apply to them."""
 
-from decimal import Decimal
 from typing import Annotated, Any  # `Any`: OpenAPI is JSON
 from uuid import UUID
 
@@ -8,20 +7,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as InQuery
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from agentrecord.exceptions import InvalidValue
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, BudgetStatus, NewBudget
 from agentrecord.records.unset import UNSET
-from agentrecord.records.usage import NANOS_PER_DOLLAR
-from agentrecord.server.fields import Dollars, Name
+from agentrecord.server.fields import Dollars, Name, nanos_of
 from agentrecord.server.problems import Problem
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query, store_of
 
 router = APIRouter(prefix="/api/budgets", tags=["budgets"], responses=PROBLEMS, route_class=StrictRoute)
-
-NANO = Decimal("1e-9")
-MAX_EXPONENT = 18
-"""Larger amounts the budget itself refuses, and these fit the precision of decimals."""
 
 LEFT_OUT: Any = None
 """Stands for a field that is not given; null in its place is refused."""
@@ -59,13 +52,6 @@ class BudgetChangesBody(BaseModel):
     is_active: StrictBool = LEFT_OUT
 
 
-def _nanos(amount: Decimal) -> int:
-    # Bounded before it is reckoned with: an exponent of a few characters makes a number of gigabytes.
-    if not amount.is_finite() or amount.adjusted() > MAX_EXPONENT or amount != amount.quantize(NANO):
-        raise InvalidValue("limit_usd", str(amount), "must be dollars, 1e9 at most, with at most nine decimals")
-    return int(amount * NANOS_PER_DOLLAR)
-
-
 @router.get("", response_model=None, responses=described(PageOf[model_of(BudgetStatus)], "Budgets"))  # type: ignore[misc]
 async def list_budgets(request: Request, query: Annotated[ListQuery, InQuery()]) -> Response:
     """List the budgets that apply to the caller by name, each with what is spent and reserved in its present period."""
@@ -83,7 +69,7 @@ async def create_budget(request: Request, body: BudgetBody) -> Response:
     """Make a budget; for administrators."""
     store = store_of(request)
     given = body.model_dump(exclude={"limit_usd"})
-    made = await store.budgets.create(NewBudget(**given, limit_nanos=_nanos(body.limit_usd)))
+    made = await store.budgets.create(NewBudget(**given, limit_nanos=nanos_of("limit_usd", body.limit_usd)))
     return answer(await store.budgets.status(made.id), 201)
 
 
@@ -108,7 +94,7 @@ async def change_budget(request: Request, budget_id: UUID, body: BudgetChangesBo
     """Change a budget; what is left out stays. For administrators."""
     store = store_of(request)
     given = body.model_dump(exclude_unset=True, exclude={"limit_usd"})
-    limit = _nanos(body.limit_usd) if "limit_usd" in body.model_fields_set else UNSET
+    limit = nanos_of("limit_usd", body.limit_usd) if "limit_usd" in body.model_fields_set else UNSET
     await store.budgets.update(budget_id, BudgetChanges(**given, limit_nanos=limit))
     return answer(await store.budgets.status(budget_id))
 

@@ -5,27 +5,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as InQuery
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from agentrecord.records.error import ErrorGroup, ErrorRecord
+from agentrecord.records.call_detail import CallDetail
+from agentrecord.records.error import ErrorRecord
 from agentrecord.records.llm_call import LLMCall
-from agentrecord.records.price import Price
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
-from agentrecord.store.errors import GROUP_SORTS
 from agentrecord.store.errors import SORTS as ERROR_SORTS
 from agentrecord.store.llm_calls import SORTS as CALL_SORTS
 
 router = APIRouter(prefix="/api", tags=["calls"], responses=PROBLEMS)
-
-
-class PricedCall(BaseModel):
-    """A call and the price that charged it, if one did."""
-
-    call: model_of(LLMCall)  # type: ignore[valid-type]
-    price: model_of(Price) | None  # type: ignore[valid-type]
 
 
 class CallQuery(ListQuery):
@@ -55,13 +47,6 @@ class ErrorQuery(ListQuery):
     run: str | None = None
     q: str | None = Field(None, description="Words in the message")
     sort: str = sort_of(ERROR_SORTS, "-created_at")
-
-
-class GroupQuery(ListQuery):
-    """Which groups of errors."""
-
-    resolved: bool = Field(False, description="Also those that are resolved")
-    sort: str = sort_of(GROUP_SORTS, "-last_seen_at")
 
 
 async def _ids(request: Request, session: str | None, run: str | None) -> tuple[UUID | None, UUID | None]:
@@ -94,14 +79,12 @@ async def list_calls(request: Request, query: Annotated[CallQuery, InQuery()]) -
 @router.get(
     "/calls/{call_id}",
     response_model=None,
-    responses={**described(PricedCall, "The call and its price"), **MISSING},
+    responses={**described(model_of(CallDetail), "The call, its price and its prompt"), **MISSING},
     dependencies=[Depends(no_query)],
 )
 async def get_call(request: Request, call_id: UUID) -> Response:
-    """Return a call with the price that charged it, its date and its source."""
-    store = store_of(request)
-    call = await store.llm_calls.get(call_id)
-    return answer({"call": call, "price": await store.llm_calls.price(call_id)})
+    """Return a call with the price that charged it, what each class of tokens came to, and its prompt as messages."""
+    return answer(await store_of(request).llm_calls.detail(call_id))
 
 
 @router.get(
@@ -128,19 +111,5 @@ async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()])
             sort=query.sort,
             limit=query.limit,
             cursor=query.cursor,
-        )
-    )
-
-
-@router.get(
-    "/errors/groups",
-    response_model=None,
-    responses=described(PageOf[model_of(ErrorGroup)], "Groups of equal errors"),  # type: ignore[misc]
-)
-async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()]) -> Response:
-    """List groups of equal errors, the last seen first."""
-    return answer(
-        await store_of(request).errors.groups(
-            include_resolved=query.resolved, sort=query.sort, limit=query.limit, cursor=query.cursor
         )
     )

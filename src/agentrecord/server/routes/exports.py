@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -20,15 +20,16 @@ from agentrecord.server.wire import answer, store_of
 from agentrecord.store import AsyncStore
 
 router = APIRouter(include_in_schema=False)
+T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_USAGE_COLUMNS = (
+USAGE_COLUMNS = (
     "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
 )  # fmt: skip
 _SESSION_COLUMNS = (
     "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
-    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *_USAGE_COLUMNS,
+    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
 )  # fmt: skip
 
 
@@ -51,8 +52,9 @@ def _csv(rows: Sequence[Sequence[object]]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _usage_cells(totals: UsageTotals) -> list[object]:
-    return [getattr(totals, name) for name in _USAGE_COLUMNS]
+def usage_cells(totals: UsageTotals) -> list[object]:
+    """Return sums over calls as the cells of `USAGE_COLUMNS`."""
+    return [getattr(totals, name) for name in USAGE_COLUMNS]
 
 
 def _session_cells(session: Session) -> list[object]:
@@ -62,7 +64,7 @@ def _session_cells(session: Session) -> list[object]:
         session.coding.working_directory if session.coding else None, session.status,
         session.created_at.isoformat(), session.last_activity_at.isoformat(), session.message_count,
         session.run_count, session.tool_call_count, session.tool_error_count, session.error_count,
-        *_usage_cells(session.subtree or session.usage),
+        *usage_cells(session.subtree or session.usage),
     ]  # fmt: skip
 
 
@@ -75,7 +77,13 @@ async def export_sessions(request: Request, shape: ExportAs) -> Response:
     pages = _pages(store, wanted, sort)
     # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
     first = await anext(pages)
-    return _download(_written(first, pages, shape), f"sessions.{shape}", shape)
+
+    async def found() -> AsyncIterator[Sequence[Session]]:
+        yield first
+        async for rows in pages:
+            yield rows
+
+    return download(found(), _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
 
 
 async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
@@ -89,30 +97,27 @@ async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIt
             return
 
 
-async def _written(first: list[Session], rest: AsyncIterator[list[Session]], shape: ExportAs) -> AsyncIterator[bytes]:
-    write, opening, closing = _writer(shape)
-    yield opening
-    yield write(first, True)
-    async for sessions in rest:
-        yield write(sessions, False)
-    yield closing
-
-
-def _writer(shape: ExportAs) -> tuple[Callable[[list[Session], bool], bytes], bytes, bytes]:
+async def _written(
+    pages: AsyncIterator[Sequence[T]], columns: Sequence[str], cells: Callable[[T], list[object]], shape: ExportAs
+) -> AsyncIterator[bytes]:
     match shape:
         case ExportAs.JSON:
-            return _json_rows, b'{"items":[', b"]}"
+            yield b'{"items":['
+            is_first = True
+            async for rows in pages:
+                text = b",".join(to_json(row) for row in rows)
+                yield text if is_first or not text else b"," + text
+                is_first = is_first and not text
+            yield b"]}"
         case ExportAs.JSONL:
-            return lambda sessions, _: b"".join(to_json(session) + b"\n" for session in sessions), b"", b""
+            async for rows in pages:
+                yield b"".join(to_json(row) + b"\n" for row in rows)
         case ExportAs.CSV:
-            return lambda sessions, _: _csv([_session_cells(one) for one in sessions]), _csv([_SESSION_COLUMNS]), b""
+            yield _csv([columns])
+            async for rows in pages:
+                yield _csv([cells(row) for row in rows])
         case _:
             assert_never(shape)
-
-
-def _json_rows(sessions: list[Session], is_first: bool) -> bytes:
-    rows = b",".join(to_json(session) for session in sessions)
-    return rows if is_first or not rows else b"," + rows
 
 
 @router.get("/cost.{shape}")
@@ -135,8 +140,8 @@ def _cost_rows(rows: Sequence[UsageRow], by: str, shape: ExportAs) -> list[bytes
     if shape is ExportAs.JSONL:
         return [to_json(row) + b"\n" for row in rows]
     return [
-        _csv([(by, "label", *_USAGE_COLUMNS)]),
-        _csv([[row.key, row.label, *_usage_cells(row.totals)] for row in rows]),
+        _csv([(by, "label", *USAGE_COLUMNS)]),
+        _csv([[row.key, row.label, *usage_cells(row.totals)] for row in rows]),
     ]
 
 
@@ -151,5 +156,13 @@ def _headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def _download(body: AsyncIterator[bytes], name: str, shape: ExportAs) -> Response:
+def download(
+    pages: AsyncIterator[Sequence[T]],
+    columns: Sequence[str],
+    cells: Callable[[T], list[object]],
+    name: str,
+    shape: ExportAs,
+) -> Response:
+    """Return a list as a file, written page by page as they come; `cells` is a row of the CSV under `columns`."""
+    body = _written(pages, columns, cells, shape)
     return StreamingResponse(body, headers=_headers(name), media_type=_MEDIA[shape])

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from agentrecord.dashboard import chat, conversation, figures, filters, lists, waterfall
+from agentrecord.dashboard import chat, conversation, filters, lists
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
 from agentrecord.server.shown import page as _page
@@ -18,14 +18,6 @@ SESSION_FILTERS = ("q", "user", "agent", "source", "directory", "status", *STRET
 RUN_FILTERS = ("q", "user", "agent", "status", "errors", *STRETCH, "sort", "after")
 COST_FILTERS = ("by", "subagents", *STRETCH)
 CHAT_FILTERS = ("q", "show", "after", "from")
-
-
-@router.get("/")
-async def overview(request: Request) -> HTMLResponse:
-    """Show what was spent, by what, and what happened last."""
-    store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
-    context = await figures.overview(store, asked, store.engine.maker.clock.now())
-    return _page(request, "overview.html", context, active="overview", asked=asked)
 
 
 async def _chat(request: Request, session: UUID | None) -> HTMLResponse:
@@ -78,45 +70,6 @@ async def runs(request: Request) -> HTMLResponse:
     store, asked = store_of(request), filters.checked(request.query_params, RUN_FILTERS)
     context = await lists.runs(store, asked, store.engine.maker.clock.now())
     return _page(request, "runs.html", context, active="runs", asked=asked)
-
-
-@router.get("/r/{run_id:path}")
-async def run(request: Request, run_id: str) -> HTMLResponse:
-    """Show a run's tree and one piece of it."""
-    asked = filters.checked(request.query_params, ("span", "row", "idle"))
-    context = await waterfall.run_page(store_of(request), run_id, asked)
-    return _page(request, "run.html", context, active="runs", asked=asked)
-
-
-@router.get("/cost")
-async def cost(request: Request) -> HTMLResponse:
-    """Show what was spent."""
-    store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
-    context = await figures.cost(store, asked, store.engine.maker.clock.now())
-    return _page(request, "cost.html", context, active="cost", asked=asked)
-
-
-@router.get("/errors")
-async def errors(request: Request) -> HTMLResponse:
-    """Show what failed."""
-    asked = filters.checked(request.query_params, ("tool", "after"))
-    context = await lists.errors(store_of(request), asked)
-    return _page(request, "errors.html", context, active="errors", asked=asked)
-
-
-@router.get("/search")
-async def search(request: Request) -> HTMLResponse:
-    """Find messages."""
-    asked = filters.checked(request.query_params, ("q", "page"))
-    context = await lists.search(store_of(request), asked)
-    return _page(request, "search.html", context, active="search", asked=asked)
-
-
-@router.get("/prices")
-async def prices(request: Request) -> HTMLResponse:
-    """Show what models cost."""
-    asked = filters.checked(request.query_params, ())
-    return _page(request, "prices.html", await figures.prices(store_of(request)), active="prices", asked=asked)
 
 
 @router.get("/imports")

@@ -1,0 +1,199 @@
+"""Pages about agents: all of them, one, and two versions of one."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from markupsafe import Markup
+
+from agentrecord.dashboard import formats
+from agentrecord.dashboard.charts import series_slots
+from agentrecord.dashboard.contexts import Chart, Tile
+from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, spend_chart
+from agentrecord.dashboard.sparks import span_of, sparkline
+from agentrecord.records.agent import AgentDetails, AgentFigures
+from agentrecord.records.comparison import Measure, Unit, VersionComparison
+from agentrecord.records.page import Page
+from agentrecord.records.run import Run, RunFilter
+from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.store import AsyncStore
+
+LATEST = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentsPage:
+    """The list of agents with their figures; `sparks` draws each one's calls day by day."""
+
+    found: Page[AgentFigures]
+    sparks: Mapping[UUID, Markup]
+    stretch: Range
+    sort: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPage:
+    """One agent: its figures, what it spent over time, its models, tools and versions, and its latest runs."""
+
+    details: AgentDetails
+    stretch: Range
+    tiles: Sequence[Tile]
+    chart: Chart
+    slots: Mapping[str, int]
+    runs: Page[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureRow:
+    """A measure in words: both sides, the difference and its interval; `look` says how it is to be taken."""
+
+    measure: Measure
+    a: str
+    b: str
+    delta: str
+    interval: str
+    look: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparePage:
+    """Two versions of an agent side by side; `found` is None where the agent has no two."""
+
+    details: AgentDetails
+    found: VersionComparison | None
+    rows: Sequence[MeasureRow]
+    slots: Mapping[str, int]
+    stretch: Range
+
+
+async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
+    """Return a page of agents."""
+    stretch, sort, cursor = days_of(asked, now), asked.get("sort", "-last_active_at"), asked.get("after")
+    found = await store.agents.report(
+        words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+    )
+    first, last = span_of([one.days for one in found], *edges(stretch), now.date())
+    return AgentsPage(
+        found=found,
+        sparks={one.agent.id: sparkline(one.days, first=first, last=last, noun="call") for one in found},
+        stretch=stretch,
+        sort=sort,
+        is_first=cursor is None,
+    )
+
+
+async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:
+    """Return the page of one agent."""
+    stretch = days_of(asked, now)
+    details, uses = await asyncio.gather(
+        store.agents.details(name, since=stretch.since, until=stretch.until), store.prices.uses()
+    )
+    wanted = RunFilter(agent_id=details.figures.agent.agent_id, since=stretch.since, until=stretch.until)
+    return AgentPage(
+        details=details,
+        stretch=stretch,
+        tiles=tiles(details.figures),
+        chart=spend_chart(details.spend, uses),
+        slots=series_slots(uses),
+        runs=await store.runs.list(wanted, limit=LATEST),
+    )
+
+
+def tiles(found: AgentFigures) -> Sequence[Tile]:
+    """Return an agent's figures as tiles."""
+    usage = found.usage
+    without = (
+        f"excludes {formats.counted(usage.unpriced_calls, 'call')} without a price" if usage.unpriced_calls else ""
+    )
+    per_run = found.cost_per_run_usd
+    return (
+        Tile(
+            name="Runs",
+            value=f"{found.runs:,}" if found.runs else formats.UNKNOWN,
+            note=formats.counted(found.sessions, "session") if found.sessions else "",
+        ),
+        Tile(
+            name="Error rate",
+            value=formats.percent(found.error_rate),
+            note=f"{found.failed_runs:,} of {found.failed_runs + found.completed_runs:,} ended runs"
+            if found.error_rate is not None
+            else "",
+        ),
+        Tile(name="Spend", value=formats.cost(usage), note=without),
+        Tile(
+            name="Cost per run",
+            value=formats.UNKNOWN if per_run is None else formats.money(round(per_run * NANOS_PER_DOLLAR)),
+            note="its own calls" if per_run is not None else "",
+        ),
+        Tile(
+            name="p95 of calls",
+            value=formats.duration(found.latency_p95_ms),
+            note=f"median {formats.duration(found.latency_p50_ms)}" if found.latency_p50_ms is not None else "",
+        ),
+        Tile(
+            name="Failed tool calls",
+            value=formats.percent(found.tool_errors, found.tool_calls),
+            note=f"{found.tool_errors:,} of {found.tool_calls:,}" if found.tool_calls else "",
+        ),
+    )
+
+
+async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> ComparePage:
+    """Return two versions of an agent side by side, the last two unless the address names others."""
+    stretch = days_of(asked, now)
+    details, uses = await asyncio.gather(store.agents.details(name), store.prices.uses())
+    found = None
+    if len(details.versions) > 1:
+        found = await store.agents.compare(
+            details.figures.agent.agent_id, asked.get("a"), asked.get("b"), since=stretch.since, until=stretch.until
+        )
+    return ComparePage(
+        details=details,
+        found=found,
+        rows=[_row(measure) for measure in found.measures] if found else [],
+        slots=series_slots(uses),
+        stretch=stretch,
+    )
+
+
+def _row(measure: Measure) -> MeasureRow:
+    interval = formats.UNKNOWN
+    if measure.low is not None and measure.high is not None:
+        interval = f"{_signed(measure.low, measure.unit)} to {_signed(measure.high, measure.unit)}"
+    look = "muted" if measure.has_few_runs else ""
+    if measure.is_clear and measure.unit is not Unit.CALLS:
+        look = "bad" if (measure.delta or 0) > 0 else "ok"
+    return MeasureRow(
+        measure=measure,
+        a=written(measure.a, measure.unit),
+        b=written(measure.b, measure.unit),
+        delta=formats.UNKNOWN if measure.delta is None else _signed(measure.delta, measure.unit),
+        interval=interval,
+        look=look,
+    )
+
+
+def written(value: float | None, unit: Unit) -> str:
+    """Return a measure's value in words."""
+    if value is None:
+        return formats.UNKNOWN
+    match unit:
+        case Unit.SHARE:
+            return f"{100 * value:.1f} %"
+        case Unit.DOLLARS:
+            return formats.money(round(value * NANOS_PER_DOLLAR))
+        case Unit.MILLISECONDS:
+            return formats.duration(value)
+        case Unit.TOKENS:
+            return f"{value:,.0f}"
+        case Unit.CALLS:
+            return f"{value:,.1f}"
+
+
+def _signed(value: float, unit: Unit) -> str:
+    sign = "+" if value > 0 else "−" if value < 0 else "±"
+    return sign + written(abs(value), unit)

@@ -1,0 +1,324 @@
+"""The page of what was spent: by anything that calls are told apart by, over time, and against budgets."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from agentrecord.dashboard import charts, figures, formats
+from agentrecord.dashboard.contexts import Chart
+from agentrecord.dashboard.filters import Asked, Range, range_of, with_changes
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.activity import Activity
+from agentrecord.records.budget import BudgetPeriod, BudgetStatus
+from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.price import ModelUse, Rates
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.store import AsyncStore
+
+MOST_ROWS = 200
+TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
+TREND_DAYS = 7
+"""From how many whole days before today the forecast takes what a day costs."""
+
+SORTS: dict[str, Callable[["CostRow"], str | int]] = {
+    "key": lambda row: row.usage.label.casefold(),
+    "calls": lambda row: row.usage.totals.calls,
+    "input": lambda row: row.usage.totals.input_tokens,
+    "cache_read": lambda row: row.usage.totals.cache_read_tokens,
+    "output": lambda row: row.usage.totals.output_tokens,
+    "cost": lambda row: row.usage.totals.cost_nanos,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """A row: its sums, its colour, how its cost changed, and where the work behind it is listed."""
+
+    usage: UsageRow
+    slot: int
+    change: float | None = None
+    is_new: bool = False
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostPage:
+    """What was spent in a range, by one thing or by two, and over time."""
+
+    stretch: Range
+    by: UsageBy
+    split: UsageBy | None
+    splits: Sequence[UsageBy]
+    sort: str
+    with_subagents: bool
+    rows: Sequence[CostRow]
+    row_count: int
+    total: UsageTotals
+    tiles: Sequence[figures.FigureTile]
+    chart: Chart
+    chart_of: UsageBy
+    unpriced: Sequence[UsageRow]
+    budgets: Page[BudgetStatus]
+    uses: Sequence[ModelUse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the address asks for, understood."""
+
+    stretch: Range
+    by: UsageBy
+    split: UsageBy | None
+    sort: str
+    with_subagents: bool
+
+
+async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
+    """Return the page of what was spent."""
+    uses = await store.prices.uses()
+    wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
+    report, models, before, rows = await asyncio.gather(
+        _report(store, wanted.by, wanted.stretch, wanted),
+        _report(store, UsageBy.MODEL, wanted.stretch, wanted),
+        _before(store, wanted),
+        _crossed(store, wanted),
+    )
+    (chart, slots), budgets, tiles = await asyncio.gather(
+        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, uses, now)
+    )
+    shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
+    return CostPage(
+        stretch=wanted.stretch,
+        by=wanted.by,
+        split=wanted.split,
+        splits=[by for by in figures.NAMES if by is not wanted.by] if _is_crossed(wanted.by) else [],
+        sort=wanted.sort,
+        with_subagents=wanted.with_subagents,
+        rows=shown[:MOST_ROWS],
+        row_count=len(shown),
+        total=report.total,
+        tiles=tiles,
+        chart=chart,
+        chart_of=_chart_of(wanted),
+        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        budgets=budgets,
+        uses=uses,
+    )
+
+
+def _wanted(asked: Asked, stretch: Range) -> _Asked:
+    by, split = figures.cost_by(asked), asked.get("split")
+    if split is not None and (not _is_crossed(by) or split not in figures.NAMES or split == by):
+        known = [str(name) for name in figures.NAMES if name is not by] if _is_crossed(by) else []
+        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
+    sort = asked.get("sort", "key" if by in TIMES else "-cost")
+    if sort.removeprefix("-") not in SORTS:
+        raise InvalidFilter("sort", sort, f"must be one of {', '.join(SORTS)}, with - before it for the highest first")
+    return _Asked(
+        stretch=stretch, by=by, split=None if split is None else UsageBy(split), sort=sort,
+        with_subagents=figures.subagents_of(asked),
+    )  # fmt: skip
+
+
+def _is_crossed(by: UsageBy) -> bool:
+    return by in (*figures.NAMES, *TIMES)
+
+
+async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked) -> UsageReport:
+    return await store.usage.report(
+        by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
+    )
+
+
+async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
+    """Return what each name cost in the stretch before; None where rows are periods, or there is none before."""
+    before = wanted.stretch.previous()
+    if before is None or wanted.by in TIMES or wanted.split is not None:
+        return None
+    return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
+
+
+async def _crossed(store: AsyncStore, wanted: _Asked) -> Sequence[UsageRow] | None:
+    if wanted.split is None:
+        return None
+    return await store.usage.series(
+        wanted.split, by=wanted.by, since=wanted.stretch.since, until=wanted.stretch.until,
+        include_subagents=wanted.with_subagents,
+    )  # fmt: skip
+
+
+def _rows(
+    found: Sequence[UsageRow], wanted: _Asked, before: Mapping[str, UsageTotals] | None, slots: Mapping[str, int],
+    asked: Asked,
+) -> Sequence[CostRow]:  # fmt: skip
+    query = figures.range_query(wanted.stretch, asked) or {"since": "all"}
+    rows = []
+    for usage in found:
+        old = None if before is None else before.get(usage.key, UsageTotals())
+        coloured = (usage.split if wanted.split is not None else usage.key) or ""
+        rows.append(
+            CostRow(
+                usage=usage,
+                slot=slots.get(coloured, charts.SLOTS if _chart_of(wanted) in (wanted.by, wanted.split) else 0),
+                change=None if old is None else figures.change(usage.totals.cost_nanos, old.cost_nanos),
+                is_new=old is not None and not old.calls,
+                href=work_of(wanted.by, usage.key, query),
+            )
+        )
+    is_down = wanted.sort.startswith("-")
+    return sorted(rows, key=SORTS[wanted.sort.removeprefix("-")], reverse=is_down)
+
+
+def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
+    """Return the address of the list of the work that a row sums up; None where no list can be asked for it."""
+    if by is UsageBy.SESSION:
+        return None if key == "no session" else f"/s/{formats.segment(key)}"
+    if by in TIMES:
+        return "/runs" + charts.days_query(key, by)
+    if by in (UsageBy.AGENT, UsageBy.USER, UsageBy.DIRECTORY) and key != "unknown":
+        return "/sessions" + with_changes(query, **{str(by): key})
+    return None
+
+
+def _chart_of(wanted: _Asked) -> UsageBy:
+    """Return what the chart's bars are made of: the split, or what the rows are by, else models."""
+    if wanted.split is not None:
+        return wanted.split
+    return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
+
+
+async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
+    of, stretch = _chart_of(wanted), wanted.stretch
+    by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
+    rows, budgets, ever = await asyncio.gather(
+        store.usage.series(
+            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
+        ),
+        store.budgets.list(limit=MAX_PAGE),
+        store.usage.report(of),
+    )
+    slots = charts.series_slots(uses) if of is UsageBy.MODEL else figures.slots_of(ever.rows)
+    limits = [
+        charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
+        for budget in budgets.items
+        if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, by)
+    ]
+    chart = figures.spend_chart(rows, slots, by=by, of=of, width=charts.WIDE, limits=limits, path="/runs")
+    return chart, slots
+
+
+def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
+    """Say whether a budget's period is that of a chart's bars."""
+    return str(period) == str(by)
+
+
+async def _tiles(
+    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], now: datetime
+) -> Sequence[figures.FigureTile]:
+    stretch, before = wanted.stretch, wanted.stretch.previous()
+    models, activity, forecast = await asyncio.gather(
+        _report(store, UsageBy.MODEL, stretch, wanted),
+        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until),
+        _forecast(store, wanted, now),
+    )
+    if before is None:
+        return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
+    old, old_activity = await asyncio.gather(
+        _report(store, UsageBy.TOTAL, before, wanted),
+        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
+    )
+    return (*_amounts(models.total, activity, old.total, old_activity), _saved(models.rows, uses), forecast)
+
+
+def _each(totals: UsageTotals | None, number: int) -> int | None:
+    """Return what one of a number of things cost; None where there is none, or nothing has a price."""
+    if totals is None or not number or totals.calls == totals.unpriced_calls:
+        return None
+    return totals.cost_nanos // number
+
+
+def _amounts(
+    totals: UsageTotals, activity: Activity, old: UsageTotals | None, old_activity: Activity | None
+) -> Sequence[figures.FigureTile]:
+    per_run, per_session = _each(totals, activity.runs), _each(totals, activity.sessions)
+    old_run = _each(old, old_activity.runs) if old_activity else None
+    old_session = _each(old, old_activity.sessions) if old_activity else None
+    failed = totals.failed_calls
+    return (
+        figures.FigureTile(
+            name="Spend", value=formats.cost(totals), nanos=totals.cost_nanos if totals.calls else None,
+            change=figures.change(totals.cost_nanos, old.cost_nanos if old else None), is_worse_up=True,
+            note=figures.excluded(totals) or (formats.counted(totals.calls, "call") if totals.calls else "no calls"),
+        ),
+        figures.FigureTile(
+            name="Per run", value=formats.money(per_run), change=figures.change(per_run, old_run), is_worse_up=True,
+            note=formats.counted(activity.runs, "run") if activity.runs else "no run began",
+        ),
+        figures.FigureTile(
+            name="Per session", value=formats.money(per_session), is_worse_up=True,
+            change=figures.change(per_session, old_session),
+            note=formats.counted(activity.sessions, "session") if activity.sessions else "no session was active",
+        ),
+        figures.FigureTile(
+            name="Failed calls", value=formats.money(activity.failed_nanos if failed else None),
+            nanos=activity.failed_nanos if failed else None,
+            note=f"{formats.counted(failed, 'call')} of {totals.calls:,}" if failed else "no call failed",
+        ),
+    )  # fmt: skip
+
+
+def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.FigureTile:
+    rates: dict[str, Rates] = {}
+    for use in sorted(uses, key=lambda use: use.totals.calls):
+        if use.rates is not None:
+            rates[use.model] = use.rates
+    saved = [
+        cache_savings(row.totals, rates[row.key])
+        for row in rows
+        if row.key in rates and (row.totals.cache_read_tokens or row.totals.cache_write_5m_tokens)
+    ]
+    whole = sum((row.totals for row in rows), start=UsageTotals())
+    share = whole.cached_share
+    return figures.FigureTile(
+        name="Saved by cache",
+        value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
+        note=f"{formats.percent(share)} of input from cache" if share else "no input from cache",
+    )
+
+
+def cache_savings(totals: UsageTotals, rates: Rates) -> int:
+    """Return what a model's cache saved, in nano-dollars: less than 0 where writing cost more than reading saved.
+
+    What was read would else have cost the input price; what was written cost more than that.
+    """
+    if rates.input is None:
+        return 0
+    read = rates.input if rates.cache_read is None else rates.cache_read
+    five = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
+    hour = five if rates.cache_write_1h is None else rates.cache_write_1h
+    saved = (
+        totals.cache_read_tokens * (rates.input - read)
+        - totals.cache_write_5m_tokens * (five - rates.input)
+        - totals.cache_write_1h_tokens * (hour - rates.input)
+    )
+    return saved // 1_000_000
+
+
+async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
+    """Return what this month will have cost: so far, and each day left as one of the last whole days did."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today.replace(day=1)
+    end = (first + timedelta(days=31)).replace(day=1)
+    month = Range(name="month", since=first)
+    trend = Range(name="trend", since=today - timedelta(days=TREND_DAYS), until=today)
+    spent, lately = await asyncio.gather(
+        _report(store, UsageBy.TOTAL, month, wanted), _report(store, UsageBy.TOTAL, trend, wanted)
+    )
+    tile = figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note="needs calls of the last 7 days")
+    if not lately.total.calls or lately.total.calls == lately.total.unpriced_calls:
+        return tile
+    left = (end - now) / timedelta(days=1)
+    so_far = formats.cost(spent.total)
+    nanos = spent.total.cost_nanos + round(lately.total.cost_nanos / TREND_DAYS * left)
+    return replace(tile, value=f"≈ {formats.money(nanos)}", note=f"{so_far} so far in {first:%B}")

@@ -1,0 +1,249 @@
+"""The first page: what was spent and by what, how runs ended, and what needs attention."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup
+
+from agentrecord.dashboard import charts, figures, formats
+from agentrecord.dashboard.contexts import Chart
+from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
+from agentrecord.records.budget import BudgetStatus
+from agentrecord.records.error import ErrorGroup
+from agentrecord.records.price import ModelUse
+from agentrecord.records.run import Run, RunStatus
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.store import AsyncStore
+
+RECENT = 10
+TOP = 5
+MOST_ATTENTION = 10
+STUCK = "stuck run"
+ENDS = (("completed", 0), ("failed", 1), ("going on or cancelled", 2))
+"""How runs end, and the slot of each, from below."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """Something that needs attention: since when, what it is in a word, which one, and where to look."""
+
+    at: datetime
+    kind: str
+    text: str
+    href: str
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewPage:
+    """The first page."""
+
+    is_empty: bool
+    stretch: Range
+    query: Mapping[str, str]
+    tiles: Sequence[figures.FigureTile]
+    attention: Sequence[Attention]
+    unpriced: Sequence[UsageRow]
+    run_chart: Chart
+    spend_chart: Chart
+    models: UsageReport
+    users: UsageReport
+    slots: Mapping[str, int]
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Whole:
+    """All figures of a stretch of time."""
+
+    totals: UsageTotals
+    activity: Activity
+
+
+async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
+    """Return the first page."""
+    uses, found = await asyncio.gather(store.prices.uses(), store.runs.list(limit=RECENT))
+    stretch = range_of(asked, now, default=figures.default_range(uses, now))
+    by = figures.step(stretch, uses)
+    models, users, activity, (rows, slots), attention, earlier = await asyncio.gather(
+        store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until),
+        store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until),
+        store.usage.activity(by, since=stretch.since, until=stretch.until),
+        figures.spend_over_time(store, stretch, uses, by=by),
+        _attention(store, stretch, uses, now),
+        _earlier(store, stretch),
+    )
+    return OverviewPage(
+        is_empty=not found.items and not uses and not activity.rows,
+        stretch=stretch,
+        query=figures.range_query(stretch, asked),
+        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, attention),
+        attention=attention[:MOST_ATTENTION],
+        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        run_chart=_run_chart(activity, by),
+        spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
+        models=models,
+        users=users,
+        slots=slots,
+        runs=found.items,
+    )
+
+
+async def _earlier(store: AsyncStore, stretch: Range) -> _Whole | None:
+    before = stretch.previous()
+    if before is None:
+        return None
+    report, activity = await asyncio.gather(
+        store.usage.report(UsageBy.TOTAL, since=before.since, until=before.until),
+        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
+    )
+    return _Whole(totals=report.total, activity=activity)
+
+
+def _tiles(
+    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, attention: Sequence[Attention]
+) -> Sequence[figures.FigureTile]:
+    stuck = sum(item.kind == STUCK for item in attention)
+    runs, failed = _run_tiles(whole.activity, earlier.activity if earlier else None, by)
+    p95, users = _people_tiles(whole.activity, earlier.activity if earlier else None, by)
+    spend = figures.FigureTile(
+        name="Spend", value=formats.cost(whole.totals), is_worse_up=True,
+        nanos=whole.totals.cost_nanos if whole.totals.calls else None,
+        change=figures.change(whole.totals.cost_nanos, earlier.totals.cost_nanos if earlier else None),
+        spark=_spark(_spent(rows, by), f"Spend per {by}"),
+        note=figures.excluded(whole.totals) if whole.totals.calls else "no call was made",
+    )  # fmt: skip
+    waiting = figures.FigureTile(
+        name="Stuck runs", value=figures.count(stuck), href="#attention" if stuck else None,
+        note="without the sign of life they promised" if stuck else "none is",
+    )  # fmt: skip
+    return runs, failed, spend, p95, users, waiting
+
+
+def _run_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
+    periods, ended = _periods(now, by), now.completed_runs + now.failed_runs
+    return (
+        figures.FigureTile(
+            name="Runs", value=figures.count(now.runs), change=figures.change(now.runs, old.runs if old else None),
+            spark=_spark([row.runs for row in periods], f"Runs per {by}"), note="" if now.runs else "no run began",
+        ),
+        figures.FigureTile(
+            name="Error rate", value=formats.percent(now.failed_share), is_worse_up=True,
+            change=figures.change(now.failed_share, old.failed_share if old else None),
+            spark=_spark([row.failed_runs for row in periods], f"Failed runs per {by}"),
+            note=f"{now.failed_runs:,} of {ended:,} that ended" if ended else "no run ended",
+        ),
+    )  # fmt: skip
+
+
+def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
+    users = [row.users or 0 for row in _periods(now, by)]
+    timed = f"of the last {now.timed_runs:,} runs" if now.timed_runs == TIMED_RUNS else ""
+    return (
+        figures.FigureTile(
+            name="p95 run time", value=formats.duration(now.run_p95_ms), is_worse_up=True,
+            change=figures.change(now.run_p95_ms, old.run_p95_ms if old else None),
+            note=timed if now.timed_runs else "no run ended",
+        ),
+        figures.FigureTile(
+            name="Active users", value=figures.count(now.users),
+            change=figures.change(now.users, old.users if old else None),
+            spark=_spark(users, f"Users per {by}"), note="" if now.users else "nobody was active",
+        ),
+    )  # fmt: skip
+
+
+def _periods(activity: Activity, by: UsageBy) -> Sequence[ActivityRow]:
+    known = {row.key: row for row in activity.rows}
+    return [known.get(key) or ActivityRow(key=key) for key in charts.filled(sorted(known), by)]
+
+
+def _spent(rows: Sequence[UsageRow], by: UsageBy) -> Sequence[int]:
+    sums: dict[str, int] = {}
+    for row in rows:
+        sums[row.key] = sums.get(row.key, 0) + row.totals.cost_nanos
+    return [sums.get(key, 0) for key in charts.filled(sorted(sums), by)]
+
+
+def _spark(values: Sequence[float], title: str) -> Markup | None:
+    return charts.sparkline(values, title=title) if any(values) else None
+
+
+def _run_chart(activity: Activity, by: UsageBy) -> Chart:
+    bars = []
+    for row in _periods(activity, by):
+        counts = (row.completed_runs, row.failed_runs, row.other_runs)
+        parts = [
+            charts.Part(series=name, slot=slot, value=value, text=formats.number(value), is_bad=name == "failed")
+            for (name, slot), value in zip(ENDS, counts, strict=True)
+            if value > 0
+        ]
+        bars.append(charts.Bar(label=row.key, parts=tuple(parts), href="/runs" + charts.days_query(row.key, by)))
+    shown = bars if activity.runs else []
+    title = f"Runs per {by} by how they ended"
+    svg = charts.stacked_bars(shown, title=title, tick=formats.short)
+    series = {part.series: part.slot for bar in shown for part in bar.parts}
+    return Chart(title=title, svg=svg, bars=shown, series=sorted(series.items(), key=lambda item: item[1]))
+
+
+async def _attention(store: AsyncStore, stretch: Range, uses: Sequence[ModelUse], now: datetime) -> Sequence[Attention]:
+    """Return what needs attention, the newest first."""
+    broken, groups, budgets = await asyncio.gather(
+        store.runs.broken(since=stretch.since, until=stretch.until, limit=MOST_ATTENTION),
+        store.errors.groups(sort="-first_seen_at", limit=MOST_ATTENTION),
+        store.budgets.near(),
+    )
+    found = [*_broken(broken), *_new(groups.items, stretch), *_unpriced(uses, stretch), *_near(budgets, now)]
+    return sorted(found, key=lambda item: item.at, reverse=True)
+
+
+def _broken(runs: Sequence[Run]) -> Iterator[Attention]:
+    for run in runs:
+        yield Attention(
+            at=run.heartbeat_at or run.started_at or run.created_at,
+            kind=STUCK if run.status is RunStatus.RUNNING else "abandoned run",
+            text=formats.one_line(run.objective or run.run_id, 90),
+            href=f"/r/{run.id}",
+            is_bad=True,
+        )
+
+
+def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
+    for group in groups:
+        if stretch.since is None or group.first_seen_at >= stretch.since:
+            said = f"{group.error_type}: {group.error_message}"
+            times = f" ({group.count:,} times)" if group.count > 1 else ""
+            yield Attention(
+                at=group.first_seen_at, kind="new error", text=formats.one_line(said, 90) + times, href="/errors",
+                is_bad=True,
+            )  # fmt: skip
+
+
+def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
+    for use in uses:
+        if use.totals.unpriced_calls and (stretch.since is None or use.last_at >= stretch.since):
+            calls = formats.counted(use.totals.unpriced_calls, "call")
+            yield Attention(
+                at=use.last_at, kind="no price", text=f"{use.model}: no total contains {calls}",
+                href=f"/prices?model={formats.segment(use.model)}",
+            )  # fmt: skip
+
+
+def _near(budgets: Sequence[BudgetStatus], now: datetime) -> Iterator[Attention]:
+    for standing in budgets:
+        budget = standing.budget
+        state = "is over" if standing.is_over else "is used up" if standing.is_used_up else "is nearly used up"
+        period = "in total" if budget.period == "total" else f"a {budget.period}"
+        anew = f"; it starts anew on {standing.end_at:%Y-%m-%d}" if standing.end_at else ""
+        yield Attention(
+            # A budget stands as it does now: what crossed it is not kept apart.
+            at=now,
+            kind="budget",
+            text=f"{formats.one_line(budget.name, 60)} {state}: {formats.money(standing.spent_nanos)} of "
+            f"{formats.money(budget.limit_nanos)} {period} spent{anew}",
+            href="/cost#budgets",
+            is_bad=standing.is_used_up,
+        )

@@ -1,0 +1,60 @@
+"""The page of prices: what the models that were called cost, and the form that sets a price of one's own."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agentrecord.dashboard.charts import series_slots
+from agentrecord.dashboard.filters import Asked
+from agentrecord.records.price import ModelUse, NewPrice, Price, PriceChange, Repricing
+from agentrecord.store import AsyncStore
+
+RATES = (
+    ("input", "Input"),
+    ("output", "Output"),
+    ("cache_read", "Cache read"),
+    ("cache_write_5m", "Write 5 min"),
+    ("cache_write_1h", "Write 1 h"),
+)
+"""The rates of the form, and what people call them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A price that could be set, and what it would change."""
+
+    new: NewPrice
+    repricing: Repricing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesPage:
+    """The models that were called, what charges them, and the prices in force.
+
+    `given` holds what the form said, `refused` why it was not carried out, `preview` what it would do, `done` what it
+    did.
+    """
+
+    uses: Sequence[ModelUse]
+    prices: Sequence[Price]
+    slots: Mapping[str, int]
+    given: Asked = field(default_factory=dict)
+    refused: str = ""
+    preview: Preview | None = None
+    done: PriceChange | None = None
+    rates: tuple[tuple[str, str], ...] = RATES
+
+
+async def prices(
+    store: AsyncStore,
+    asked: Asked,
+    *,
+    refused: str = "",
+    preview: Preview | None = None,
+    done: PriceChange | None = None,
+) -> PricesPage:
+    """Return the page of prices; `asked` fills the form."""
+    uses, known = await asyncio.gather(store.prices.uses(), store.prices.list())
+    return PricesPage(
+        uses=uses, prices=known, slots=series_slots(uses), given=asked, refused=refused, preview=preview, done=done
+    )

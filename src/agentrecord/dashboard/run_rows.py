@@ -1,0 +1,255 @@
+"""The rows of a run's waterfall: which pieces the address asks for, and where each of them is drawn."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from markupsafe import Markup
+
+from agentrecord.dashboard import formats
+from agentrecord.dashboard.charts import span_bar
+from agentrecord.dashboard.filters import Asked
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records import run_tree
+from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
+
+TICKS = 4
+IDLE_SHARE = 0.02
+"""How much of the width a gap keeps when it is cut; a gap must be twice as long to be one."""
+
+SHORT_SHARE = 0.01
+"""What takes less of the whole than this is short."""
+
+MAX_MS = 2**53
+CHOICES = {"errors": ("all", "only"), "short": ("shown", "hidden"), "bars": ("time", "cost"), "idle": ("shown", "cut")}
+"""What the address may choose about the rows; the first of each is what holds without it."""
+
+VIEW = (*CHOICES, "t0", "t1")
+_ESCAPED = r'"(?:command|file_path|path|pattern|query|url|description|prompt|skill|name)"\s*:\s*"((?:[^"\\]|\\.)*)'
+_SAID = re.compile(_ESCAPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How a waterfall is looked at; `t0` and `t1` are milliseconds from its start, None at the ends."""
+
+    errors_only: bool = False
+    hides_short: bool = False
+    by_cost: bool = False
+    cuts_idle: bool = False
+    t0: int | None = None
+    t1: int | None = None
+
+    @property
+    def is_zoomed(self) -> bool:
+        """Say whether only a stretch is shown."""
+        return self.t0 is not None or self.t1 is not None
+
+
+def view_of(asked: Asked) -> View:
+    """Return the view that an address asks for; raise `InvalidFilter` for what is none."""
+    chosen = {}
+    for name, (usual, other) in CHOICES.items():
+        value = asked.get(name, usual)
+        if value not in (usual, other):
+            raise InvalidFilter(name, value, f"must be {usual} or {other}")
+        chosen[name] = value == other
+    t0, t1 = _offset(asked, "t0"), _offset(asked, "t1")
+    if t1 is not None and t1 <= (t0 or 0):
+        raise InvalidFilter("t1", asked["t1"], "must be after t0")
+    return View(
+        errors_only=chosen["errors"],
+        hides_short=chosen["short"],
+        by_cost=chosen["bars"],
+        cuts_idle=chosen["idle"],
+        t0=t0,
+        t1=t1,
+    )
+
+
+def _offset(asked: Asked, name: str) -> int | None:
+    text = asked.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:17]) < MAX_MS):
+        raise InvalidFilter(name, text, "must be milliseconds from the run's start, as a whole number")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """The stretch of time that a waterfall spans, in seconds, without the `gaps` that are cut out of it."""
+
+    origin: datetime
+    start_s: float = 0.0
+    length_s: float = 1.0
+    gaps: tuple[tuple[float, float], ...] = ()
+
+    def share(self, second: float) -> float:
+        """Return where a second is drawn, as a share of the width."""
+        inside = second - self.start_s
+        before = sum(min(inside, end) - start for start, end in self.gaps if start < inside)
+        return (inside - before) / (self.length_s - sum(end - start for start, end in self.gaps))
+
+    def bar(self, span: RunSpan) -> tuple[float, float]:
+        """Return where a piece starts and how long it is, as shares of the width; what goes on reaches the end."""
+        if span.started_at is None:
+            return 0.0, 0.0
+        second = (span.started_at - self.origin).total_seconds()
+        first = max(0.0, min(1.0, self.share(second)))
+        if span.is_running:
+            return first, 1.0 - first
+        last = self.share(second + (span.duration_ms or 0) / 1000)
+        return first, max(0.0, min(1.0, last) - first)
+
+    def ticks(self) -> list[str]:
+        """Return what stands above the bars; where gaps are cut out, only the ends have a time."""
+        ends = (formats.coarse(self.start_s * 1000) if self.start_s else "0", self.start_s + self.length_s)
+        if self.gaps:
+            return [ends[0], "", f"{len(self.gaps)} idle cut", "", formats.coarse(ends[1] * 1000)]
+        places = [self.start_s + self.length_s * place / TICKS for place in range(1, TICKS + 1)]
+        return [ends[0], *[formats.coarse(place * 1000) for place in places]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a waterfall."""
+
+    span: RunSpan
+    note: str
+    cost: str
+    bar: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """The pieces of a run that a view shows, and their axis; `idle_ms` is what could be cut out."""
+
+    tree: RunTree
+    spans: Sequence[RunSpan]
+    axis: Axis
+    view: View
+    idle_ms: float
+    most_nanos: int
+
+    def row(self, span: RunSpan) -> Row:
+        """Return a piece as a row."""
+        bar = span_bar(*self.row_place(span), span.kind, failed=span.is_failed)
+        return Row(span=span, note=gist(span.note), cost=cost_of(span), bar=bar)
+
+    def row_place(self, span: RunSpan) -> tuple[float, float]:
+        """Return where a piece's bar starts and how long it is, as shares of the width."""
+        if not self.view.by_cost:
+            return self.axis.bar(span)
+        return 0.0, (span.cost_nanos or 0) / self.most_nanos if self.most_nanos else 0.0
+
+
+def waterfall(tree: RunTree, view: View, now: datetime, axis: Axis | None = None) -> Waterfall:
+    """Return what a view shows of a run; `axis` is given where several runs share one."""
+    whole = axis or axis_of(tree.spans, now)
+    shown = _zoomed(whole, view)
+    spans: Sequence[RunSpan] = tree.spans
+    if view.is_zoomed:
+        ends = [whole.origin + timedelta(seconds=second) for second in (shown.start_s, shown.start_s + shown.length_s)]
+        spans = run_tree.between(spans, *ends)
+    if view.hides_short:
+        spans = run_tree.without_short(spans, shown.length_s * 1000 * SHORT_SHARE)
+    if view.errors_only:
+        spans = run_tree.only_failed(spans)
+    gaps = _idle(shown, tree.spans)
+    return Waterfall(
+        tree=tree,
+        spans=spans,
+        axis=replace(shown, gaps=gaps) if view.cuts_idle else shown,
+        view=view,
+        idle_ms=sum(end - start for start, end in gaps) * 1000,
+        most_nanos=max((span.cost_nanos or 0 for span in tree.spans), default=0),
+    )
+
+
+def axis_of(spans: Sequence[RunSpan], now: datetime) -> Axis:
+    """Return the axis that holds all pieces; while one goes on, it reaches to the present."""
+    starts = [span.started_at for span in spans if span.started_at is not None]
+    ends = [span.ended_at for span in spans if span.ended_at is not None]
+    origin = min(starts, default=now)
+    if any(span.is_running for span in spans):
+        ends.append(now)
+    length = (max([*ends, *starts], default=origin) - origin).total_seconds()
+    return Axis(origin=origin, length_s=length if length > 0 else 1.0)
+
+
+def _zoomed(whole: Axis, view: View) -> Axis:
+    start = min((view.t0 or 0) / 1000, whole.length_s)
+    end = whole.length_s if view.t1 is None else view.t1 / 1000
+    return Axis(origin=whole.origin, start_s=start, length_s=max(end - start, 0.001))
+
+
+def _idle(axis: Axis, spans: Sequence[RunSpan]) -> tuple[tuple[float, float], ...]:
+    """Return the stretches in which no call and no tool was at work, where each is much of the whole."""
+    busy = []
+    for span in spans:
+        if span.kind.is_work and span.started_at is not None:
+            began = (span.started_at - axis.origin).total_seconds() - axis.start_s
+            busy.append((began, axis.length_s if span.is_running else began + (span.duration_ms or 0) / 1000))
+    least, gaps, reached = axis.length_s * IDLE_SHARE, [], 0.0
+    for began, ended in [*sorted(busy), (axis.length_s, axis.length_s)]:
+        if min(began, axis.length_s) - reached > 2 * least:
+            gaps.append((reached + least / 2, min(began, axis.length_s) - least / 2))
+        reached = max(reached, ended)
+    return tuple(gaps)
+
+
+def cost_of(span: RunSpan) -> str:
+    """Return what a piece cost; "no price" where it made calls and none has one, nothing without calls."""
+    if not span.calls:
+        return ""
+    return "no price" if span.cost_nanos is None else formats.money(span.cost_nanos)
+
+
+def gist(note: str | None) -> str:
+    """Return what a use of a tool is about, from the start of its arguments."""
+    if not note:
+        return ""
+    found = _SAID.search(note)
+    return formats.gist(note) if found is None else formats.one_line(found[1].replace("\\n", " ").replace('\\"', '"'))
+
+
+def compact(found: Waterfall, first: int, count: int) -> list[list[object]]:
+    """Return rows for the script that draws them.
+
+    Each is id, kind, depth, name, note, time, tokens, cost, state (1 going on, 2 failed), start and width in percent.
+    """
+    return [_compact(found.row_place(span), span) for span in found.spans[first : first + count]]
+
+
+def _compact(place: tuple[float, float], span: RunSpan) -> list[object]:
+    start, length = place
+    return [
+        str(span.id),
+        span.kind,
+        min(span.depth, 9),
+        formats.one_line(span.name, 120),
+        gist(span.note),
+        formats.duration(span.duration_ms),
+        "" if span.tokens is None else formats.number(span.tokens),
+        cost_of(span),
+        2 if span.is_failed else 1 if span.is_running else 0,
+        round(start * 100, 2),
+        round(length * 100, 2),
+    ]
+
+
+def page_of(spans: Sequence[RunSpan], wanted: UUID, rows: int) -> int:
+    """Return the first row, from 1, of the page that shows a piece; 1 if none does."""
+    place = next((place for place, span in enumerate(spans) if span.id == wanted), 0)
+    return place // rows * rows + 1
+
+
+def zoom(found: Waterfall, span: RunSpan) -> tuple[int, int] | None:
+    """Return the stretch that a piece took, in milliseconds from the start; None if it is nothing or all."""
+    if span.started_at is None or not span.duration_ms or span.depth == 0 or span.kind is SpanKind.LLM:
+        return None
+    start = round((span.started_at - found.axis.origin).total_seconds() * 1000)
+    return max(0, start), max(0, start) + span.duration_ms

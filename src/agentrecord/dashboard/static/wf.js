@@ -1,0 +1,131 @@
+// A long waterfall: only the rows in sight are in the page, the rest are two gaps of the right height.
+const MORE = 25, MOST_ROWS = 160;
+const drawn = new WeakMap();
+const SVG = "http://www.w3.org/2000/svg";
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function bar(kind, state, start, width) {
+  const svg = document.createElementNS(SVG, "svg");
+  const rect = document.createElementNS(SVG, "rect");
+  svg.setAttribute("class", "span");
+  svg.setAttribute("viewBox", "0 0 100 12");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  const wide = Math.max(0.35, width);
+  rect.setAttribute("class", state === 2 ? "failed" : kind);
+  rect.setAttribute("x", Math.min(start, 100 - wide));
+  rect.setAttribute("width", wide);
+  rect.setAttribute("y", 2);
+  rect.setAttribute("height", 8);
+  svg.append(rect);
+  return svg;
+}
+
+function rowOf([id, kind, depth, name, note, time, tokens, cost, state, start, width], place, chosen) {
+  const row = element("tr", state === 2 ? "failed" : state === 1 ? "going-on" : "");
+  row.setAttribute("aria-rowindex", place + 2);
+  if (id === chosen) { row.classList.add("selected"); row.setAttribute("aria-current", "true"); }
+  const head = element("th", `d${depth}`);
+  head.scope = "row";
+  const link = element("a", "", (state === 2 ? "✕ " : state === 1 ? "◔ " : "") + name);
+  const address = new URLSearchParams(location.search);
+  address.delete("row");
+  address.set("span", id);
+  link.href = `?${address}#detail`;
+  head.append(element("span", "kind", kind), " ", link);
+  if (note) head.append(" ", element("span", "note", note));
+  row.append(head, ...[time, tokens, cost].map((text) => element("td", "n", text)));
+  const where = element("td", "where");
+  where.append(bar(kind, state, start, width));
+  row.append(where);
+  return row;
+}
+
+function gap() {
+  const row = element("tr", "gap");
+  row.setAttribute("aria-hidden", "true");
+  const cell = element("td");
+  cell.colSpan = 5;
+  row.append(cell);
+  return row;
+}
+
+// The whole of the rows is read first, in pieces; until it is there, the page that the server made stays.
+async function read(address, total) {
+  const rows = [];
+  do {
+    const answer = await fetch(`${address}${address.includes("?") ? "&" : "?"}first=${rows.length + 1}`);
+    if (!answer.ok) return null;
+    const found = await answer.json();
+    rows.push(...found.rows);
+    total = found.total;
+    if (!found.rows.length) break;
+  } while (rows.length < total);
+  return rows;
+}
+
+export async function attach(table) {
+  const address = table.dataset.rows.replace(/\?$/, "");
+  let rows = await read(address, Number(table.dataset.total));
+  if (!rows || !table.isConnected) return;
+  const body = table.tBodies[0], first = gap(), last = gap();
+  const height = body.rows[0].getBoundingClientRect().height || 27;
+  const chosen = body.querySelector("tr.selected a") && new URLSearchParams(location.search).get("span");
+  table.setAttribute("aria-rowcount", rows.length + 1);
+  table.parentElement.querySelector(".pager")?.remove();
+  let from = -1, to = -1;
+
+  function draw(anchor) {
+    if (!table.isConnected) { removeEventListener("scroll", onScroll); removeEventListener("resize", onScroll); return; }
+    const top = body.getBoundingClientRect().top;
+    let begin = Math.max(0, Math.floor(-top / height) - MORE);
+    if (anchor !== undefined) begin = Math.max(0, anchor - MORE);
+    const count = Math.min(MOST_ROWS, Math.ceil(innerHeight / height) + 2 * MORE);
+    const end = Math.min(rows.length, begin + count);
+    if (begin === from && end === to) return;
+    const focused = document.activeElement?.closest?.("tr")?.getAttribute("aria-rowindex");
+    [from, to] = [begin, end];
+    first.cells[0].style.height = `${begin * height}px`;
+    last.cells[0].style.height = `${(rows.length - end) * height}px`;
+    first.hidden = !begin;
+    last.hidden = end === rows.length;
+    body.replaceChildren(first, ...rows.slice(begin, end).map((row, place) => rowOf(row, begin + place, chosen)), last);
+    if (focused) body.querySelector(`[aria-rowindex="${focused}"] a`)?.focus({ preventScroll: true });
+  }
+
+  let waiting = false;
+  function onScroll() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; draw(); });
+  }
+  addEventListener("scroll", onScroll, { passive: true });
+  addEventListener("resize", onScroll);
+  const wanted = chosen ? rows.findIndex(([id]) => id === chosen) : -1;
+  const before = body.querySelector("tr.selected")?.getBoundingClientRect().top;
+  draw(wanted >= 0 ? wanted : undefined);
+  if (wanted >= 0 && before !== undefined) {
+    const row = body.querySelector("tr.selected");
+    if (row) scrollBy({ top: row.getBoundingClientRect().top - before, behavior: "instant" });
+  }
+  table.dataset.drawn = rows.length;
+  drawn.set(table, async () => {
+    rows = (await read(address, rows.length)) ?? rows;
+    table.setAttribute("aria-rowcount", rows.length + 1);
+    from = -1;
+    draw();
+  });
+}
+
+// Reads a drawn table's rows anew; false where it is not drawn by this script.
+export async function update(table) {
+  const again = drawn.get(table);
+  if (again) await again();
+  return again !== undefined;
+}

@@ -1,0 +1,151 @@
+"""Pages about users: all of them, and one."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from markupsafe import Markup
+
+from agentrecord.dashboard import formats
+from agentrecord.dashboard.charts import series_slots
+from agentrecord.dashboard.contexts import Chart, Tile
+from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, spend_chart
+from agentrecord.dashboard.sparks import span_of, sparkline
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.error import ErrorGroup
+from agentrecord.records.page import Page
+from agentrecord.records.people import SessionDrivers, UserDetails, UserFigures
+from agentrecord.records.run import Run, RunFilter, RunStatus
+from agentrecord.records.session import Session, SessionFilter
+from agentrecord.records.usage import UsageTotals
+from agentrecord.store import AsyncStore
+
+TABS = ("sessions", "cost", "errors", "data")
+SESSIONS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersPage:
+    """The list of users with their figures; `sparks` draws each one's calls day by day."""
+
+    found: Page[UserFigures]
+    sparks: Mapping[UUID, Markup]
+    stretch: Range
+    sort: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPage:
+    """One user: the figures, and what the chosen `tab` shows; what belongs to another tab is empty.
+
+    `live` counts the sessions that are not deleted; `refused` says why the last form was not carried out.
+    """
+
+    details: UserDetails
+    stretch: Range
+    tab: str
+    tiles: Sequence[Tile]
+    is_first: bool
+    sessions: Page[Session] | None = None
+    sums: Mapping[UUID, UsageTotals]
+    drivers: Mapping[UUID, SessionDrivers]
+    chart: Chart | None = None
+    slots: Mapping[str, int]
+    groups: Page[ErrorGroup] | None = None
+    failed: Page[Run] | None = None
+    live: int = 0
+    refused: str = ""
+    tabs: tuple[str, ...] = TABS
+
+
+async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
+    """Return a page of users."""
+    stretch, sort, cursor = days_of(asked, now), asked.get("sort", "-last_seen_at"), asked.get("after")
+    found = await store.users.report(
+        words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+    )
+    first, last = span_of([one.days for one in found], *edges(stretch), now.date())
+    return UsersPage(
+        found=found,
+        sparks={one.user.id: sparkline(one.days, first=first, last=last, noun="call") for one in found},
+        stretch=stretch,
+        sort=sort,
+        is_first=cursor is None,
+    )
+
+
+async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, refused: str = "") -> UserPage:
+    """Return the page of one user."""
+    tab = asked.get("tab", "sessions")
+    if tab not in TABS:
+        raise InvalidFilter("tab", tab, f"is none; there are {', '.join(TABS)}")
+    stretch, cursor = days_of(asked, now), asked.get("after")
+    details = await store.users.details(name, since=stretch.since, until=stretch.until)
+    known = details.figures.user.external_id
+    shown = UserPage(
+        details=details, stretch=stretch, tab=tab, tiles=tiles(details.figures), is_first=cursor is None,
+        sums={}, drivers={}, slots={}, refused=refused,
+    )  # fmt: skip
+    match tab:
+        case "sessions":
+            return await _with_sessions(store, shown, known, cursor)
+        case "cost":
+            uses = await store.prices.uses()
+            return replace(shown, chart=spend_chart(details.spend, uses), slots=series_slots(uses))
+        case "errors":
+            groups, failed = await asyncio.gather(
+                store.errors.groups(user=known, include_resolved=True, limit=ROWS, cursor=cursor),
+                store.runs.list(
+                    RunFilter(user=known, status=RunStatus.ERROR, since=stretch.since, until=stretch.until),
+                    limit=SESSIONS,
+                ),
+            )
+            return replace(shown, groups=groups, failed=failed)
+        case _:
+            counted = await store.pages.session_sums(SessionFilter(user=known, include_children=True))
+            return replace(shown, live=counted.sessions)
+
+
+async def _with_sessions(store: AsyncStore, shown: UserPage, known: str, cursor: str | None) -> UserPage:
+    until = shown.stretch.until if shown.stretch.name == "custom" else None
+    wanted = SessionFilter(user=known, since=shown.stretch.since, until=until)
+    found = await store.sessions.list(wanted, limit=SESSIONS, cursor=cursor)
+    ids = [session.id for session in found]
+    sums, drivers = await asyncio.gather(store.pages.subtree_sums(ids), store.pages.session_drivers(ids))
+    return replace(shown, sessions=found, sums=sums, drivers=drivers)
+
+
+def tiles(found: UserFigures) -> Sequence[Tile]:
+    """Return a user's figures as tiles."""
+    usage = found.usage
+    without = (
+        f"excludes {formats.counted(usage.unpriced_calls, 'call')} without a price" if usage.unpriced_calls else ""
+    )
+    ended = found.failed_runs + found.completed_runs
+    return (
+        Tile(name="Spend", value=formats.cost(usage), note=without),
+        Tile(name="Sessions", value=_count(found.sessions), note="sub-agents' included" if found.sessions else ""),
+        Tile(
+            name="Runs",
+            value=_count(found.runs),
+            note=f"{formats.percent(found.failed_runs, ended)} of {ended:,} ended failed" if ended else "",
+        ),
+        Tile(
+            name="Tokens",
+            value=formats.short(usage.total_tokens) if usage.calls else formats.UNKNOWN,
+            note=f"{formats.percent(usage.cached_share)} of input from cache" if usage.calls else "",
+        ),
+        Tile(
+            name="Errors",
+            value=_count(found.errors),
+            note=f"{found.tool_errors:,} of {found.tool_calls:,} tool calls failed" if found.tool_calls else "",
+        ),
+    )
+
+
+def _count(value: int) -> str:
+    return f"{value:,}" if value else formats.UNKNOWN

@@ -1,0 +1,55 @@
+"""What a filter finds, as figures: sums over all of it, its most frequent values, and how it spreads over time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agentrecord.records.run import RunStatus
+from agentrecord.records.usage import UsageTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacetValue:
+    """A value of a word, and how many of the rows found have it."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """The most frequent values of a word, and how many others there are."""
+
+    word: str
+    values: tuple[FacetValue, ...]
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """The facets of what a filter finds, counted over its latest `rows`; not `is_exact` if it finds more than those."""
+
+    facets: tuple[Facet, ...]
+    rows: int
+    is_exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSums:
+    """How many runs a filter finds, and the sums over the calls and tools of each of them."""
+
+    runs: int = 0
+    by_status: Mapping[RunStatus, int] = field(default_factory=dict)
+    tool_calls: int = 0
+    tool_errors: int = 0
+    errors: int = 0
+    duration_ms: int = 0
+    totals: UsageTotals = field(default_factory=UsageTotals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBucket:
+    """The runs that started in a stretch of time, by status."""
+
+    start: datetime
+    by_status: Mapping[RunStatus, int]

@@ -1,0 +1,112 @@
+"""A run as a tree: the runs below it, its phases, its calls to models and its uses of tools, each with its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from agentrecord.records.usage import dollars
+
+
+class SpanKind(StrEnum):
+    """What a piece of a run is; only calls and uses of tools are work themselves."""
+
+    RUN = "run"
+    PHASE = "phase"
+    LLM = "llm"
+    TOOL = "tool"
+
+    @property
+    def is_work(self) -> bool:
+        """Say whether a piece of this kind is work itself, and does not only hold some."""
+        return self in (SpanKind.LLM, SpanKind.TOOL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpan:
+    """A piece of a run; `parent` is the piece that it stands below, `depth` how many there are above it.
+
+    The figures of a run and of a phase are the sums over all below them; `tokens` and `cost_nanos` are None where
+    nothing is known. `is_detached` marks a run whose parent leads to no run of this tree. `error_message` holds at
+    most the first 500 characters, `note` the first 200 of a tool's arguments.
+    """
+
+    id: UUID
+    kind: SpanKind
+    name: str
+    depth: int = 0
+    parent: UUID | None = None
+    started_at: datetime | None = None
+    duration_ms: int | None = None
+    status: str = ""
+    is_failed: bool = False
+    is_running: bool = False
+    is_detached: bool = False
+    error_message: str | None = None
+    note: str | None = None
+    calls: int = 0
+    unpriced_calls: int = 0
+    tokens: int | None = None
+    cost_nanos: int | None = None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended; None where its start or its duration is not known."""
+        if self.started_at is None or self.duration_ms is None:
+            return None
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in dollars; None where none is known."""
+        return None if self.cost_nanos is None else dollars(self.cost_nanos)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTree:
+    """A run's pieces, each before those below it, in order of time; `hidden` more of them are too many to be read."""
+
+    root: UUID
+    spans: tuple[RunSpan, ...]
+    hidden: int = 0
+
+    @property
+    def first_failure(self) -> RunSpan | None:
+        """The first piece of work that failed; else the deepest run that did, other than the whole."""
+        work = (span for span in self.spans if span.is_failed and span.kind.is_work)
+        rest = [span for span in self.spans if span.is_failed and not span.kind.is_work and span.id != self.root]
+        return next(work, max(rest, key=lambda span: span.depth, default=None))
+
+
+def only_failed(spans: Sequence[RunSpan]) -> list[RunSpan]:
+    """Return the pieces that failed, and those that they are in."""
+    kept: list[RunSpan] = []
+    wanted: set[UUID] = set()
+    for span in reversed(spans):
+        if span.is_failed or span.id in wanted:
+            kept.append(span)
+            if span.parent is not None:
+                wanted.add(span.parent)
+    return kept[::-1]
+
+
+def without_short(spans: Sequence[RunSpan], least_ms: float) -> list[RunSpan]:
+    """Return the pieces that took at least `least_ms`, those that failed, and those whose duration is not known."""
+    return [
+        span
+        for span in spans
+        if span.is_failed or span.duration_ms is None or span.duration_ms >= least_ms or span.depth == 0
+    ]
+
+
+def between(spans: Sequence[RunSpan], since: datetime, until: datetime) -> list[RunSpan]:
+    """Return the pieces that were there at some time from `since` to `until`."""
+    return [
+        span
+        for span in spans
+        if span.started_at is not None
+        and span.started_at <= until
+        and (span.is_running or (span.ended_at or span.started_at) >= since)
+    ]

@@ -1,0 +1,75 @@
+"""Agents over REST: what they did and cost, one by one, and two versions side by side."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as InQuery
+from pydantic import Field
+
+from agentrecord.records.agent import AgentDetails, AgentFigures
+from agentrecord.records.comparison import VersionComparison
+from agentrecord.server.fields import Moment, sort_of
+from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
+from agentrecord.store.agent_figures import REPORT_SORTS
+
+router = APIRouter(prefix="/api/agents", tags=["agents"], responses=PROBLEMS)
+
+
+class StretchQuery(Query):
+    """Which days."""
+
+    since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
+
+
+class AgentQuery(ListQuery):
+    """Which agents, over which days."""
+
+    q: str | None = Field(None, description="Words in the id or the name", examples=["claude"])
+    since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
+    sort: str = sort_of(REPORT_SORTS, "-last_active_at")
+
+
+class VersionsQuery(Query):
+    """Which two versions, over which runs; without names, the last two."""
+
+    a: str | None = Field(None, description="A version number")
+    b: str | None = Field(None, description="Another one")
+    since: Moment | None = Field(None, description="Runs that began at or after")
+    until: Moment | None = None
+
+
+@router.get("", response_model=None, responses=described(PageOf[model_of(AgentFigures)], "Agents"))  # type: ignore[misc]
+async def list_agents(request: Request, query: Annotated[AgentQuery, InQuery()]) -> Response:
+    """List agents with what they did and cost on the UTC days of a range, the last active first."""
+    return answer(
+        await store_of(request).agents.report(
+            words=query.q, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
+            cursor=query.cursor,
+        )
+    )  # fmt: skip
+
+
+@router.get(
+    "/{agent_id:path}/compare",
+    response_model=None,
+    responses={**described(model_of(VersionComparison), "Both versions, measure by measure"), **MISSING},
+)
+async def compare_versions(request: Request, agent_id: str, query: Annotated[VersionsQuery, InQuery()]) -> Response:
+    """Compare two versions of an agent: each measure's difference with its 95 % interval."""
+    return answer(
+        await store_of(request).agents.compare(agent_id, query.a, query.b, since=query.since, until=query.until)
+    )
+
+
+# An id may hold slashes, so this route is the last: it takes whatever the others leave.
+@router.get(
+    "/{agent_id:path}",
+    response_model=None,
+    responses={**described(model_of(AgentDetails), "The agent by model, day, tool and version"), **MISSING},
+)
+async def get_agent(request: Request, agent_id: str, query: Annotated[StretchQuery, InQuery()]) -> Response:
+    """Return an agent, by its own id or by its row id, with its figures on the UTC days of a range."""
+    return answer(await store_of(request).agents.details(agent_id, since=query.since, until=query.until))

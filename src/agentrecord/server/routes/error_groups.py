@@ -1,0 +1,85 @@
+"""Groups of equal errors over REST: list them, look at one, resolve it and open it again."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Query as InQuery
+from pydantic import BaseModel, Field
+
+from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
+from agentrecord.server.fields import Moment, sort_of
+from agentrecord.server.identity import identity_of
+from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.wire import PageOf, answer, described, model_of, no_query, store_of
+from agentrecord.store.error_groups import GROUP_SORTS
+
+router = APIRouter(prefix="/api/errors/groups", tags=["calls"], responses=PROBLEMS)
+
+
+class GroupQuery(ListQuery):
+    """Which groups of errors."""
+
+    resolved: bool = Field(False, description="Also those that are resolved")
+    status: ErrorStatus | None = None
+    q: str | None = Field(None, description="Words in the type or the message", examples=["timed out"])
+    agent: str | None = Field(None, description="Met in the work of an agent", examples=["claude-code"])
+    user: str | None = Field(None, description="Met by a user")
+    since: Moment | None = Field(None, description="Last met at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="First met before")
+    sort: str = sort_of(GROUP_SORTS, "-last_seen_at")
+
+
+class GroupDetails(BaseModel):
+    """A group and where it was met."""
+
+    group: model_of(ErrorGroup)  # type: ignore[valid-type]
+    breakdown: model_of(ErrorBreakdown)  # type: ignore[valid-type]
+
+
+@router.get("", response_model=None, responses=described(PageOf[model_of(ErrorGroup)], "Groups of equal errors"))  # type: ignore[misc]
+async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()]) -> Response:
+    """List groups of equal errors, the last seen first."""
+    return answer(
+        await store_of(request).errors.groups(
+            include_resolved=query.resolved, status=query.status, words=query.q, agent_id=query.agent,
+            user=query.user, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
+            cursor=query.cursor,
+        )
+    )  # fmt: skip
+
+
+@router.get(
+    "/{fingerprint}",
+    response_model=None,
+    responses={**described(GroupDetails, "The group, and where it was met"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def get_group(request: Request, fingerprint: str) -> Response:
+    """Return a group by its fingerprint or its row id, with where it was met and what the failed runs cost."""
+    store = store_of(request)
+    group = await store.errors.group(fingerprint)
+    return answer({"group": group, "breakdown": await store.errors.breakdown(group.fingerprint)})
+
+
+@router.post(
+    "/{fingerprint}/resolve",
+    response_model=None,
+    responses={**described(model_of(ErrorGroup), "The group, resolved"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def resolve_group(request: Request, fingerprint: str) -> Response:
+    """Mark a group as resolved; the next error of its kind opens it again, as regressed."""
+    who = identity_of(request)
+    return answer(await who.store.errors.resolve(fingerprint, by=who.actor))
+
+
+@router.post(
+    "/{fingerprint}/reopen",
+    response_model=None,
+    responses={**described(model_of(ErrorGroup), "The group, open"), **MISSING},
+    dependencies=[Depends(no_query)],
+)
+async def reopen_group(request: Request, fingerprint: str) -> Response:
+    """Open a resolved group again."""
+    who = identity_of(request)
+    return answer(await who.store.errors.reopen(fingerprint, by=who.actor))

@@ -1,0 +1,122 @@
+"""Exports of agents, users and groups of errors: what their pages list, complete, as JSON, JSON lines or CSV."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi import APIRouter, Request, Response
+
+from agentrecord.dashboard import filters
+from agentrecord.dashboard.errors import status_of
+from agentrecord.dashboard.portraits import days_of
+from agentrecord.records.agent import AgentFigures
+from agentrecord.records.error import ErrorGroup
+from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.people import UserFigures
+from agentrecord.server.routes.exports import USAGE_COLUMNS, ExportAs, download, usage_cells
+from agentrecord.server.routes.pages_people import ERROR_FILTERS, LIST_FILTERS
+from agentrecord.server.wire import store_of
+
+router = APIRouter(include_in_schema=False)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet(Generic[T]):
+    """A list as a table: its columns, and a row's cells."""
+
+    columns: Sequence[str]
+    cells: Callable[[T], list[object]]
+
+
+_AGENTS = Sheet[AgentFigures](
+    columns=(
+        "agent_id", "name", "version", "last_active_at", "runs", "completed_runs", "failed_runs", "error_rate",
+        "sessions", "tool_calls", "tool_errors", "errors", "latency_p50_ms", "latency_p95_ms", "cost_per_run_usd",
+        *USAGE_COLUMNS,
+    ),
+    cells=lambda one: [
+        one.agent.agent_id, one.agent.name, one.version, one.last_active_at and one.last_active_at.isoformat(),
+        one.runs, one.completed_runs, one.failed_runs, one.error_rate, one.sessions, one.tool_calls, one.tool_errors,
+        one.errors, one.latency_p50_ms, one.latency_p95_ms, one.cost_per_run_usd, *usage_cells(one.usage),
+    ],
+)  # fmt: skip
+_USERS = Sheet[UserFigures](
+    columns=(
+        "user", "id", "name", "email", "last_seen_at", "sessions", "messages", "runs", "completed_runs", "failed_runs",
+        "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
+    ),
+    cells=lambda one: [
+        one.user.external_id, one.user.id, one.user.name, one.user.email,
+        one.last_seen_at and one.last_seen_at.isoformat(), one.sessions, one.messages, one.runs, one.completed_runs,
+        one.failed_runs, one.tool_calls, one.tool_errors, one.errors, *usage_cells(one.usage),
+    ],
+)  # fmt: skip
+_GROUPS = Sheet[ErrorGroup](
+    columns=(
+        "fingerprint", "error_type", "error_message", "status", "count", "users", "agents", "first_seen_at",
+        "last_seen_at", "resolved_at", "regressed_at",
+    ),
+    cells=lambda one: [
+        one.fingerprint, one.error_type, one.error_message, one.status, one.count, one.users, ", ".join(one.agents),
+        one.first_seen_at.isoformat(), one.last_seen_at.isoformat(), one.resolved_at and one.resolved_at.isoformat(),
+        one.regressed_at and one.regressed_at.isoformat(),
+    ],
+)  # fmt: skip
+
+
+async def _sent(
+    ask: Callable[[str | None], Awaitable[Page[T]]], sheet: Sheet[T], name: str, shape: ExportAs
+) -> Response:
+    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
+    first = await ask(None)
+
+    async def pages() -> AsyncIterator[Sequence[T]]:
+        found = first
+        while True:
+            yield found.items
+            if found.next_cursor is None:
+                return
+            found = await ask(found.next_cursor)
+
+    return download(pages(), sheet.columns, sheet.cells, f"{name}.{shape}", shape)
+
+
+@router.get("/agents.{shape}")
+async def export_agents(request: Request, shape: ExportAs) -> Response:
+    """Send every agent that the filter finds."""
+    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
+    stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_active_at")
+    return await _sent(
+        lambda cursor: store.agents.report(
+            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
+        ),
+        _AGENTS, "agents", shape,
+    )  # fmt: skip
+
+
+@router.get("/users.{shape}")
+async def export_users(request: Request, shape: ExportAs) -> Response:
+    """Send every user that the filter finds."""
+    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
+    stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_seen_at")
+    return await _sent(
+        lambda cursor: store.users.report(
+            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
+        ),
+        _USERS, "users", shape,
+    )  # fmt: skip
+
+
+@router.get("/errors.{shape}")
+async def export_groups(request: Request, shape: ExportAs) -> Response:
+    """Send every group of equal errors that the filter finds."""
+    store, asked = store_of(request), filters.checked(request.query_params, ERROR_FILTERS)
+    stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_seen_at")
+    return await _sent(
+        lambda cursor: store.errors.groups(
+            status=status_of(asked), words=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
+            since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor,
+        ),
+        _GROUPS, "errors", shape,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""The feed over HTTP: what arrives and changes, as pages of JSON or as server-sent events that a client can resume."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Annotated, Any  # `Any`: OpenAPI is JSON
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as InQuery
+from pydantic import Field
+from starlette.responses import StreamingResponse
+
+from agentrecord.codec.jsonable import to_json
+from agentrecord.exceptions import AgentRecordError
+from agentrecord.records.change import Change, ChangeKind, Changes
+from agentrecord.records.page import MAX_PAGE
+from agentrecord.server.live import Hub
+from agentrecord.server.problems import of_error
+from agentrecord.server.routes.common import PROBLEMS
+from agentrecord.server.sse import EVENT_STREAM, RETRY_MS, wants_stream
+from agentrecord.server.wire import Query, answer, model_of, store_of
+from agentrecord.store import AsyncStore
+
+router = APIRouter(prefix="/api", tags=["live"], responses=PROBLEMS)
+
+KEEP_ALIVE_S = 15.0
+MOST_S = 600.0
+"""How long one answer goes on: then the client comes again, and it is asked again who it is."""
+
+_STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": model_of(Changes),
+        "description": "What came after the cursor, in the order of arrival; as events to clients that accept them",
+        "content": {EVENT_STREAM: {}},
+    }
+}
+
+
+class LiveQuery(Query):
+    """Where to go on, and what to be told of."""
+
+    cursor: str | None = Field(None, description="The last answer's `place`; without it what came last")
+    kinds: list[ChangeKind] = Field([], description="Of these kinds only; all if none is named")
+    limit: int = Field(50, ge=1, le=MAX_PAGE, description="Changes in an answer that is not streamed")
+
+
+def hub_of(request: Request) -> Hub:
+    """Return what reads the feed for all clients of this process."""
+    found: Hub = request.app.state.hub
+    return found
+
+
+@router.get("/live", response_model=None, responses=_STREAMED)
+async def follow_changes(request: Request, query: Annotated[LiveQuery, InQuery()]) -> Response:
+    """Return what arrived or changed since the cursor, or, for clients that accept events, follow it.
+
+    Each event, `changes`, has the place after it as its id: a client that was cut off sends the last one as
+    `Last-Event-ID` and gets what it missed. `missed` tells that its place is too old: it reads its page anew. A server
+    ends each stream after ten minutes, and that of a client that reads too slowly at once.
+    """
+    store, kinds = store_of(request), frozenset(query.kinds)
+    if not wants_stream(request):
+        return answer(await store.feed.changes(query.cursor, kinds=kinds, limit=query.limit))
+    cursor = request.headers.get("last-event-id") or query.cursor
+
+    def wanted(change: Change) -> bool:
+        return not kinds or change.kind in kinds
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_lines(hub_of(request), store, cursor, wanted), headers=headers, media_type=EVENT_STREAM)
+
+
+async def _lines(
+    hub: Hub, store: AsyncStore, cursor: str | None, wanted: Callable[[Change], bool]
+) -> AsyncIterator[bytes]:
+    yield b"retry: %d\n\n" % RETRY_MS
+    told = None
+    try:
+        async with aclosing(hub.follow(store, cursor, keep_alive_s=KEEP_ALIVE_S, most_s=MOST_S)) as stretches:
+            async for stretch in stretches:
+                if stretch is None:
+                    # An id without data is kept by the client, and handed to nobody.
+                    yield b": still here\n\n" if told is None else b"id: %s\n\n" % told
+                    continue
+                told = stretch.place.encode()
+                event = _event(stretch, wanted)
+                if event is not None:
+                    yield b"id: %s\n%s\n\n" % (told, event)
+    except AgentRecordError as error:
+        # The answer has begun, so that the problem cannot be its status any more.
+        yield b"event: problem\ndata: %s\n\n" % to_json(of_error(error)[0])
+
+
+def _event(stretch: Changes, wanted: Callable[[Change], bool]) -> bytes | None:
+    """Return a stretch as an event, without its id; the one that a client begins with tells nothing but its place."""
+    if stretch.missed:
+        return b"event: missed\ndata: {}"
+    items = [change for change in stretch.items if wanted(change)]
+    if stretch.items and not items:
+        return None
+    return b'event: %s\ndata: {"items":%s}' % (b"changes" if items else b"ready", to_json(items))

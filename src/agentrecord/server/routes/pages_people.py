@@ -1,0 +1,138 @@
+"""Pages about agents, users and errors, and the forms on them: each a plain GET or POST that works without scripts."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+
+from agentrecord.dashboard import agents as agent_pages
+from agentrecord.dashboard import errors as error_pages
+from agentrecord.dashboard import filters
+from agentrecord.dashboard import users as user_pages
+from agentrecord.exceptions import InvalidValue
+from agentrecord.records.session import SessionFilter
+from agentrecord.server.forms import form_of
+from agentrecord.server.identity import administrator_of, identity_of
+from agentrecord.server.routes.user_export import lines_of
+from agentrecord.server.shown import page
+from agentrecord.server.wire import store_of
+from agentrecord.store import AsyncStore
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+STRETCH = ("since", "from", "to")
+LIST_FILTERS = ("q", *STRETCH, "sort", "after")
+ERROR_FILTERS = (*LIST_FILTERS, "status", "agent", "user", "tool", "failures")
+DELETED_AT_ONCE = 50
+
+
+@router.get("/agents")
+async def agents(request: Request) -> HTMLResponse:
+    """List agents with what they did and cost."""
+    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
+    context = await agent_pages.agents(store, asked, store.engine.maker.clock.now())
+    return page(request, "agents.html", context, active="agents", asked=asked)
+
+
+@router.get("/agents/{agent_id:path}/compare")
+async def compare(request: Request, agent_id: str) -> HTMLResponse:
+    """Show two versions of an agent side by side."""
+    store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", *STRETCH))
+    context = await agent_pages.compare(store, agent_id, asked, store.engine.maker.clock.now())
+    return page(request, "agent_compare.html", context, active="agents", asked=asked)
+
+
+@router.get("/agents/{agent_id:path}")
+async def agent(request: Request, agent_id: str) -> HTMLResponse:
+    """Show one agent."""
+    store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
+    context = await agent_pages.agent(store, agent_id, asked, store.engine.maker.clock.now())
+    return page(request, "agent.html", context, active="agents", asked=asked)
+
+
+@router.get("/users")
+async def users(request: Request) -> HTMLResponse:
+    """List users with what they did and spent."""
+    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
+    context = await user_pages.users(store, asked, store.engine.maker.clock.now())
+    return page(request, "users.html", context, active="users", asked=asked)
+
+
+@router.get("/u/{user_id:path}/export.jsonl")
+async def export_user(request: Request, user_id: str) -> Response:
+    """Send everything that is recorded for a user, a line for each fact."""
+    filters.checked(request.query_params, ())
+    store = store_of(request)
+    known = (await store.users.details(user_id)).figures.user
+    own = AsyncStore(engine=store.engine, scope=replace(store.scope, user=known.id))
+    lines: AsyncIterator[bytes] = lines_of(own, known)
+    headers = {"Content-Disposition": 'attachment; filename="user.jsonl"'}
+    return StreamingResponse(lines, headers=headers, media_type="application/jsonl")
+
+
+@router.post("/u/{user_id:path}/delete")
+async def delete_conversations(request: Request, user_id: str) -> Response:
+    """Delete the content of all of a user's sessions, once the user's own name was typed."""
+    who, given = administrator_of(request), await form_of(request, "confirm")
+    store = who.store
+    known = (await store.users.details(user_id)).figures.user
+    if given.get("confirm") != known.external_id:
+        error = InvalidValue("confirm", given.get("confirm", ""), f"must be {known.external_id}; nothing was deleted")
+        asked = {"tab": "data"}
+        context = await user_pages.user(store, user_id, asked, store.engine.maker.clock.now(), refused=f"{error}.")
+        return page(request, "user.html", context, active="users", asked=asked, status=422)
+    await store.audit.record(
+        "user.delete_sessions", "user", str(known.id), actor_kind=who.actor.kind, actor=who.actor.name,
+        origin=who.actor.origin,
+    )  # fmt: skip
+    wanted = SessionFilter(user_uuid=known.id, include_children=True)
+    while found := (await store.sessions.list(wanted, limit=DELETED_AT_ONCE)).items:
+        for session in found:
+            # One below another goes with it.
+            if await store.sessions.find(session.id) is not None:
+                await store.sessions.delete(session.id)
+    return RedirectResponse(f"/u/{quote(known.external_id, safe='')}?tab=data", 303)
+
+
+@router.get("/u/{user_id:path}")
+async def user(request: Request, user_id: str) -> HTMLResponse:
+    """Show one user."""
+    store, asked = store_of(request), filters.checked(request.query_params, ("tab", *STRETCH, "after"))
+    context = await user_pages.user(store, user_id, asked, store.engine.maker.clock.now())
+    return page(request, "user.html", context, active="users", asked=asked)
+
+
+@router.get("/errors")
+async def errors(request: Request) -> HTMLResponse:
+    """Show what failed."""
+    store, asked = store_of(request), filters.checked(request.query_params, ERROR_FILTERS)
+    context = await error_pages.errors(store, asked, store.engine.maker.clock.now())
+    return page(request, "errors.html", context, active="errors", asked=asked)
+
+
+@router.get("/errors/{fingerprint}")
+async def error(request: Request, fingerprint: str) -> HTMLResponse:
+    """Show one group of equal errors."""
+    store, asked = store_of(request), filters.checked(request.query_params, ())
+    context = await error_pages.error(store, fingerprint, store.engine.maker.clock.now())
+    return page(request, "error.html", context, active="errors", asked=asked)
+
+
+@router.post("/errors/{fingerprint}/resolve")
+async def resolve(request: Request, fingerprint: str) -> Response:
+    """Mark a group as resolved."""
+    await form_of(request)
+    who = identity_of(request)
+    found = await who.store.errors.resolve(fingerprint, by=who.actor)
+    return RedirectResponse(f"/errors/{found.fingerprint}", 303)
+
+
+@router.post("/errors/{fingerprint}/reopen")
+async def reopen(request: Request, fingerprint: str) -> Response:
+    """Open a group again."""
+    await form_of(request)
+    who = identity_of(request)
+    found = await who.store.errors.reopen(fingerprint, by=who.actor)
+    return RedirectResponse(f"/errors/{found.fingerprint}", 303)

@@ -1,0 +1,230 @@
+"""Activity: runs by how they ended and active users by period, from daily figures where whole days are asked for."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
+
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal_column, select, union
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection
+from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
+from agentrecord.records.run import Run, RunStatus
+from agentrecord.records.scope import Scope
+from agentrecord.records.usage import UsageBy
+from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours
+from agentrecord.schema.types import Whole
+from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
+from agentrecord.store._page import checked_limit
+from agentrecord.store._sql import total, within
+from agentrecord.store.run_figures import interpolated
+from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
+from agentrecord.store.usage import TIME, period
+
+_DAYS_TO_MONDAY = 3
+"""Weeks of buckets that are days since 1970-01-01, a Thursday, start so many days before it."""
+
+_AS_TIMES = 8
+"""How strongly division binds, as SQLAlchemy counts it: what is divided may be a sum."""
+
+
+class _Stretch:
+    """A stretch of time in buckets of hours, or of days where it is made of whole ones."""
+
+    def __init__(self, by: UsageBy, since: datetime | None, until: datetime | None) -> None:
+        given = {"since": since, "until": until}
+        first, end = [None if at is None else to_micros(values.moment(name, at)) for name, at in given.items()]
+        self.hourly = by is UsageBy.HOUR or any(edge is not None and edge % DAY_MICROS for edge in (first, end))
+        self.size = HOUR_MICROS if self.hourly else DAY_MICROS
+        self.first = None if first is None else first // self.size
+        self.end = None if end is None else -(-end // self.size)
+
+    def buckets(self, column: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions on a column that counts buckets."""
+        found: list[ColumnElement[bool]] = []
+        if self.first is not None:
+            found.append(column >= self.first)
+        if self.end is not None:
+            found.append(column < self.end)
+        return found
+
+    def moments(self, column: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions on a column of instants."""
+        found: list[ColumnElement[bool]] = []
+        if self.first is not None:
+            found.append(column >= from_micros(self.first * self.size))
+        if self.end is not None:
+            found.append(column < from_micros(self.end * self.size))
+        return found
+
+
+def activity(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy = UsageBy.DAY,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Activity:
+    """Return how many runs began from `since` up to `until` and how they ended, for each hour, day, week or month.
+
+    The range counts in whole hours, in UTC. A run counts where it began.
+    """
+    if by not in TIME:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
+    stretch = _Stretch(by, since, until)
+    active = _active(scope, stretch)
+    users = _users(conn, active, by, stretch)
+    rows = _rows(conn, scope, stretch, by, users)
+    times = _times(conn, scope, stretch)
+    return Activity(
+        rows=rows,
+        runs=sum(row.runs for row in rows),
+        completed_runs=sum(row.completed_runs for row in rows),
+        failed_runs=sum(row.failed_runs for row in rows),
+        users=conn.value(select(func.count(active.c.user_uuid.distinct()))),
+        sessions=_sessions(conn, scope, stretch),
+        run_p95_ms=interpolated(times, 0.95),
+        timed_runs=len(times),
+        failed_nanos=_failed_nanos(conn, scope, stretch),
+    )
+
+
+def _rows(
+    conn: Connection, scope: Scope, stretch: _Stretch, by: UsageBy, users: dict[str, int]
+) -> tuple[ActivityRow, ...]:
+    found: dict[str, list[int]] = {}
+    for bucket, *counts in conn.rows(_runs_by_hour(scope, stretch) if stretch.hourly else _runs_by_day(scope, stretch)):
+        sums = found.setdefault(_key(bucket, stretch, by), [0, 0, 0])
+        for place, count in enumerate(counts):
+            sums[place] += count
+    rows = []
+    for key in sorted({*found, *users}):
+        begun, completed, failed = found.get(key, (0, 0, 0))
+        counted = None if by is UsageBy.MONTH else users.get(key, 0)
+        rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=counted))
+    return tuple(rows)
+
+
+def _key(bucket: int, stretch: _Stretch, by: UsageBy) -> str:
+    return period(from_micros(bucket * stretch.size), by)
+
+
+def _bucket(column: Any, size: int) -> ColumnElement[int]:
+    divided: ColumnElement[int] = column.op("/", precedence=_AS_TIMES, return_type=Whole())(literal_column(str(size)))
+    return divided
+
+
+def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Select[Any]:
+    begun = (
+        select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.status)
+        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None))
+        .subquery("begun")
+    )
+    return select(
+        begun.c.bucket,
+        func.count(),
+        *[total(case((begun.c.status == status, 1), else_=0)) for status in (RunStatus.COMPLETED, RunStatus.ERROR)],
+    ).group_by(begun.c.bucket)
+
+
+def _runs_by_day(scope: Scope, stretch: _Stretch) -> Select[Any]:
+    table = activity_days
+    return (
+        select(table.c.day, total(table.c.run_count), total(table.c.completed_runs), total(table.c.failed_runs))
+        .where(*within(scope, table), *stretch.buckets(table.c.day))
+        .group_by(table.c.day)
+        .having(func.sum(table.c.run_count) > 0)
+    )
+
+
+def _active(scope: Scope, stretch: _Stretch) -> Subquery:
+    """Return each user who did anything with each bucket in which they did."""
+    used = usage_hours if stretch.hourly else usage_days
+    calls = select(used.c.bucket.label("bucket"), used.c.user_uuid).where(
+        *within(scope, used), *stretch.buckets(used.c.bucket), used.c.calls > 0
+    )
+    if stretch.hourly:
+        other = select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.user_uuid).where(
+            *within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None)
+        )
+    else:
+        counted = (activity_days.c[name] for name in ("session_count", "message_count", "run_count"))
+        any_of = sum((column for column in counted), start=literal_column("0", Whole()))
+        other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
+            *within(scope, activity_days), *stretch.buckets(activity_days.c.day), any_of > 0
+        )
+    return union(calls, other).subquery("active")
+
+
+def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -> dict[str, int]:
+    """Return how many users were active in each period; nothing for months, whose lengths differ."""
+    if by is UsageBy.MONTH:
+        return {}
+    length, shift = {
+        UsageBy.HOUR: (1, 0),
+        UsageBy.DAY: (DAY_MICROS // stretch.size, 0),
+        UsageBy.WEEK: (7 * DAY_MICROS // stretch.size, _DAYS_TO_MONDAY * DAY_MICROS // stretch.size),
+    }[by]
+    numbered = select(
+        _bucket(active.c.bucket + literal_column(str(shift), Whole()), length).label("place"), active.c.user_uuid
+    ).subquery("numbered")
+    rows = conn.rows(select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place))
+    return {_key(place * length - shift, stretch, by): count for place, count in rows}
+
+
+def _times(conn: Connection, scope: Scope, stretch: _Stretch) -> Sequence[int]:
+    """Return how many milliseconds each of the last runs took, in order."""
+    found = conn.rows(
+        select(runs.c.started_at, runs.c.finished_at)
+        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.finished_at.is_not(None))
+        .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+        .limit(TIMED_RUNS)
+    )
+    return sorted((end - start) // timedelta(milliseconds=1) for start, end in found if start is not None)
+
+
+def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
+    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
+    return int(
+        conn.value(
+            select(func.count())
+            .select_from(sessions)
+            .where(*within(scope, sessions), *tops, *stretch.moments(sessions.c.last_activity_at))
+        )
+    )
+
+
+def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
+    return int(
+        conn.value(
+            select(total(llm_calls.c.cost_nanos)).where(
+                *within(scope, llm_calls),
+                # As the index has it: a bound value would not find the index of failed calls.
+                llm_calls.c.status == literal_column("'error'"),
+                *stretch.moments(llm_calls.c.timestamp),
+            )
+        )
+    )
+
+
+def broken(
+    conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None, limit: int = 10
+) -> tuple[Run, ...]:
+    """Return runs that broke their promise of a sign of life, the last begun first.
+
+    Those that still run count whenever they began; those that were ended for it, where they began from `since` up to
+    `until`.
+    """
+    going = SELECT_RUN.where(
+        *within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now
+    ).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    stretch = _Stretch(UsageBy.DAY, since, until)
+    ended = SELECT_RUN.where(
+        *within(scope, runs), runs.c.status_reason == ABANDONED, *stretch.moments(runs.c.started_at)
+    ).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    rows = [row for statement in (going, ended) for row in conn.maps(statement.limit(checked_limit(limit)))]
+    found = sorted((run_of(row) for row in rows), key=lambda run: run.started_at or run.created_at, reverse=True)
+    return tuple(found[:limit])

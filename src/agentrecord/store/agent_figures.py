@@ -1,0 +1,213 @@
+"""How agents do, read from the daily figures: it costs the same however many runs and calls there are."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import Select, and_, case, func, or_, select, type_coerce
+
+from agentrecord.engine import Connection
+from agentrecord.exceptions import NotFound
+from agentrecord.records.agent import AgentDetails, AgentFigures, AgentVersion, VersionFigures
+from agentrecord.records.page import Page
+from agentrecord.records.run import RunStatus
+from agentrecord.records.scope import Scope
+from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.types import Whole
+from agentrecord.store import agents as agent_store
+from agentrecord.store._days import Days, last_seen
+from agentrecord.store._figures import latency_bucket
+from agentrecord.store._page import page
+from agentrecord.store._sql import contains, total, usage_totals, within
+from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
+from agentrecord.store.daily import percentile
+from agentrecord.store.usage import sums
+
+_BY = "agent_uuid"
+_COUNTED = {
+    "runs": "run_count", "completed_runs": "completed_runs", "failed_runs": "failed_runs",
+    "sessions": "session_count", "tool_calls": "tool_calls", "tool_errors": "tool_errors", "errors": "error_count",
+}  # fmt: skip
+REPORT_SORTS = ("agent_id", "last_active_at", "runs", "failed_runs", "cost", "tokens", "calls")
+Histogram = dict[int, int]
+
+
+def report(
+    conn: Connection,
+    scope: Scope,
+    *,
+    words: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    sort: str = "-last_active_at",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[AgentFigures]:
+    """Return how agents did on the UTC days from `since` up to `until`, the last active first.
+
+    A day that the range touches counts whole. Without a range, agents that never did anything are listed too; a scope
+    of one user sees the agents that worked for that user, with that user's figures. `words` must occur in the agent's
+    id or name.
+    """
+    days = Days(scope=scope, by=_BY, since=since, until=until)
+    statement, columns = _statement(scope, days)
+    if words:
+        statement = statement.where(or_(contains(agents.c.agent_id, words), contains(agents.c.name, words)))
+    found = page(
+        conn, statement, _figures, sorts=columns, sort=sort, row_id=agents.c.id, limit=limit, cursor=cursor
+    )  # fmt: skip
+    return replace(found, items=_with_details(conn, days, found.items))
+
+
+def _statement(scope: Scope, days: Days) -> tuple[Select[Any], dict[str, Any]]:
+    active, spent = days.active(), days.spent(sums(usage_days))
+    zero = func.coalesce
+    tokens = type_coerce(sum((spent.c[name] for name in TOKENS[1:]), start=spent.c[TOKENS[0]]), Whole())
+    columns: dict[str, Any] = {
+        "agent_id": agents.c.agent_id,
+        "last_active_at": last_seen(active, spent),
+        "runs": active.c.run_count,
+        "failed_runs": active.c.failed_runs,
+        "cost": spent.c.cost_nanos,
+        "tokens": tokens,
+        "calls": spent.c.calls,
+    }
+    statement = (
+        select(
+            *COLUMNS,
+            columns["last_active_at"].label("seen_at"),
+            *[zero(active.c[name], 0).label(f"active_{name}") for name in _COUNTED.values()],
+            *[zero(spent.c[name], 0).label(name) for name in USAGE_COUNTERS],
+        )
+        .select_from(
+            agents.outerjoin(active, active.c.owner == agents.c.id).outerjoin(spent, spent.c.owner == agents.c.id)
+        )
+        .where(agents.c.project_id == scope.project)
+    )
+    if days.since is not None or days.until is not None or scope.user is not None:
+        statement = statement.where(or_(active.c.owner.is_not(None), spent.c.owner.is_not(None)))
+    return statement, columns
+
+
+TOKENS = (
+    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
+    "unclassified_tokens",
+)  # fmt: skip
+
+
+def _figures(row: Mapping[str, Any]) -> AgentFigures:
+    told = {field: row[f"active_{name}"] for field, name in _COUNTED.items()}
+    agent = agent_of({c.name: row[c.name] for c in COLUMNS})
+    return AgentFigures(agent=agent, usage=usage_totals(row), last_active_at=row["seen_at"], **told)
+
+
+def _with_details(conn: Connection, days: Days, found: Sequence[AgentFigures]) -> list[AgentFigures]:
+    ids = [one.agent.id for one in found]
+    if not ids:
+        return []
+    made, latencies = days.by_day(conn, ids), _latencies(conn, days, ids)
+    in_service: dict[UUID, str] = dict(
+        conn.rows(
+            select(agent_versions.c.agent_uuid, agent_versions.c.version_number).where(
+                agent_versions.c.project_id == days.scope.project,
+                agent_versions.c.agent_uuid.in_(ids),
+                agent_versions.c.is_active,
+            )
+        )
+    )
+    return [
+        replace(
+            one,
+            version=in_service.get(one.agent.id),
+            days=made.get(one.agent.id, ()),
+            latency_p50_ms=percentile(latencies[one.agent.id], 0.50),
+            latency_p95_ms=percentile(latencies[one.agent.id], 0.95),
+        )
+        for one in found
+    ]
+
+
+def _latencies(conn: Connection, days: Days, ids: Sequence[UUID]) -> Mapping[UUID, Histogram]:
+    found: defaultdict[UUID, Histogram] = defaultdict(dict)
+    if days.scope.user is None:
+        rows = conn.rows(
+            select(latency_days.c.agent_uuid, latency_days.c.bucket, total(latency_days.c.calls))
+            .where(*days.of(latency_days, "day"), latency_days.c.agent_uuid.in_(ids))
+            .group_by(latency_days.c.agent_uuid, latency_days.c.bucket)
+        )
+        for agent, bucket, calls in rows:
+            found[agent][bucket] = calls
+        return found
+    # The histogram knows no users: what one user's calls took is read from those calls.
+    bounds = [llm_calls.c.timestamp >= days.since] if days.since is not None else []
+    if days.until is not None:
+        bounds.append(llm_calls.c.timestamp < days.until)
+    rows = conn.rows(
+        select(llm_calls.c.agent_uuid, llm_calls.c.latency_ms, func.count())
+        .where(*within(days.scope, llm_calls), llm_calls.c.agent_uuid.in_(ids), *bounds)
+        .where(llm_calls.c.latency_ms.is_not(None))
+        .group_by(llm_calls.c.agent_uuid, llm_calls.c.latency_ms)
+    )
+    for agent, latency, calls in rows:
+        bucket = latency_bucket(latency)
+        found[agent][bucket] = found[agent].get(bucket, 0) + calls
+    return found
+
+
+def details(
+    conn: Connection, scope: Scope, agent: str, *, since: datetime | None = None, until: datetime | None = None
+) -> AgentDetails:
+    """Return one agent's figures on the UTC days from `since` up to `until`, by model, day and tool, and its versions.
+
+    `agent` is its `agent_id`, or else its row id. Raises `NotFound` for one that is not there, or that never worked
+    for the user of a scope of one.
+    """
+    known = agent_store.named(conn, scope, agent)
+    days = Days(scope=scope, by=_BY, owner=known.id, since=since, until=until)
+    if scope.user is not None and not days.is_known(conn):
+        raise NotFound("agent", agent)
+    statement, _ = _statement(scope, days)
+    row = conn.first_map(statement.where(agents.c.id == known.id))
+    figures = AgentFigures(agent=known) if row is None else _figures(row)
+    return AgentDetails(
+        figures=_with_details(conn, days, [figures])[0],
+        models=days.by_model(conn, sums(usage_days)),
+        spend=days.by_day_and_model(conn, sums(usage_days)),
+        tools=days.by_tool(conn),
+        versions=versions(conn, scope, known.id),
+    )
+
+
+def versions(conn: Connection, scope: Scope, agent: UUID) -> tuple[VersionFigures, ...]:
+    """Return the versions of an agent, the last put into service first, with the runs that each served."""
+    mine = and_(
+        *within(scope, runs), runs.c.agent_uuid == agent_versions.c.agent_uuid,
+        runs.c.agent_version_uuid == agent_versions.c.id,
+    )  # fmt: skip
+    rows = conn.maps(
+        select(
+            *VERSION_COLUMNS,
+            func.count(runs.c.id).label("run_count"),
+            total(case((runs.c.status == RunStatus.ERROR, 1), else_=0)).label("failed_runs"),
+            func.min(runs.c.started_at).label("first_run_at"),
+            func.max(runs.c.started_at).label("last_run_at"),
+        )
+        .select_from(agent_versions.outerjoin(runs, mine))
+        .where(agent_versions.c.project_id == scope.project, agent_versions.c.agent_uuid == agent)
+        .group_by(*VERSION_COLUMNS)
+    )
+    found = [
+        VersionFigures(
+            version=AgentVersion(**{c.name: row[c.name] for c in VERSION_COLUMNS}),
+            runs=row["run_count"],
+            failed_runs=row["failed_runs"],
+            first_run_at=row["first_run_at"],
+            last_run_at=row["last_run_at"],
+        )
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda one: (one.version.created_at, one.version.id), reverse=True))

@@ -1,0 +1,332 @@
+"""Groups of equal errors: how often, by whom and where each was met; resolve them and open them again."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
+
+from agentrecord.codec import values
+from agentrecord.engine import Connection
+from agentrecord.exceptions import NotFound
+from agentrecord.ids import id_in
+from agentrecord.records.audit import SYSTEM, Actor
+from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
+from agentrecord.records.page import Page
+from agentrecord.records.run import RunStatus
+from agentrecord.records.scope import Scope
+from agentrecord.records.tool_call import ToolCallStatus
+from agentrecord.records.usage import DayCount, NamedCount, UsageTotals
+from agentrecord.schema import (
+    agent_versions,
+    agents,
+    error_days,
+    error_groups,
+    errors,
+    llm_calls,
+    models,
+    runs,
+    tool_calls,
+    users,
+)
+from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import agents as agent_store
+from agentrecord.store import audit
+from agentrecord.store._days import EPOCH
+from agentrecord.store._figures import day_of
+from agentrecord.store._page import page
+from agentrecord.store._sql import contains, total, usage_totals, within
+
+GROUP_SORTS = {
+    "last_seen_at": error_groups.c.last_seen_at,
+    "first_seen_at": error_groups.c.first_seen_at,
+    "count": error_groups.c.count,
+}
+NEW_FOR = timedelta(days=1)
+TREND_DAYS = 30
+MAX_AGENTS = 5
+LOOKED_AT = 500
+"""How many of a group's latest occurrences a breakdown looks at."""
+
+_TIMES = error_days.c["count"]
+
+
+def groups(
+    conn: Connection,
+    scope: Scope,
+    *,
+    include_resolved: bool = False,
+    status: ErrorStatus | None = None,
+    words: str | None = None,
+    agent_id: str | None = None,
+    user: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    sort: str = "-last_seen_at",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ErrorGroup]:
+    """Return groups of equal errors, the last seen first; a scope of one user sees the groups that it is in.
+
+    Their counts are then that user's own. `words` must occur in the type or message; `since` and `until` keep the
+    groups that were met between them; `agent_id` and `user` those met in that agent's work, by that user. A `status`
+    keeps the groups that stand so, resolved ones too where that is asked for.
+    """
+    statement, columns = _seen_by(scope)
+    conditions = _standing(status, conn.now, columns) if status else []
+    if not include_resolved and status is not ErrorStatus.RESOLVED:
+        conditions.append(error_groups.c.resolved_at.is_(None))
+    if words:
+        conditions.append(or_(*[contains(columns[name], words) for name in ("error_type", "error_message")]))
+    if since is not None:
+        conditions.append(columns["last_seen_at"] >= values.moment("since", since))
+    if until is not None:
+        conditions.append(columns["first_seen_at"] < values.moment("until", until))
+    if agent_id is not None:
+        conditions.append(_met(scope, error_days.c.agent_uuid == agent_store.row_id(scope, agent_id)))
+    if user is not None:
+        theirs = select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == user)
+        conditions.append(_met(scope, error_days.c.user_uuid.in_(theirs)))
+    found = page(
+        conn, statement.where(*conditions), lambda row: _group(row, conn.now),
+        sorts={name: columns[name] for name in GROUP_SORTS}, sort=sort, row_id=error_groups.c.id,
+        limit=limit, cursor=cursor,
+    )  # fmt: skip
+    return replace(found, items=_with_details(conn, scope, found.items))
+
+
+def _met(scope: Scope, by: ColumnElement[bool]) -> ColumnElement[bool]:
+    return error_groups.c.id.in_(select(error_days.c.group_uuid).where(*within(scope, error_days), by, _TIMES > 0))
+
+
+def _standing(status: ErrorStatus, now: datetime, columns: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    if status is ErrorStatus.RESOLVED:
+        return [error_groups.c.resolved_at.is_not(None)]
+    if status is ErrorStatus.REGRESSED:
+        return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_not(None)]
+    first, lately = columns["first_seen_at"], now - NEW_FOR
+    is_new = first >= lately if status is ErrorStatus.NEW else first < lately
+    return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_(None), is_new]
+
+
+def _seen_by(scope: Scope) -> tuple[Select[Any], Mapping[str, Any]]:
+    """Return the groups as a scope sees them: its user's own words, times and counts where it is of one user."""
+    whole = select(error_groups).where(error_groups.c.project_id == scope.project)
+    if scope.user is None:
+        return whole, dict(error_groups.c)
+    own = (
+        select(
+            errors.c.group_uuid,
+            func.count().label("count"),
+            func.min(errors.c.created_at).label("first_seen_at"),
+            func.max(errors.c.created_at).label("last_seen_at"),
+            # Their own words: the group keeps those of whoever met it first.
+            func.max(errors.c.error_message).label("error_message"),
+        )
+        .where(*within(scope, errors))
+        .group_by(errors.c.group_uuid)
+        .subquery()
+    )
+    columns = {c.name: own.c.get(c.name, c) for c in error_groups.c}
+    statement = (
+        select(*[column.label(name) for name, column in columns.items()])
+        .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))
+        .where(error_groups.c.project_id == scope.project)
+    )
+    return statement, columns
+
+
+def _group(row: Mapping[str, Any], now: datetime) -> ErrorGroup:
+    if row["resolved_at"] is not None:
+        status = ErrorStatus.RESOLVED
+    elif row["regressed_at"] is not None:
+        status = ErrorStatus.REGRESSED
+    else:
+        status = ErrorStatus.NEW if row["first_seen_at"] >= now - NEW_FOR else ErrorStatus.ONGOING
+    return ErrorGroup(
+        **{name: row[name] for name in _KEPT}, status=status, is_resolved=row["resolved_at"] is not None
+    )  # fmt: skip
+
+
+_KEPT = (
+    "id", "fingerprint", "error_type", "error_message", "count", "first_seen_at", "last_seen_at", "resolved_at",
+    "regressed_at",
+)  # fmt: skip
+
+
+def _with_details(conn: Connection, scope: Scope, found: Sequence[ErrorGroup]) -> list[ErrorGroup]:
+    if not found:
+        return []
+    mine = [*within(scope, error_days), error_days.c.group_uuid.in_([group.id for group in found]), _TIMES > 0]
+    counted = conn.rows(
+        select(error_days.c.group_uuid, func.count(error_days.c.user_uuid.distinct()))
+        .where(*mine)
+        .group_by(error_days.c.group_uuid)
+    )
+    met_by: dict[UUID, int] = dict(counted)
+    first = day_of(conn.now) - TREND_DAYS + 1
+    days: defaultdict[UUID, list[DayCount]] = defaultdict(list)
+    for group, day, times in conn.rows(
+        select(error_days.c.group_uuid, error_days.c.day, total(_TIMES))
+        .where(*mine, error_days.c.day >= first)
+        .group_by(error_days.c.group_uuid, error_days.c.day)
+        .order_by(error_days.c.day)
+    ):
+        days[group].append(DayCount(date=EPOCH + timedelta(days=day), count=times))
+    met_in: defaultdict[UUID, list[str]] = defaultdict(list)
+    for group, name in conn.rows(
+        select(error_days.c.group_uuid, agents.c.agent_id)
+        .select_from(error_days.join(agents, _IN_WORK_OF))
+        .where(*mine)
+        .group_by(error_days.c.group_uuid, agents.c.agent_id)
+        .order_by(total(_TIMES).desc(), agents.c.agent_id)
+    ):
+        met_in[group].append(name)
+    return [
+        replace(
+            group,
+            users=met_by.get(group.id, 0),
+            agents=tuple(met_in[group.id][:MAX_AGENTS]),
+            days=tuple(days[group.id]),
+        )
+        for group in found
+    ]
+
+
+_IN_WORK_OF = (agents.c.project_id == error_days.c.project_id) & (agents.c.id == error_days.c.agent_uuid)
+
+
+def group(conn: Connection, scope: Scope, group: str | UUID) -> ErrorGroup:
+    """Return a group of equal errors by its fingerprint or its row id; raise `NotFound` if the scope sees none."""
+    return _with_details(conn, scope, [_get(conn, scope, group)])[0]
+
+
+def _get(conn: Connection, scope: Scope, group: str | UUID) -> ErrorGroup:
+    statement, _ = _seen_by(scope)
+    row = None
+    if isinstance(group, str):
+        row = conn.first_map(statement.where(error_groups.c.fingerprint == group))
+    row_id = group if isinstance(group, UUID) else id_in(group)
+    if row is None and row_id is not None:
+        row = conn.first_map(statement.where(error_groups.c.id == row_id))
+    if row is None:
+        raise NotFound("error group", group)
+    return _group(row, conn.now)
+
+
+def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdown:
+    """Return by whom, in what and at what cost a group of equal errors was met; raise `NotFound` if there is none."""
+    found = _get(conn, scope, group)
+    latest = (
+        select(errors.c.run_uuid)
+        .where(*within(scope, errors), errors.c.group_uuid == found.id)
+        .order_by(errors.c.created_at.desc(), errors.c.id.desc())
+        .limit(LOOKED_AT)
+        .subquery()
+    )
+    in_runs = [*within(scope, runs), runs.c.id.in_(select(latest.c.run_uuid))]
+    row = conn.first_map(
+        select(*[total(runs.c[name]).label(name) for name in USAGE_COUNTERS], func.count().label("runs")).where(
+            *in_runs, runs.c.status == RunStatus.ERROR
+        )
+    )
+    return ErrorBreakdown(
+        agents=_named(conn, _days_of(scope, found.id, agents, _IN_WORK_OF, agents.c.agent_id)),
+        users=_named(conn, _days_of(scope, found.id, users, _MET_BY, users.c.external_id)),
+        versions=_named(
+            conn,
+            select(agent_versions.c.version_number, func.count())
+            .select_from(runs.join(agent_versions, _OF_VERSION))
+            .where(*in_runs)
+            .group_by(agent_versions.c.version_number),
+        ),
+        models=_named(
+            conn,
+            select(models.c.name, func.count(llm_calls.c.run_uuid.distinct()))
+            .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
+            .where(*within(scope, llm_calls), llm_calls.c.run_uuid.in_(select(latest.c.run_uuid)))
+            .group_by(models.c.name),
+        ),
+        tools=_named(
+            conn,
+            select(tool_calls.c.tool_name, func.count())
+            .where(
+                *within(scope, tool_calls),
+                tool_calls.c.run_uuid.in_(select(latest.c.run_uuid)),
+                tool_calls.c.status == ToolCallStatus.ERROR,
+            )
+            .group_by(tool_calls.c.tool_name),
+        ),
+        looked_at=min(LOOKED_AT, found.count),
+        runs=int(conn.value(select(func.count()).select_from(runs).where(*in_runs))),
+        failed_runs=row["runs"] if row else 0,
+        usage=usage_totals(row) if row else UsageTotals(),
+    )
+
+
+_MET_BY = (users.c.project_id == error_days.c.project_id) & (users.c.id == error_days.c.user_uuid)
+_OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
+
+
+def _days_of(scope: Scope, group: UUID, table: Any, joined: Any, name: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(name, total(_TIMES))
+        .select_from(error_days.outerjoin(table, joined))
+        .where(*within(scope, error_days), error_days.c.group_uuid == group)
+        .group_by(name)
+    )
+
+
+def _named(conn: Connection, statement: Select[Any]) -> tuple[NamedCount, ...]:
+    found = [NamedCount(name=name, count=count) for name, count in conn.rows(statement) if count]
+    return tuple(sorted(found, key=lambda one: (-one.count, one.name or "")))
+
+
+def resolve(conn: Connection, scope: Scope, group: str | UUID, *, by: Actor = SYSTEM) -> ErrorGroup:
+    """Mark the errors of a group as resolved; a new one of its kind opens the group again, as regressed.
+
+    A scope of one user resolves its own; the group is resolved once none is left open. Goes into the audit trail.
+    """
+    found = _get(conn, scope, group)
+    conn.run(
+        update(errors)
+        .where(*within(scope, errors), errors.c.group_uuid == found.id, ~errors.c.is_resolved)
+        .values(is_resolved=True, resolved_at=conn.now)
+    )
+    still_open = select(errors.c.id).where(
+        errors.c.project_id == scope.project, errors.c.group_uuid == found.id, ~errors.c.is_resolved
+    )
+    with conn.across_users():
+        is_open = conn.first(still_open.limit(1)) is not None
+    if not is_open:
+        _set(conn, scope, found.id, resolved_at=conn.now, regressed_at=None)
+    audit.record_by(conn, scope, by, "error.resolve", "error_group", found.fingerprint)
+    told = replace(found, status=ErrorStatus.RESOLVED, is_resolved=True, resolved_at=conn.now)
+    return _with_details(conn, scope, [told])[0]
+
+
+def reopen(conn: Connection, scope: Scope, group: str | UUID, *, by: Actor = SYSTEM) -> ErrorGroup:
+    """Mark the errors of a group as unresolved again, those of its user in a scope of one; the group is open then.
+
+    Goes into the audit trail.
+    """
+    found = _get(conn, scope, group)
+    conn.run(
+        update(errors)
+        .where(*within(scope, errors), errors.c.group_uuid == found.id, errors.c.is_resolved)
+        .values(is_resolved=False, resolved_at=None)
+    )
+    _set(conn, scope, found.id, resolved_at=None, regressed_at=None)
+    audit.record_by(conn, scope, by, "error.reopen", "error_group", found.fingerprint)
+    return _with_details(conn, scope, [_get(conn, scope, found.id)])[0]
+
+
+def _set(conn: Connection, scope: Scope, group: UUID, **changes: datetime | None) -> None:
+    conn.run(
+        update(error_groups)
+        .where(error_groups.c.project_id == scope.project, error_groups.c.id == group)
+        .values(**changes)
+    )
