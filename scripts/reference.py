@@ -45,7 +45,8 @@ One language finds runs and sessions everywhere: in the filter box of the lists,
 
 Sums of money are dollars (`0.05`, `$3`). Counts take `k`, `M` and `B` (`10k`). Lengths of time need a unit: `ms`, `s`,
 `m`, `h` or `d` (`2.5s`). Times are UTC: `2026-01-31` is that whole day, `2026-01-31T12:00` an instant, with `+02:00`
-after it one of another zone. What is not known (a run that has not ended has no duration, calls without a price no cost) fits no value.
+after it one of another zone. What is not known (a run that has not ended has no duration, calls without a price no
+cost) fits no value.
 
 A word that a list does not know, or a value that it cannot be, is refused with the reason; nothing is shown then.
 A text that holds a colon is put in quotes: `"error: bad"`.
