@@ -44,8 +44,11 @@ def estimated_rows(engine: Engine) -> dict[str, int | None]:
     def ask(conn: Connection) -> dict[str, int | None]:
         names = sorted(metadata.tables)
         if conn.is_sqlite:
-            (row,) = conn.text("SELECT " + ", ".join(f"(SELECT max(rowid) FROM {name})" for name in names))
-            return {name: found or 0 for name, found in zip(names, row, strict=True)}
+            # A clustered table numbers no rows.
+            numbered = [name for name in names if metadata.tables[name].dialect_options["sqlite"]["with_rowid"]]
+            (row,) = conn.text("SELECT " + ", ".join(f"(SELECT max(rowid) FROM {name})" for name in numbered))
+            known = {name: int(found or 0) for name, found in zip(numbered, row, strict=True)}
+            return {name: known.get(name) for name in names}
         estimates = conn.text(
             "SELECT relname::text, reltuples::bigint FROM pg_class"
             " WHERE relnamespace = to_regnamespace('agentrecord') AND relkind IN ('r', 'p')"
