@@ -13,6 +13,7 @@ from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.price import ModelUse, Rates
+from agentrecord.records.query import Query
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 
@@ -178,6 +179,8 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
         return "/runs" + charts.days_query(key, by)
     if by in (UsageBy.AGENT, UsageBy.USER, UsageBy.DIRECTORY) and key != "unknown":
         return "/sessions" + with_changes(query, **{str(by): key})
+    if by is UsageBy.MODEL and key != "unknown":
+        return "/runs" + with_changes(query, q=str(Query().adding("model", key)))
     return None
 
 
