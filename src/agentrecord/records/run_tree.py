@@ -58,10 +58,13 @@ class RunSpan:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None where its start or its duration is not known."""
+        """When it ended; None where its start or its duration is not known, or no calendar reaches that far."""
         if self.started_at is None or self.duration_ms is None:
             return None
-        return self.started_at + timedelta(milliseconds=self.duration_ms)
+        try:
+            return self.started_at + timedelta(milliseconds=self.duration_ms)
+        except OverflowError:
+            return None
 
     @property
     def cost_usd(self) -> Decimal | None:
