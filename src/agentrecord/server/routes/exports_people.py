@@ -29,7 +29,7 @@ class Sheet(Generic[T]):
     cells: Callable[[T], list[object]]
 
 
-_AGENTS = Sheet[AgentFigures](
+_AGENTS: Sheet[AgentFigures] = Sheet(
     columns=(
         "agent_id", "name", "version", "last_active_at", "runs", "completed_runs", "failed_runs", "error_rate",
         "sessions", "tool_calls", "tool_errors", "errors", "latency_p50_ms", "latency_p95_ms", "cost_per_run_usd",
@@ -41,7 +41,7 @@ _AGENTS = Sheet[AgentFigures](
         one.errors, one.latency_p50_ms, one.latency_p95_ms, one.cost_per_run_usd, *usage_cells(one.usage),
     ],
 )  # fmt: skip
-_USERS = Sheet[UserFigures](
+_USERS: Sheet[UserFigures] = Sheet(
     columns=(
         "user", "id", "name", "email", "last_seen_at", "sessions", "messages", "runs", "completed_runs", "failed_runs",
         "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
@@ -52,7 +52,7 @@ _USERS = Sheet[UserFigures](
         one.failed_runs, one.tool_calls, one.tool_errors, one.errors, *usage_cells(one.usage),
     ],
 )  # fmt: skip
-_GROUPS = Sheet[ErrorGroup](
+_GROUPS: Sheet[ErrorGroup] = Sheet(
     columns=(
         "fingerprint", "error_type", "error_message", "status", "count", "users", "agents", "first_seen_at",
         "last_seen_at", "resolved_at", "regressed_at",
