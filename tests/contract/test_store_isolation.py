@@ -223,6 +223,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.sums": (lambda s, i: s.runs.sums(), lambda s, i: s.runs.sums(RunFilter(query=f"agent:*{SECRET}*"))),
     "runs.facets": (lambda s, i: s.runs.facets(), lambda s, i: s.runs.facets(RunFilter(query="model:*,x"))),
     "runs.series": (lambda s, i: s.runs.series(),),
+    "runs.failures": (lambda s, i: s.runs.failures([i["run"]]),),
     "runs.values": tuple(
         lambda s, i, word=word: s.runs.values(word) for word in ("user", "model", "tool", "session", "source", "run")
     ),

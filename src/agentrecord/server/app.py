@@ -41,9 +41,11 @@ from agentrecord.server.routes import (
     figures,
     finding,
     keys,
+    lists,
     live,
     otlp,
     pages,
+    pages_lists,
     pages_money,
     pages_people,
     pages_run,
@@ -68,6 +70,7 @@ API_ROUTES = (
     keys,
     conversation,
     agent_sessions,
+    lists,
     sessions,
     run_trees,
     runs,
@@ -87,7 +90,7 @@ API_ROUTES = (
     queries,
 )
 PAGE_ROUTES = (
-    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages_lists, pages
 )  # fmt: skip
 
 

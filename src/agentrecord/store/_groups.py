@@ -196,6 +196,7 @@ class Runs:
     sums = reads(run_lists.sums)
     facets = reads(run_lists.facets)
     series = reads(run_lists.series)
+    failures = reads(run_lists.failures)
     values = reads(run_lists.values)
     tree = reads(runs.tree)
     alike = reads(run_trees.alike)

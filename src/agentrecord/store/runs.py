@@ -335,5 +335,14 @@ def list_(
     """Return runs, the last started first."""
     statement = SELECT_RUN.where(*run_conditions(scope, where or RunFilter()))
     return page(
-        conn, statement, run_of, sorts=SORTS, sort=sort, row_id=runs.c.id, limit=limit, cursor=cursor, offset=offset
+        conn,
+        statement,
+        run_of,
+        sorts=SORTS,
+        sort=sort,
+        row_id=runs.c.id,
+        limit=limit,
+        cursor=cursor,
+        offset=offset,
+        is_wide=True,
     )
