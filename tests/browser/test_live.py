@@ -47,14 +47,14 @@ def start(site: Site, name: str) -> str:
 
 
 def row(page: Page, name: str) -> Any:
-    return page.locator("tbody tr", has_text=name)
+    return page.locator("table.rows > tbody > tr", has_text=name)
 
 
 def test_a_run_appears_changes_and_keeps_its_row(site: Site, open_tab: Open) -> None:
     page = live(open_tab(site))
     run = site.store.runs.start(NewRun(run_id="new", objective="the new one", agent_id="coder"))
     expect(row(page, "the new one")).to_contain_text("running")
-    expect(page.locator("tbody tr").first).to_contain_text("the new one")
+    expect(page.locator("table.rows > tbody > tr").first).to_contain_text("the new one")
     row(page, "the new one").get_by_role("link", name="the new one").focus()
     page.evaluate("document.activeElement.closest('tr').mark = 'the same'")
     site.store.runs.finish(run.id)
@@ -76,7 +76,7 @@ def test_a_filter_holds_for_what_comes(site: Site, open_tab: Open) -> None:
 
 def test_nothing_moves_under_the_pointer(site: Site, open_tab: Open) -> None:
     page = live(open_tab(site))
-    page.locator("tbody tr").nth(3).hover()
+    page.locator("table.rows > tbody > tr").nth(3).hover()
     for number in range(5):
         start(site, f"while hovering {number}")
     more = page.get_by_role("button", name="5 new")
@@ -132,7 +132,7 @@ def test_fifty_changes_a_second_cost_little_and_none_is_lost_in_a_cut(site: Site
     spent = task_seconds(client) - before
     seen = page.evaluate("window.seen")
     assert sorted(seen) == sorted(ids)
-    expect(page.locator("tbody tr").first).to_contain_text(f"run {seconds * PER_SECOND - 1}")
+    expect(page.locator("table.rows > tbody > tr").first).to_contain_text(f"run {seconds * PER_SECOND - 1}")
     assert spent <= TASK_SHARE * max(seconds, time.monotonic() - began)
 
 
