@@ -6,7 +6,7 @@
 //
 // What happens: a signal comes over server-sent events, with an id to go on from, and the page's own address, filter
 // included, is asked for anew, at most twice a second; what differs is replaced, all else stays as it is, with focus and
-// selection. While the pointer is over a table, or the page is scrolled, signals are counted instead. Each signal is also
+// selection. While the pointer is over a table, or its first row is scrolled away, signals are counted instead. Each signal is also
 // a "live" event of the document, with `detail.items`.
 import { rovingTables } from "./keys.js";
 
@@ -41,7 +41,8 @@ status.className = "hidden";
 status.setAttribute("role", "status");
 box.append(button, fresh, status);
 
-const isPaused = () => over || scrollY > 120;
+const list = () => main.querySelector("table.rows > tbody");
+const isPaused = () => over || list()?.getBoundingClientRect().top < 0;
 
 function draw() {
   const state = !wanted ? "off" : source?.readyState === 1 ? "on" : "connecting";
@@ -228,7 +229,7 @@ function look() {
 main.before(box);
 button.addEventListener("click", () => (wanted ? stop() : start()));
 fresh.addEventListener("click", () => {
-  scrollTo({ top: 0, behavior: "instant" });
+  if (isPaused()) list()?.closest("table").scrollIntoView({ block: "start", behavior: "instant" });
   over = false;
   refresh();
 });
