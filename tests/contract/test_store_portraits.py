@@ -1,6 +1,7 @@
 """Agents and users with their figures: sums of the rollups over whole days, held against the calls themselves."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -20,7 +21,7 @@ AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def run(
     store: Facing, name: str, *, user: str, agent: str, at: datetime = AT, cost: int | None = 1_000_000,
-    fails: bool = False, model: str = "m", version: object = None,
+    fails: bool = False, model: str = "m", version: UUID | None = None,
 ) -> None:  # fmt: skip
     """Record a run of one call and one use of a tool, which fails where the run does."""
     session = store.sessions.create(NewSession(session_id=name, agent_id=agent, created_at=at), user=user)

@@ -196,4 +196,5 @@ def written(value: float | None, unit: Unit) -> str:
 
 def _signed(value: float, unit: Unit) -> str:
     sign = "+" if value > 0 else "−" if value < 0 else "±"
-    return sign + written(abs(value), unit)
+    told = f"{100 * abs(value):.1f} points" if unit is Unit.SHARE else written(abs(value), unit)
+    return sign + told

@@ -8,14 +8,12 @@ from uuid import UUID
 from markupsafe import Markup
 
 from agentrecord.dashboard.charts import Bar
-from agentrecord.dashboard.filters import Range
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageTotals
-from agentrecord.store.pages import Choices, SessionSums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +35,6 @@ class Chart:
     svg: Markup
     bars: Sequence[Bar]
     series: Sequence[tuple[str, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionsPage:
-    """The list of sessions, the sums over the whole filter, and what can be chosen."""
-
-    found: Page[Session]
-    sums: Mapping[UUID, UsageTotals]
-    whole: SessionSums
-    choices: Choices
-    stretch: Range
-    sort: str
-    is_first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsPage:
-    """The list of runs."""
-
-    found: Page[Run]
-    stretch: Range
-    sort: str
-    is_first: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +73,12 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineRow:
-    """A turn in the outline, and the address of its beginning."""
+    """A turn in the outline: where the stretch with its beginning starts, its cost as a share of the costliest's."""
 
     number: int
     run: Run
     start: int
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,12 +83,13 @@ async def errors(store: AsyncStore, asked: Asked, now: datetime) -> ErrorsPage:
             RunFilter(status=RunStatus.ERROR, since=stretch.since, until=stretch.until), limit=LATEST
         ),
     )  # fmt: skip
+    failing = [row for row in models.rows if row.totals.failed_calls]
     return ErrorsPage(
         groups=groups,
         trends={group.id: trend(group, now) for group in groups},
-        tools=[found for found in tools if found.errors],
+        tools=sorted((found for found in tools if found.errors), key=lambda found: -found.errors),
         failures=failures,
-        models=[row for row in models.rows if row.totals.failed_calls],
+        models=sorted(failing, key=lambda row: -row.totals.failed_calls),
         runs=failed,
         tool=tool,
         stretch=stretch,

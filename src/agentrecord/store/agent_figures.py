@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, or_, select, type_coerce
+from sqlalchemy import and_, case, func, or_, select, type_coerce
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
@@ -63,7 +63,7 @@ def report(
     return replace(found, items=_with_details(conn, days, found.items))
 
 
-def _statement(scope: Scope, days: Days) -> tuple[Select[Any], dict[str, Any]]:
+def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
     active, spent = days.active(), days.spent(sums(usage_days))
     zero = func.coalesce
     tokens = type_coerce(sum((spent.c[name] for name in TOKENS[1:]), start=spent.c[TOKENS[0]]), Whole())

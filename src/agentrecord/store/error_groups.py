@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, func, or_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -112,7 +112,7 @@ def _standing(status: ErrorStatus, now: datetime, columns: Mapping[str, Any]) ->
     return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_(None), is_new]
 
 
-def _seen_by(scope: Scope) -> tuple[Select[Any], Mapping[str, Any]]:
+def _seen_by(scope: Scope) -> tuple[Any, Mapping[str, Any]]:
     """Return the groups as a scope sees them: its user's own words, times and counts where it is of one user."""
     whole = select(error_groups).where(error_groups.c.project_id == scope.project)
     if scope.user is None:
@@ -271,7 +271,7 @@ _MET_BY = (users.c.project_id == error_days.c.project_id) & (users.c.id == error
 _OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
 
 
-def _days_of(scope: Scope, group: UUID, table: Any, joined: Any, name: ColumnElement[Any]) -> Select[Any]:
+def _days_of(scope: Scope, group: UUID, table: Any, joined: Any, name: ColumnElement[Any]) -> Executable:
     return (
         select(name, total(_TIMES))
         .select_from(error_days.outerjoin(table, joined))
@@ -280,7 +280,7 @@ def _days_of(scope: Scope, group: UUID, table: Any, joined: Any, name: ColumnEle
     )
 
 
-def _named(conn: Connection, statement: Select[Any]) -> tuple[NamedCount, ...]:
+def _named(conn: Connection, statement: Executable) -> tuple[NamedCount, ...]:
     found = [NamedCount(name=name, count=count) for name, count in conn.rows(statement) if count]
     return tuple(sorted(found, key=lambda one: (-one.count, one.name or "")))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import Select, func, or_, select, type_coerce
+from sqlalchemy import func, or_, select, type_coerce
 
 from agentrecord.engine import Connection
 from agentrecord.records.page import Page
@@ -57,7 +57,7 @@ def report(
     return replace(found, items=_with_days(conn, days, found.items))
 
 
-def _statement(scope: Scope, days: Days) -> tuple[Select[Any], dict[str, Any]]:
+def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
     active, spent = days.active(), days.spent(sums(usage_days))
     tokens = type_coerce(sum((spent.c[name] for name in TOKENS[1:]), start=spent.c[TOKENS[0]]), Whole())
     columns: dict[str, Any] = {

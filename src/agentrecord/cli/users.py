@@ -1,0 +1,100 @@
+"""`agentrecord users`: what users did and spent, and one of them."""
+
+from datetime import datetime
+
+import click
+
+from agentrecord.cli import words
+from agentrecord.cli.agents import cost, model_columns, section, share, tool_columns
+from agentrecord.cli.moments import bounds, since_option, until_option
+from agentrecord.cli.opening import reading
+from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
+from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
+from agentrecord.records.people import UserFigures
+
+SORTS = ("user", "last_seen_at", "sessions", "runs", "failed_runs", "errors", "cost", "tokens", "calls")
+
+
+def _columns(now: datetime) -> list[Column[UserFigures]]:
+    return [
+        Column(name="user", value=lambda u: u.user.external_id),
+        Column(name="last_seen_at", title="last seen", value=lambda u: u.last_seen_at, priority=1,
+               text=lambda u: words.ago(u.last_seen_at, now) if u.last_seen_at else words.NONE),
+        Column(name="sessions", value=lambda u: u.sessions, text=lambda u: words.count(u.sessions), right=True,
+               priority=3),
+        Column(name="runs", value=lambda u: u.runs, text=lambda u: words.count(u.runs), right=True, priority=2),
+        Column(name="error_rate", title="error rate", value=lambda u: u.error_rate, right=True, priority=6,
+               text=lambda u: share(u.error_rate)),
+        Column(name="failed_runs", title="failed runs", value=lambda u: u.failed_runs, right=True, priority=5,
+               text=lambda u: words.count(u.failed_runs)),
+        Column(name="tool_errors", title="failed tools", value=lambda u: u.tool_errors, right=True, priority=7,
+               text=lambda u: words.count(u.tool_errors)),
+        Column(name="errors", value=lambda u: u.errors, text=lambda u: words.count(u.errors), right=True, priority=4),
+        Column(name="total_tokens", title="tokens", value=lambda u: u.usage.total_tokens, right=True, priority=5,
+               text=lambda u: words.count(u.usage.total_tokens)),
+        Column(name="cost_usd", title="cost", value=lambda u: u.usage.cost_usd if u.usage.calls else None, right=True,
+               text=lambda u: cost(u.usage)),
+    ]  # fmt: skip
+
+
+@click.group("users", invoke_without_command=True)
+@click.option("--words", "text", metavar="WORDS", help="Those whose string, name or e-mail holds WORDS.")
+@since_option("Over the days since")
+@until_option()
+@click.option("--sort", default="-last_seen_at", show_default=True, metavar="FIELD",
+              help=f"One of {', '.join(SORTS)}; - before it for descending.")  # fmt: skip
+@page_options
+@output_options
+@click.pass_context
+def command(
+    context: click.Context, text: str | None, since: str | None, until: str | None, sort: str, limit: int,
+    cursor: str | None, everything: bool,
+) -> None:  # fmt: skip
+    """List users with what they did and spent, the last seen first; a range counts whole UTC days.
+
+    \b
+    Examples:
+      agentrecord users --since 30d --sort -cost
+      agentrecord users show ana@example.org
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with reading() as store:
+        now = store.engine.maker.clock.now()
+        first, last = bounds(since, until, now=now)
+        page = collect(
+            lambda size, place: store.users.report(
+                words=text, since=first, until=last, sort=sort, limit=size, cursor=place
+            ),
+            limit=limit, cursor=cursor, everything=everything,
+        )  # fmt: skip
+    show(Listing(
+        columns=_columns(now), rows=page.items, document=page_document(page),
+        empty="No users match. Each is made when something is first recorded for them.",
+    ))  # fmt: skip
+    tell_rest(page)
+
+
+@command.command("show", short_help="Show one user.")
+@click.argument("who")
+@since_option("Over the days since")
+@until_option()
+@output_options
+def show_user(who: str, since: str | None, until: str | None) -> None:
+    """Show what a user did and spent, by model and by tool; --json has the days and agents too.
+
+    \b
+    Example:
+      agentrecord users show ana@example.org --since 30d
+    """
+    with reading() as store:
+        now = store.engine.maker.clock.now()
+        first, last = bounds(since, until, now=now)
+        found = store.users.details(who, since=first, until=last)
+    if wants_json():
+        write_json(found)
+        return
+    show(Listing(columns=_columns(now), rows=[found.figures]))
+    if chosen_form() is Form.TABLE:
+        section("Models", model_columns(), found.models)
+        section("Tools", tool_columns(), found.tools)

@@ -1,0 +1,97 @@
+"""The command line's agents, users and errors: listed, shown, compared, resolved."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agentrecord.cli.main import program
+from agentrecord.records.error import NewError
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.run import NewRun
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.store import Store
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=40)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    path = tmp_path / "record.db"
+    with Store(str(path)) as store:
+        for number, at in enumerate((LONG_AGO, datetime.now(UTC))):
+            version = store.agents.create_version("coder", f"1.{number}")
+            new = NewRun(run_id=f"r{number}", agent_id="coder", agent_version_uuid=version.id, started_at=at)
+            run = store.runs.start(new, user="ana").id
+            store.llm_calls.record(NewLLMCall(model="m", run_uuid=run, cost_nanos=2_000_000_000, timestamp=at))
+            tool = store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run, started_at=at))
+            store.tool_calls.finish(tool.id, error_message="no")
+            store.errors.record(NewError(error_type="Timeout", error_message=f"after {number} s", run_uuid=run,
+                                         created_at=at, stack_trace="Traceback: here"))  # fmt: skip
+            store.runs.fail(run, "it broke") if number else store.runs.finish(run)
+    return path
+
+
+def run(record: Path, *words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "160"}).invoke(program, ["--db", str(record), *words])
+
+
+def read(record: Path, *words: str) -> Any:
+    told = run(record, *words, "--json")
+    assert told.exit_code == 0, told.output
+    return json.loads(told.stdout)
+
+
+def test_agents_are_listed_shown_and_compared(record: Path) -> None:
+    (coder,) = read(record, "agents")["items"]
+    assert (coder["agent"]["agent_id"], coder["runs"], coder["error_rate"], coder["version"]) == (
+        "coder",
+        2,
+        0.5,
+        "1.1",
+    )
+    assert coder["usage"]["cost_usd"] == 4
+    assert read(record, "agents", "--since", "7d")["items"][0]["runs"] == 1
+    assert "No agents match" in run(record, "agents", "--words", "writer").stderr
+    table = run(record, "agents", "show", "coder", "--table").stdout
+    assert [title for title in ("Models", "Tools", "Versions") if f"\n{title}\n" in table] == [
+        "Models",
+        "Tools",
+        "Versions",
+    ]
+    assert [one["version"]["version_number"] for one in read(record, "agents", "show", "coder")["versions"]] == [
+        "1.1",
+        "1.0",
+    ]
+    found = read(record, "agents", "compare", "coder", "1.0", "1.1")
+    assert next((m["name"], m["a"], m["b"]) for m in found["measures"]) == ("error rate", 0, 1)
+    assert "too few runs" in run(record, "agents", "compare", "coder", "--table").stdout
+    assert run(record, "agents", "compare", "coder", "9").exit_code == 1
+    assert run(record, "agents", "show", "nobody").exit_code == 1
+
+
+def test_users_are_listed_and_shown(record: Path) -> None:
+    found = {one["user"]["external_id"]: one for one in read(record, "users")["items"]}
+    assert (found["ana"]["runs"], found["ana"]["usage"]["cost_usd"], found["ana"]["errors"]) == (2, 4, 2)
+    lines = run(record, "users", "--csv", "--words", "ANA").stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["user", "ana"]
+    assert read(record, "users", "show", "ana", "--since", "7d")["figures"]["runs"] == 1
+    assert "Bash" in run(record, "users", "show", "ana", "--table").stdout
+    assert run(record, "users", "show", "ben").exit_code == 1
+
+
+def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> None:
+    (group,) = read(record, "errors", "--since", "7d", "--agent", "coder")["items"]
+    assert (group["count"], group["status"], group["users"]) == (2, "ongoing", 1)
+    name = group["fingerprint"]
+    told = run(record, "error", name, "--table").stdout
+    assert "Traceback: here" in told
+    assert "1 run of 2 that met it failed; their calls cost $2.00" in told
+    assert read(record, "error", name, "--resolve")["group"]["status"] == "resolved"
+    assert read(record, "errors")["items"] == []
+    assert len(read(record, "errors", "--status", "resolved")["items"]) == 1
+    assert read(record, "error", name, "--reopen")["group"]["status"] == "ongoing"
+    assert run(record, "error", "0" * 16).exit_code == 1

@@ -1,0 +1,171 @@
+"""The pages of agents, users and errors: their numbers are the store's, their forms do what they say."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+from page_fixtures import NASTY, Filled, served, signed_in
+from starlette.testclient import TestClient
+
+from agentrecord.records.error import NewError
+from agentrecord.records.run import NewRun
+from agentrecord.records.scope import Role
+
+Site = tuple[TestClient, Filled]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served() as (client, filled):
+        assert filled is not None
+        yield signed_in(client), filled
+
+
+def shown(client: TestClient, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, (path, answer.text[:500])
+    return answer.text
+
+
+def test_the_list_of_agents_shows_the_figures_of_the_store(site: Site) -> None:
+    client, filled = site
+    page = shown(client, "/agents")
+    for one in filled.store.agents.report():
+        assert f'href="/agents/{one.agent.agent_id}"' in page
+        assert f">{one.usage.total_tokens:,}</td>" in page
+    assert shown(client, "/agents?q=expl").count("data-id=") == 1
+    assert "No agents match" in shown(client, "/agents?q=nobody")
+    assert client.get("/agents?since=soon").status_code == 422
+    assert client.get("/agents/nobody").status_code == 404
+
+
+def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -> None:
+    client, filled = site
+    page = shown(client, "/agents/coder")
+    details = filled.store.agents.details("coder")
+    assert sum(row.totals.calls for row in details.models) == details.figures.usage.calls == 1
+    assert "create_version" in page
+    assert "claude-opus-4-5" in page
+    assert "No version seen." in shown(client, "/agents/coder/compare")
+    filled.store.agents.create_version("coder", "1.0")
+    assert "Only one version seen." in shown(client, "/agents/coder/compare")
+    version = filled.store.agents.create_version("coder", "1.1", changes='{"prompt": "<b>shorter</b>"}')
+    filled.store.runs.start(NewRun(run_id="v", agent_id="coder", agent_version_uuid=version.id))
+    page = shown(client, "/agents/coder/compare")
+    assert "too few runs (n &lt; 30)" in page
+    assert "&lt;b&gt;shorter&lt;/b&gt;" in page
+    assert client.get("/agents/coder/compare?a=9").status_code == 404
+
+
+def test_the_last_session_of_a_user_and_what_drove_its_cost_is_two_clicks_away(site: Site) -> None:
+    client, filled = site
+    assert 'href="/u/ana"' in shown(client, "/users")
+    page = shown(client, "/u/ana")
+    drove = filled.store.pages.session_drivers([filled.session])[filled.session]
+    assert f'href="/r/{drove.run_uuid}?span={drove.call}"' in page
+    assert f"{drove.model}" in page
+    assert NASTY not in page
+    for tab in ("cost", "errors", "data"):
+        shown(client, f"/u/ana?tab={tab}")
+    assert client.get("/u/ana?tab=shoes").status_code == 422
+    assert client.get("/u/nobody").status_code == 404
+
+
+def test_everything_of_a_user_is_exported_and_nothing_of_anybody_elses(site: Site) -> None:
+    client, filled = site
+    answer = client.get("/u/ana/export.jsonl")
+    facts = [json.loads(line) for line in answer.text.splitlines()]
+    kinds = [fact["kind"] for fact in facts]
+    own = filled.store.scoped(user="ana")
+    expected = {"user": 1, "session": 2, "message": 3, "run": 2, "llm_call": 2, "tool_call": 1, "event": 1, "error": 1}
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == expected
+    assert own.llm_calls.list().total == 2
+    assert "bob" not in answer.text
+
+
+def test_a_users_conversations_are_deleted_once_their_name_is_typed(site: Site) -> None:
+    client, filled = site
+    assert "2 sessions would lose their content" in shown(client, "/u/ana?tab=data")
+    refused = client.post("/u/ana/delete", data={"confirm": "an"}, headers={"origin": "http://localhost"})
+    assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
+    assert filled.store.sessions.find("s-1") is not None
+    done = client.post("/u/ana/delete", data={"confirm": "ana"}, headers={"origin": "http://localhost"})
+    assert (done.status_code, done.headers["location"]) == (303, "/u/ana?tab=data")
+    assert "no conversations to delete" in shown(client, "/u/ana?tab=data")
+    assert filled.store.sessions.find("s-1") is None
+    assert filled.store.sessions.find("s-2") is not None
+    assert filled.store.usage.recount() == ()
+    assert filled.store.audit.trail("user")[0].entry.action == "user.delete_sessions"
+
+
+def test_a_group_of_errors_is_resolved_and_opened_again_with_buttons(site: Site) -> None:
+    client, filled = site
+    (group,) = filled.store.errors.groups()
+    page = shown(client, "/errors")
+    assert f'href="/errors/{group.fingerprint}"' in page
+    assert "bad object 17" in shown(client, f"/errors/{group.fingerprint}")
+    for act, status in (("resolve", "resolved"), ("reopen", "new")):
+        foreign = client.post(f"/errors/{group.fingerprint}/{act}", data={}, headers={"origin": "https://evil.example"})
+        assert foreign.status_code == 403
+        done = client.post(f"/errors/{group.fingerprint}/{act}", content=b"", headers=FORM)
+        assert (done.status_code, done.headers["location"]) == (303, f"/errors/{group.fingerprint}")
+        assert filled.store.errors.group(group.fingerprint).status == status
+    assert [one.entry.action for one in filled.store.audit.trail("error_group")] == ["error.reopen", "error.resolve"]
+    assert client.get("/errors/0000000000000000").status_code == 404
+    assert client.get("/errors?status=odd").status_code == 422
+
+
+FORM = {"origin": "http://localhost", "content-type": "application/x-www-form-urlencoded"}
+
+
+def test_a_reader_sees_no_buttons_and_cannot_press_them(site: Site) -> None:
+    client, filled = site
+    (group,) = filled.store.errors.groups()
+    secret = filled.store.keys.create("r", role=Role.READ).secret
+    client.cookies.clear()
+    headers = {"authorization": f"Bearer {secret}"}
+    assert "Mark as resolved" not in client.get(f"/errors/{group.fingerprint}", headers=headers).text
+    assert (
+        client.post(f"/errors/{group.fingerprint}/resolve", content=b"", headers={**FORM, **headers}).status_code == 403
+    )
+    assert client.post("/u/ana/delete", data={"confirm": "ana"}, headers=headers).status_code == 403
+
+
+def test_failed_tools_models_and_runs_that_told_no_error_are_found_too(site: Site) -> None:
+    client, filled = site
+    run = filled.store.runs.start(NewRun(run_id="broken", objective="Break it"))
+    filled.store.runs.fail(run.id, f"it broke {NASTY}")
+    page = shown(client, "/errors")
+    assert f'href="/r/{run.id}"' in page
+    assert f"?span={filled.failed_tool}" in page
+    assert NASTY not in page
+    assert "1 failed call of Bash" in " ".join(shown(client, "/errors?tool=Bash").split())
+
+
+@pytest.mark.parametrize("name", ["agents", "users", "errors"])
+def test_a_list_is_exported_whole(site: Site, name: str) -> None:
+    client, filled = site
+    for number in range(60):
+        filled.store.agents.ensure(f"idle {number}")
+        filled.store.errors.record(NewError(error_type=f"E{number:02}", error_message="=1+1"), user=f"user {number:02}")
+    operation = {"agents": filled.store.agents.report, "users": filled.store.users.report,
+                 "errors": filled.store.errors.groups}[name]  # fmt: skip
+    total = operation(limit=1).total
+    assert len(client.get(f"/{name}.json").json()["items"]) == total
+    assert len(client.get(f"/{name}.jsonl").text.splitlines()) == total
+    rows = list(csv.reader(io.StringIO(client.get(f"/{name}.csv").text)))
+    assert len(rows) == (total or 0) + 1
+    assert not [cell for row in rows for cell in row if cell.startswith("=")]
+    page = shown(client, f"/{name}")
+    assert "next 50" in page
+    assert client.get(f"/{name}.csv?sort=shoes").status_code == 422
+
+
+def test_an_empty_record_says_what_fills_the_pages() -> None:
+    with served(filled=False) as (client, _):
+        signed_in(client)
+        assert "store.recorder.run(" in shown(client, "/agents")
+        assert "store.scoped(" in shown(client, "/users")
+        assert "No open errors" in shown(client, "/errors")
