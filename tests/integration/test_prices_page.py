@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from page_fixtures import START, Filled, call, served, signed_in
@@ -24,7 +25,7 @@ def site() -> Iterator[Site]:
 
 
 def text(page: str) -> str:
-    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
 def whole(filled: Filled) -> UsageTotals:
@@ -36,7 +37,7 @@ def test_the_form_shows_what_a_price_changes_then_sets_it_and_every_total_follow
     before = whole(filled)
     shown = client.post("/prices/preview", data=FORM, headers=OWN_PAGE)
     assert shown.status_code == 200
-    assert "Changes +$0.0012 in 1 of 1 call; 1 call would have a price for the first time" in text(shown.text)
+    assert "Changes +$0.0012 in 1 of 1 call ; 1 call would have a price for the first time" in text(shown.text)
     assert (whole(filled), filled.store.prices.find("acme-local-70b")) == (before, None)
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown.text))
     assert hidden == FORM
@@ -64,7 +65,8 @@ def test_without_calls_that_it_charges_a_price_says_that_nothing_changes(site: S
     ("change", "said"),
     [
         ({"input": "cheap"}, "is no amount"), ({"input": "-1"}, "rates.input"), ({"output": "1e99"}, "must be dollars"),
-        ({"input": "0.0000000001"}, "at most nine decimals"), ({"from": "tomorrow"}, "is no date"), ({"model": ""}, "model"),
+        ({"input": "0.0000000001"}, "at most nine decimals"), ({"from": "tomorrow"}, "is no date"),
+        ({"model": ""}, "model"),
         ({"input": "", "output": ""}, "name at least"), ({"input": "9999999"}, "rates.input"),
     ],
 )  # fmt: skip
