@@ -148,8 +148,8 @@ def check_api(client: TestClient, record: Record) -> None:
 def check_command_line(path: Path, record: Record) -> None:
     """Hold what the command line prints against the calls."""
     whole = record.whole()
-    for by in ("model", "session", "day"):
-        done = CliRunner().invoke(program, ["--db", str(path), "usage", "--by", by, "--since", "all", "--json"])
+    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "user")):
+        done = CliRunner().invoke(program, ["--db", str(path), command, "--by", by, "--since", "all", "--json"])
         assert done.exit_code == 0, done.output
         total = json.loads(done.stdout)["total"]
         assert (total["calls"], total["unpriced_calls"], total["total_tokens"]) == (
