@@ -61,6 +61,7 @@ def fill(path: Path, calls: int, now: datetime) -> Filled:
         _templates(store)
     bare = sqlite3.connect(path, isolation_level=None)
     bare.execute("PRAGMA synchronous=OFF")
+    bare.execute("PRAGMA cache_size=-500000")
     bare.execute("BEGIN")
     _copy(bare, calls, now)
     _sum(bare)
