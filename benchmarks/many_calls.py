@@ -138,13 +138,12 @@ def _copy(bare: sqlite3.Connection, calls: int, now: datetime) -> None:
 def _copy_calls(bare: sqlite3.Connection) -> None:
     """Copy calls into every run, each to another model than the one before."""
     bare.execute(
-        "CREATE TEMP TABLE samples AS SELECT row_number() OVER (PARTITION BY user_uuid ORDER BY rowid) - 1 AS place,"
-        " dense_rank() OVER (ORDER BY user_uuid) - 1 AS template, * FROM ar_llm_calls"
+        "CREATE TEMP TABLE samples AS SELECT row_number() OVER (PARTITION BY c.run_uuid ORDER BY c.rowid) - 1 AS place,"
+        " CAST(substr(r.run_id, 2) AS INTEGER) AS template, c.* FROM ar_llm_calls c JOIN ar_runs r ON r.id = c.run_uuid"
     )
     bare.execute("CREATE UNIQUE INDEX temp.by_place ON samples (template, place)")
     copied = _columns(bare, "ar_llm_calls", {
         "id": "randomblob(16)", "serial": "NULL", "session_uuid": "b.session", "run_uuid": "b.id",
-        "user_uuid": "r.user_uuid", "agent_uuid": "r.agent_uuid",
         "timestamp": "b.at + k.k * 400000", "created_at": "b.at + k.k * 400000", "dedup_key": "NULL",
         "input_tokens": "400 + (b.n * 7 + k.k * 131) % 1500", "latency_ms": "300 + (b.n * 13 + k.k * 71) % 4000",
         "status": "CASE (b.n + k.k) % 100 WHEN 3 THEN 'error' ELSE t.status END",
@@ -152,7 +151,7 @@ def _copy_calls(bare: sqlite3.Connection) -> None:
     })  # fmt: skip
     bare.execute(
         "WITH RECURSIVE k(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM k WHERE k < ?)"
-        f" INSERT INTO ar_llm_calls SELECT {copied} FROM begun b JOIN ar_runs r ON r.run_id = 'r' || b.n, k"
+        f" INSERT INTO ar_llm_calls SELECT {copied} FROM begun b, k"
         f" JOIN samples t ON t.template = b.template AND t.place = (b.n + k.k) % {len(MODELS)}",
         (CALLS_A_RUN - 1,),
     )
