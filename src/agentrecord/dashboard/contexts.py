@@ -100,7 +100,6 @@ class CostPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PricesPage:
     """The models that were called, what charges them, and one's own prices."""
 

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Subquery, Table, case, func, literal_column, select, type_coerce
+from sqlalchemy import ColumnElement, Subquery, Table, case, func, literal_column, or_, select, type_coerce
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -22,6 +22,9 @@ from agentrecord.store._figures import DAY_MICROS, day_of
 from agentrecord.store._sql import total, usage_totals, within
 
 EPOCH = date(1970, 1, 1)
+DRAWN_DAYS = 90
+"""As many of a range's last days are told one by one."""
+
 NO_MODEL = "unknown"
 _TOOL_SUMS = ("calls", "errors", "duration_ms_sum", "duration_count")
 
@@ -72,14 +75,24 @@ class Days:
             .subquery("spent")
         )
 
+    def acted(self, owner: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return the condition that anything was counted for `owner`, a column of another table."""
+        return or_(
+            *[
+                select(table.c.project_id).where(*self.of(table, day), table.c[self.by] == owner).exists()
+                for table, day in ((activity_days, "day"), (usage_days, "bucket"))
+            ]
+        )
+
     def by_day(self, conn: Connection, owners: Sequence[UUID]) -> Mapping[UUID, tuple[DayCount, ...]]:
-        """Return how many calls each of `owners` made on each day on which any was made."""
+        """Return how many calls each of `owners` made on each day on which any was made, in the last `DRAWN_DAYS`."""
         if not owners:
             return {}
+        drawn = usage_days.c.bucket > day_of(self.until or conn.now) - DRAWN_DAYS
         found: defaultdict[UUID, list[DayCount]] = defaultdict(list)
         rows = conn.rows(
             select(usage_days.c[self.by], usage_days.c.bucket, total(usage_days.c.calls))
-            .where(*self.of(usage_days, "bucket"), usage_days.c[self.by].in_(list(owners)))
+            .where(*self.of(usage_days, "bucket"), drawn, usage_days.c[self.by].in_(list(owners)))
             .group_by(usage_days.c[self.by], usage_days.c.bucket)
             .order_by(usage_days.c.bucket)
         )

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, type_coerce
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
 from agentrecord.records.agent import AgentDetails, AgentFigures, AgentVersion, VersionFigures
-from agentrecord.records.page import Page
+from agentrecord.records.page import COUNT_LIMIT, Page
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days
@@ -55,12 +55,26 @@ def report(
     """
     days = Days(scope=scope, by=_BY, since=since, until=until)
     statement, columns = _statement(scope, days)
-    if words:
-        statement = statement.where(or_(contains(agents.c.agent_id, words), contains(agents.c.name, words)))
+    wanted = _wanted(days, words)
     found = page(
-        conn, statement, _figures, sorts=columns, sort=sort, row_id=agents.c.id, limit=limit, cursor=cursor
+        conn, statement.where(*wanted), _figures, sorts=columns, sort=sort, row_id=agents.c.id,
+        limit=limit, cursor=cursor, counted=False,
     )  # fmt: skip
-    return replace(found, items=_with_details(conn, days, found.items))
+    # Counted without the sums, which cost more than all else.
+    count = int(
+        conn.value(select(func.count()).select_from(agents).where(agents.c.project_id == scope.project, *wanted))
+    )
+    items = _with_details(conn, days, found.items)
+    return replace(found, items=items, total=min(count, COUNT_LIMIT), total_is_exact=count <= COUNT_LIMIT)
+
+
+def _wanted(days: Days, words: str | None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if days.since is not None or days.until is not None or days.scope.user is not None:
+        found.append(days.acted(agents.c.id))
+    if words:
+        found.append(or_(contains(agents.c.agent_id, words), contains(agents.c.name, words)))
+    return found
 
 
 def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
@@ -88,8 +102,6 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
         )
         .where(agents.c.project_id == scope.project)
     )
-    if days.since is not None or days.until is not None or scope.user is not None:
-        statement = statement.where(or_(active.c.owner.is_not(None), spent.c.owner.is_not(None)))
     return statement, columns
 
 

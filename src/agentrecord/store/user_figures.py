@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, func, or_, select, type_coerce
 
 from agentrecord.engine import Connection
-from agentrecord.records.page import Page
+from agentrecord.records.page import COUNT_LIMIT, Page
 from agentrecord.records.people import UserDetails, UserFigures
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import NamedCount
@@ -48,13 +48,27 @@ def report(
     """
     days = Days(scope=scope, by=_BY, since=since, until=until)
     statement, columns = _statement(scope, days)
+    wanted = _wanted(days, words)
+    found = page(
+        conn, statement.where(*wanted), _figures, sorts=columns, sort=sort, row_id=users.c.id,
+        limit=limit, cursor=cursor, counted=False,
+    )  # fmt: skip
+    # Counted without the sums, which cost more than all else.
+    count = int(conn.value(select(func.count()).select_from(users).where(users.c.project_id == scope.project, *wanted)))
+    items = _with_days(conn, days, found.items)
+    return replace(found, items=items, total=min(count, COUNT_LIMIT), total_is_exact=count <= COUNT_LIMIT)
+
+
+def _wanted(days: Days, words: str | None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if days.scope.user is not None:
+        found.append(users.c.id == days.scope.user)
+    elif days.since is not None or days.until is not None:
+        found.append(days.acted(users.c.id))
     if words:
         named = (users.c.external_id, users.c.name, users.c.email)
-        statement = statement.where(or_(*[contains(column, words) for column in named]))
-    found = page(
-        conn, statement, _figures, sorts=columns, sort=sort, row_id=users.c.id, limit=limit, cursor=cursor
-    )  # fmt: skip
-    return replace(found, items=_with_days(conn, days, found.items))
+        found.append(or_(*[contains(column, words) for column in named]))
+    return found
 
 
 def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
@@ -83,10 +97,6 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
         )
         .where(users.c.project_id == scope.project)
     )
-    if scope.user is not None:
-        statement = statement.where(users.c.id == scope.user)
-    elif days.since is not None or days.until is not None:
-        statement = statement.where(or_(active.c.owner.is_not(None), spent.c.owner.is_not(None)))
     return statement, columns
 
 
