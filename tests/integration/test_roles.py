@@ -57,6 +57,8 @@ NEEDED: dict[Route, Role] = {
     ("DELETE", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("GET", "/api/projects"): Role.OPERATOR,
     ("GET", "/api/imports/unreadable"): Role.READ,
+    ("POST", "/api/sql"): Role.ADMIN,
+    ("GET", "/api/sql/tables"): Role.ADMIN,
 }
 """Roles beyond the usual ones: read to look, write to change."""
 
@@ -76,6 +78,7 @@ BODIES: dict[Route, dict[str, Any]] = {
     ("PATCH", "/api/sessions/{session_id}"): {"title": "changed"},
     ("POST", "/api/budgets"): {"name": "b", "period": "day", "limit_usd": "5"},
     ("PATCH", "/api/budgets/{budget_id}"): {"limit_usd": "6"},
+    ("POST", "/api/sql"): {"sql": "SELECT 1"},
     ("POST", "/api/prices"): {"model": "m", "input_usd": "1", "output_usd": "2"},
     ("POST", "/api/prices/preview"): {"model": "m", "input_usd": "1", "output_usd": "2"},
     ("POST", "/api/reprice"): {"apply": True},
@@ -84,6 +87,9 @@ BODIES: dict[Route, dict[str, Any]] = {
 
 QUERIES: dict[Route, str] = {
     ("GET", "/api/search"): "?q=hello",
+    ("GET", "/api/runs/values"): "?word=user",
+    ("GET", "/api/sessions/values"): "?word=user",
+    ("GET", "/api/find"): "?q=hello",
     ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
 }
 """What a list cannot do without."""

@@ -121,34 +121,6 @@ def test_scripts_and_styles_stay_small() -> None:
         assert "http" not in file.read_text(encoding="utf-8")
 
 
-def _contrast(one: str, other: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_colours_can_be_read_in_both_themes() -> None:
-    style = (views.TEMPLATES.parent / "static" / "style.css").read_text(encoding="utf-8")
-    blocks = [dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r"\{[^{}]*\}", style)]
-    light, dark_by_system, dark_by_choice = [block for block in blocks if "bg" in block]
-    assert dark_by_system == dark_by_choice
-    assert light.keys() == dark_by_choice.keys()
-    for colours in (light, dark_by_choice):
-        for text in ("text", "muted", "link", "bad", "ok", "warn"):
-            for ground in ("bg", "surface"):
-                assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-        assert _contrast(colours["bad"], colours["bad-bg"]) >= 4.5
-        assert _contrast(colours["warn"], colours["warn-bg"]) >= 4.5
-        assert _contrast(colours["muted"], colours["chosen"]) >= 4.5
-        assert _contrast(colours["text"], colours["mark"]) >= 4.5
-        for drawn in ("control", "grey", "s0", "s1", "s2", "s3", "s4", "s5"):
-            assert _contrast(colours[drawn], colours["bg"]) >= 3, drawn
-
-
 def test_the_static_folder_gives_away_nothing_outside_it() -> None:
     with served() as (client, _):
         assert client.get("/static/style.css").status_code == 200

@@ -177,7 +177,7 @@ def _models(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[F
 
 
 def _errors(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
-    found: Select[Any] = select(
+    found: Select[*tuple[Any, ...]] = select(
         error_groups.c.id, error_groups.c.fingerprint, error_groups.c.error_type, error_groups.c.error_message
     ).where(
         error_groups.c.project_id == scope.project,

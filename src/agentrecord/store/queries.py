@@ -84,7 +84,7 @@ def tables(conn: Connection, scope: Scope) -> list[SqlTable]:
     """Return the tables and documented views that `run` can ask, with their columns; `Forbidden` as there."""
     _check_asker(conn, scope)
     found = [
-        SqlTable(name=name, is_view=False, columns=tuple(metadata.tables[name].c.keys()))
+        SqlTable(name=str(name), is_view=False, columns=tuple(map(str, metadata.tables[name].c.keys())))
         for name in sorted(_readable(scope, is_sqlite=conn.is_sqlite))
     ]
     views: dict[str, list[str]] = {}

@@ -42,7 +42,7 @@ function show(items) {
   let group;
   items.forEach((item, place) => {
     if (group?.dataset.kind !== item.kind) {
-      group = element("li");
+      group = element("div");
       group.dataset.kind = item.kind;
       group.setAttribute("role", "group");
       const title = element("span", "title", titles[item.kind] || item.kind);
@@ -91,6 +91,10 @@ input?.addEventListener("keydown", async (event) => {
   if (event.key in places && options.length) {
     event.preventDefault();
     choose(options[(places[event.key] + options.length) % options.length]);
+  } else if (event.key === "Escape") {
+    // By itself the first one only empties the field.
+    event.preventDefault();
+    dialog.close();
   } else if (event.key === "Enter") {
     event.preventDefault();
     if (!input.value.trim()) return;

@@ -1,0 +1,87 @@
+"""Every page of the application by its route, and what is looked at on each."""
+
+import gzip
+from functools import cache
+from importlib.resources import files
+
+from contents import Contents
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from playwright.sync_api import Page
+
+from agentrecord.server.app import PAGE_ROUTES, STATIC
+
+PARTS: frozenset[str] = frozenset({"/runs/rows/{run_id:path}"})
+"""Routes that give a piece of a page, which another page asks for."""
+
+
+def page_routes() -> set[str]:
+    """Return the paths of all routes that show a page."""
+    found = [route for module in PAGE_ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
+    return {route.path for route in found if "GET" in (route.methods or ()) and _is_page(route)} - PARTS
+
+
+def _is_page(route: APIRoute) -> bool:
+    return route.response_class is HTMLResponse and "." not in route.path
+
+
+def addresses(found: Contents) -> dict[str, list[str]]:
+    """Return where each route is looked at."""
+    return {
+        "/": ["/", "/?since=7d"],
+        "/chat": ["/chat"],
+        "/chat/{session_id:path}": [f"/chat/{found.session}"],
+        "/sessions": ["/sessions", "/sessions?q=nothing-like-this"],
+        "/s/{session_id:path}": [f"/s/{found.session}"],
+        "/m/{message_id}": [f"/m/{found.message}"],
+        "/runs": ["/runs"],
+        "/r/{run_id:path}": [
+            f"/r/{found.run}",
+            f"/r/{found.run}?span={found.tool}",
+            f"/r/{found.run}?span={found.call}",
+        ],
+        "/cost": ["/cost?since=all", "/cost?by=user"],
+        "/runs/compare": [f"/runs/compare?a={found.run}&b={found.failed}"],
+        "/agents": ["/agents"],
+        "/agents/{agent_id:path}": [f"/agents/{found.agent}"],
+        "/agents/{agent_id:path}/compare": [f"/agents/{found.agent}/compare"],
+        "/users": ["/users"],
+        "/u/{user_id:path}": [f"/u/{found.user}"],
+        "/errors": ["/errors"],
+        "/errors/{fingerprint}": [f"/errors/{found.fingerprint}"],
+        "/search": ["/search", "/search?q=invoice", "/search?q=bob"],
+        "/settings": ["/settings", "/settings?check=yes"],
+        "/settings/people": ["/settings/people"],
+        "/settings/keys": ["/settings/keys"],
+        "/settings/password": ["/settings/password"],
+        "/prices": ["/prices"],
+        "/imports": ["/imports"],
+        "/sql": ["/sql", "/sql?q=SELECT+*+FROM+ar_llm_calls", "/sql?q=SELEC"],
+        "/sign-in": ["/sign-in"],
+    }
+
+
+@cache
+def axe_source() -> str:
+    """Return the script of axe-core."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+def axe_violations(page: Page) -> list[str]:
+    """Return what axe-core finds wrong with a page: the rule, and where."""
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.evaluate(f"() => {{ {axe_source()} }}")
+    found = page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+    return [
+        f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}" for rule in found for node in rule["nodes"]
+    ]
+
+
+def script_bytes(names: set[str]) -> int:
+    """Return how many bytes scripts weigh, compressed as they are sent."""
+    return sum(len(gzip.compress((STATIC / name).read_bytes(), 6)) for name in names)
+
+
+def text_of(page: Page) -> str:
+    """Return what a page's main part says, in one form whatever the space between."""
+    return " ".join(page.locator("main").inner_text().split())

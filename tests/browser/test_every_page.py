@@ -1,0 +1,344 @@
+"""Every page in a real browser: for everybody's eyes and hands, on any screen, asking nobody else."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+from contents import PAYLOADS, Contents, fill, fill_with_payloads
+from everything import addresses, axe_violations, page_routes, script_bytes, text_of
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from sites import Site
+
+from agentrecord.server.app import build_app
+from agentrecord.store import AsyncStore, Store
+from conftest import SECRET, TOKEN, WAIT_MS
+from counts import count, is_long
+from databases import Databases
+from serving import serving
+
+MAX_NODES = 3_000
+MAX_SCRIPT_BYTES = 30 * 1024
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """A signed-in page, what it complained about, whom else it asked, and the scripts that it loaded."""
+
+    page: Page
+    site: Site
+    complaints: list[str] = field(default_factory=list)
+    scripts: set[str] = field(default_factory=set)
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the site, and forget what was noted of the last one."""
+        self.complaints.clear()
+        self.scripts.clear()
+        self.page.goto(self.site.url + path)
+        return self.page
+
+    def note(self, request: Request) -> None:
+        """Note a request."""
+        if not request.url.startswith((self.site.url + "/", "data:")):
+            self.complaints.append(f"asked {request.url}")
+        elif request.url.endswith(".js"):
+            self.scripts.add(request.url.rsplit("/", 1)[1])
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as found:
+        yield found
+
+
+def started(stack: ExitStack, databases: Databases) -> Site:
+    """Serve an empty record in a file."""
+    path = databases.create("sqlite")
+    store = AsyncStore(path)
+    stack.callback(databases.drop, path)
+    stack.callback(store.close)
+    app = build_app(
+        store,
+        secret=SECRET,
+        sign_in_token=TOKEN,
+    )
+    return Site(url=stack.enter_context(serving(app)), store=Store(engine=store.engine))
+
+
+@pytest.fixture(scope="module")
+def site(stack: ExitStack, databases: Databases) -> Site:
+    """Return a server over a record with one of everything."""
+    return started(stack, databases)
+
+
+@pytest.fixture(scope="module")
+def contents(site: Site) -> Contents:
+    """Return what the record holds."""
+    return fill(site.store)
+
+
+@pytest.fixture(scope="module")
+def paths(contents: Contents) -> list[str]:
+    """Return the addresses of all pages."""
+    return [path for found in addresses(contents).values() for path in found]
+
+
+def watched(browser: Browser, stack: ExitStack, site: Site, **options: object) -> Watched:
+    """Open a tab that is signed in to a site, and watch it."""
+    context: BrowserContext = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
+    stack.callback(context.close)
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.goto(f"{site.url}/sign-in?token={TOKEN}&next=/imports")
+    found = Watched(page=page, site=site)
+
+    def on_console(message: object) -> None:
+        text = getattr(message, "text", "")
+        # A query that is refused answers 422, which the browser notes as a failure.
+        if getattr(message, "type", "") in ("error", "warning") and "422" not in text:
+            found.complaints.append(text)
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (found.complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("request", found.note)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, stack: ExitStack, site: Site) -> Watched:
+    """Return a tab that all tests of this module share."""
+    return watched(browser, stack, site)
+
+
+@pytest.fixture(autouse=True)
+def as_wide_and_light_as_at_first(tab: Watched) -> Iterator[None]:
+    """Give the shared tab its size and colours back."""
+    yield
+    tab.page.set_viewport_size({"width": 1440, "height": 900})
+    tab.page.emulate_media(color_scheme="light", media="screen")
+
+
+def test_no_page_is_forgotten(contents: Contents) -> None:
+    assert page_routes() == set(addresses(contents))
+
+
+def test_every_page_is_for_everybody_in_light_and_dark(tab: Watched, paths: list[str]) -> None:
+    found = {}
+    for path in paths:
+        page = tab.open(path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found[path, scheme] = axe_violations(page)
+    assert {where: wrong for where, wrong in found.items() if wrong} == {}
+
+
+def test_every_page_is_small_quiet_and_fits_any_screen(tab: Watched, paths: list[str]) -> None:
+    wrong = []
+    for path in paths:
+        page = tab.open(path)
+        nodes = page.evaluate("document.getElementsByTagName('*').length")
+        if nodes > MAX_NODES:
+            wrong.append(f"{path}: {nodes} nodes")
+        # 640 is a window of 1280 at twice the size of everything.
+        for width in (640, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                wrong.append(f"{path}: {needed} px of {width}")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        if script_bytes(tab.scripts) > MAX_SCRIPT_BYTES:
+            wrong.append(f"{path}: {script_bytes(tab.scripts)} bytes of scripts")
+        wrong.extend(f"{path}: {said}" for said in tab.complaints)
+    assert wrong == []
+
+
+def without_ages(text: str) -> str:
+    """Return a text without what a minute may change, and without the buttons that scripts add."""
+    return re.sub(
+        r"\b(just now|\d+ (min|h|d) ago|in \d+ \w+)|\d+(\.\d+)? (ms|s|m \d\d s)\b", "…", text.replace(" Copy ", " ")
+    )
+
+
+def test_without_scripts_every_page_says_the_same(
+    browser: Browser, stack: ExitStack, site: Site, tab: Watched, paths: list[str]
+) -> None:
+    bare = watched(browser, stack, site, java_script_enabled=False)
+    # The chat's form says what its scripts would do.
+    for path in [path for path in paths if not path.startswith("/chat")]:
+        assert without_ages(text_of(bare.open(path))) == without_ages(text_of(tab.open(path))), path
+
+
+def test_an_address_that_is_reloaded_copied_or_come_back_to_shows_the_same(
+    browser: Browser, stack: ExitStack, site: Site, contents: Contents, tab: Watched
+) -> None:
+    other = watched(browser, stack, site)
+    for path in (f"/s/{contents.session}", f"/r/{contents.run}", f"/r/{contents.run}?span={contents.tool}",
+                 f"/r/{contents.run}?span={contents.call}", "/runs", "/cost?by=user"):  # fmt: skip
+        first = without_ages(text_of(tab.open(path)))
+        assert first
+        address = tab.page.url
+        tab.page.reload()
+        assert without_ages(text_of(tab.page)) == first, path
+        tab.page.goto(f"{site.url}/prices")
+        tab.page.go_back()
+        assert without_ages(text_of(tab.page)) == first, path
+        other.page.goto(address)
+        assert without_ages(text_of(other.page)) == first, path
+
+
+def test_a_printed_page_has_the_content_and_none_of_what_is_clicked(tab: Watched, contents: Contents) -> None:
+    page = tab.open(f"/s/{contents.session}")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert "My invoice is wrong" in page.locator("main").inner_text()
+    for hidden in (".top", ".foot"):
+        assert not page.locator(hidden).is_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_nothing_moves_for_who_asked_for_stillness(browser: Browser, stack: ExitStack, site: Site) -> None:
+    still = watched(browser, stack, site, reduced_motion="reduce")
+    page = still.open("/sessions")
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    moving = "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).animationName !== 'none').length"
+    assert page.evaluate(moving) == 0
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_palette_leads_from_a_name_to_its_page(tab: Watched, contents: Contents) -> None:
+    page = tab.open("/sessions")
+    page.keyboard.press("/")
+    expect(page.get_by_role("combobox", name="Search everything")).to_be_focused()
+    page.keyboard.type("talk-b")
+    expect(page.locator("#palette-list [role=option]").first).to_contain_text("talk-bob")
+    assert axe_violations(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/s/{contents.session}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pri")
+    # Typed and opened at once: the answer is waited for.
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/prices")
+    page.keyboard.press("/")
+    page.keyboard.type("invoice")
+    expect(page.locator("#palette-list [role=option]")).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#palette-list [aria-selected=true]")).to_have_attribute("id", "palette-1")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("combobox", name="Search everything")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("no such thing anywhere")
+    expect(page.locator("#palette-note")).to_contain_text("Nothing begins with this")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=no+such+thing+anywhere")
+
+
+def test_single_keys_go_to_pages_and_can_be_switched_off(tab: Watched) -> None:
+    page = tab.open("/prices")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    assert axe_violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    for key, path in {"s": "/sessions", "r": "/runs", "c": "/cost", "e": "/errors", "h": "/chat"}.items():
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"**{path}")
+    page = tab.open("/settings?keys=off")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Search everything")).to_be_focused()
+    page = tab.open("/settings?keys=on")
+    page.get_by_role("searchbox", name="Search").first.focus()
+    page.keyboard.type("?gs")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    expect(page.get_by_role("searchbox", name="Search").first).to_have_value("?gs")
+
+
+def test_a_table_is_one_tab_stop_and_its_rows_are_reached_by_arrows(tab: Watched) -> None:
+    page = tab.open("/sessions")
+    reachable = """[...document.querySelectorAll('table.rows tbody tr')]
+        .map(row => row.querySelectorAll('a:not([tabindex])').length > 0)"""
+    rows = page.evaluate(reachable)
+    assert len(rows) > 2
+    assert rows == [True, *[False] * (len(rows) - 1)]
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(reachable) == [False, True, *[False] * (len(rows) - 2)]
+    expect(page.locator("table.rows tbody tr").nth(1).locator("a").first).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator("table.rows tbody tr").nth(0).locator("a").first).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/s/**")
+
+
+def test_the_first_tab_stop_leads_past_the_navigation(tab: Watched) -> None:
+    page = tab.open("/cost")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    assert page.locator("nav [aria-current=page]").inner_text() == "Cost"
+
+
+# -- what others wrote -------------------------------------------------------------------------------------------------
+
+HARMFUL = (
+    "main script, main iframe, main object, main embed, main img, main base, main style, main link, main meta, main"
+    " portal, main video, main svg [onbegin], main [onerror], main [onload], main [onfocus], main [ontoggle], main"
+    " [onmouseover], main [style], main a[href^='javascript:'], main a[href^='data:'], main form[action^='//']"
+)
+
+
+def test_what_others_wrote_is_text_wherever_it_is_shown(
+    browser: Browser, stack: ExitStack, databases: Databases
+) -> None:
+    hostile = started(stack, databases)
+    rows = fill_with_payloads(hostile.store)
+    sessions, runs = rows[: len(PAYLOADS)], rows[len(PAYLOADS) :]
+    shown = count(4, len(PAYLOADS))
+    steps = max(1, len(PAYLOADS) // shown)
+    paths = ["/", "/?since=7d", "/chat", "/sessions?since=all", "/runs?since=all", "/errors", "/imports", "/prices",
+             "/settings/people", "/sql?q=SELECT+*+FROM+ar_messages", "/sql?q=SELECT+*+FROM+ar_tool_calls"]  # fmt: skip
+    paths += [f"/cost?since=all&by={by}" for by in ("model", "user", "agent", "session")]
+    paths += [f"/s/{session}" for session in sessions[::steps]] + [f"/r/{run}" for run in runs[::steps]]
+    for run in runs[::steps]:
+        call = hostile.store.llm_calls.list(run=run).items[0].id
+        tool = hostile.store.tool_calls.list(run=run).items[0].id
+        paths += [f"/r/{run}?span={call}", f"/r/{run}?span={tool}"]
+    tab = watched(browser, stack, hostile)
+    for path in paths:
+        page = tab.open(path)
+        assert page.locator(HARMFUL).count() == 0, path
+        assert tab.complaints == [], path
+    for text in PAYLOADS if is_long() else PAYLOADS[:4]:
+        page = tab.open("/search?q=%22" + "".join(f"%{byte:02x}" for byte in text.encode()))
+        assert page.locator(HARMFUL).count() == 0, text
+        assert tab.complaints == [], text
+    page = tab.open("/")
+    page.keyboard.press("/")
+    for text in ("1 <img", "0 <script", "alert"):
+        page.get_by_role("combobox", name="Search everything").fill(text)
+        expect(page.locator("#palette-list [role=option]").first).to_be_visible()
+        assert page.locator("#palette-list :is(img, script, svg, iframe)").count() == 0
+    assert tab.complaints == []
+
+
+# -- odd records -------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_with_nothing_in_it_says_what_would_be_there(
+    browser: Browser, stack: ExitStack, databases: Databases
+) -> None:
+    tab = watched(browser, stack, started(stack, databases))
+    for path in ("/", "/chat", "/sessions", "/runs", "/cost", "/errors", "/search", "/search?q=x", "/settings",
+                 "/prices", "/imports", "/sql?q=SELECT+1+WHERE+1=0", "/settings/people", "/settings/keys"):  # fmt: skip
+        page = tab.open(path)
+        assert len(text_of(page)) > 20, path
+        assert "0.0 %" not in text_of(page), path
+        assert tab.complaints == [], path
+        assert axe_violations(page) == [], path
