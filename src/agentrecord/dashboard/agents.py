@@ -77,7 +77,7 @@ async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
 
     async def ask(stretch: Range) -> Page[AgentFigures]:
         return await store.agents.report(
-            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
         )
 
     stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)

@@ -110,7 +110,7 @@ class _Found:
 async def _failed(store: AsyncStore, asked: Asked, stretch: Range, *, sort: str, cursor: str | None) -> _Found:
     groups, tools, models, failed = await asyncio.gather(
         store.errors.groups(
-            status=status_of(asked), words=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
+            status=status_of(asked), query=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
             since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor,
         ),
         store.tool_calls.figures(since=stretch.since, until=stretch.until),

@@ -69,7 +69,7 @@ async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
 
     async def ask(stretch: Range) -> Page[UserFigures]:
         return await store.users.report(
-            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
         )
 
     stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
