@@ -89,7 +89,7 @@ def text_of(page: Page) -> str:
     """
     said = page.evaluate(
         """() => {
-          const buttons = [...document.querySelectorAll("main .live")];
+          const buttons = [...document.querySelectorAll("main .tail")];
           buttons.forEach((button) => { button.hidden = true; button.style.display = "none"; });
           const text = document.querySelector("main").innerText;
           buttons.forEach((button) => { button.hidden = false; button.style.display = ""; });
