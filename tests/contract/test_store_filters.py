@@ -271,3 +271,17 @@ def test_the_values_of_a_word_are_those_that_were_seen(store: Facing, clock: Hel
     assert store.scoped(user="ana").runs.values("model") == ("local",)
     with pytest.raises(InvalidFilter, match="there are status"):
         store.runs.values("branch")
+
+
+@covers("runs.failures")
+def test_the_first_thing_that_failed_in_a_run_is_named(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    runs = {run.run_id: run.id for run in store.runs.list()}
+    store.llm_calls.record(NewLLMCall(model="late", run_uuid=runs["bad"], status=CallStatus.ERROR, timestamp=clock.at))
+    found = store.runs.failures(list(runs.values()))
+    assert {run: (failure.kind, failure.name, failure.message) for run, failure in found.items()} == {
+        runs["bad"]: ("tool", "refund_payment", "no such payment"),
+        runs["low"]: ("call", "gpt", None),
+    }
+    assert found[runs["bad"]].id == store.tool_calls.list(run=runs["bad"]).items[0].id
+    assert store.runs.failures([]) == {}

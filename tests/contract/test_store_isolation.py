@@ -14,6 +14,7 @@ from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
+from agentrecord.records.exchange import Carried, ExportFilter, FactKind, Unit, UnitKind
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.price import NewPrice, Rates
@@ -103,6 +104,24 @@ def batch(ids: Ids) -> ImportBatch:
         source="x", path="/mine", sessions=(SessionFact(session_id="s", created_at=AT, tool_name="t"),),
         calls=((Identified(row_id=new_id()), call),), messages=((Identified(row_id=ids["message"]), message),),
     )  # fmt: skip
+
+
+def carried(ids: Ids) -> list[Carried]:
+    """Return facts that carry the identities of somebody else's rows, and name them."""
+    at, session, run = AT.isoformat(), str(ids["session"]), str(ids["run"])
+    told = {"session_uuid": session, "run_uuid": run, "created_at": at}
+    run_told = {"run_id": "r", "status": "completed", "created_at": at, "finished_at": at, "session_uuid": session}
+    session_told = {"session_id": "s", "is_active": True, "status": "active", "created_at": at, "last_activity_at": at}
+    message = {**told, "role": "user", "content": "mine", "updated_at": at}
+    return [
+        Carried(kind=FactKind.SESSION, id=ids["session"], fields=session_told),
+        Carried(kind=FactKind.RUN, id=ids["run"], fields=run_told),
+        Carried(kind=FactKind.MESSAGE, id=new_id(), fields=message),
+        Carried(kind=FactKind.MESSAGE, id=ids["message"], fields=message),
+        Carried(kind=FactKind.TOOL_CALL, id=ids["tool"], fields={**told, "tool_name": "t", "status": "success"}),
+        Carried(kind=FactKind.ERROR, id=new_id(), fields={**told, "error_type": "E", "error_message": "x",
+                                                          "is_resolved": False}),
+    ]  # fmt: skip
 
 
 def _asked(**more: Any) -> NewTurn:
@@ -216,6 +235,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.fail": (lambda s, i: s.runs.fail(i["run"], "mine"),),
     "runs.cancel": (lambda s, i: s.runs.cancel(i["run"]),),
     "runs.heartbeat": (lambda s, i: s.runs.heartbeat(i["run"]),),
+    "runs.count_abandoned": (lambda s, i: s.runs.count_abandoned(),),
     "runs.close_abandoned": (lambda s, i: s.runs.close_abandoned(),),
     "runs.find": (lambda s, i: s.runs.find("r"), lambda s, i: s.runs.find(i["run"])),
     "runs.get": (lambda s, i: s.runs.get(i["run"], with_subtree=True),),
@@ -223,6 +243,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "runs.sums": (lambda s, i: s.runs.sums(), lambda s, i: s.runs.sums(RunFilter(query=f"agent:*{SECRET}*"))),
     "runs.facets": (lambda s, i: s.runs.facets(), lambda s, i: s.runs.facets(RunFilter(query="model:*,x"))),
     "runs.series": (lambda s, i: s.runs.series(),),
+    "runs.failures": (lambda s, i: s.runs.failures([i["run"]]),),
     "runs.values": tuple(
         lambda s, i, word=word: s.runs.values(word) for word in ("user", "model", "tool", "session", "source", "run")
     ),
@@ -335,6 +356,14 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
     "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
+    "exchange.units": (lambda s, i: s.exchange.units(ExportFilter(session=i["session"])),),
+    "exchange.count": (lambda s, i: s.exchange.count(ExportFilter(session=i["session"])),),
+    "exchange.facts": (
+        lambda s, i: s.exchange.facts(Unit(kind=UnitKind.SESSION, id=i["session"], began=AT)).facts,
+        lambda s, i: s.exchange.facts(Unit(kind=UnitKind.RUN, id=i["run"], began=AT)).facts,
+        lambda s, i: s.exchange.facts(Unit(kind=UnitKind.LOOSE, id=i["run"], began=AT)).facts,
+    ),
+    "exchange.restore": (lambda s, i: s.exchange.restore(carried(i)),),
     "feed.changes": (lambda s, i: s.feed.changes().items,),
     "feed.place": (lambda s, i: s.feed.place(),),
     "pages.conversation": (lambda s, i: s.pages.conversation(i["session"]),),
@@ -382,6 +411,7 @@ OPEN_ANSWERS = {
     "audit.trail": "own entries",
     "imports.load": "stores one's own facts", "imports.preview": "counts one's own facts",
     "imports.finish_file": "one's own file",
+    "exchange.restore": "counts only", "exchange.count": "zero",
     "traces.record": "one's own spans", "usage.recount": "differences only", "turns.begin": "one's own turn",
     "runs.sums": "sums of nothing", "runs.facets": "counts of nothing", "runs.values": "one's own user",
     "sessions.sums": "sums of nothing", "sessions.facets": "counts of nothing", "sessions.values": "one's own user",

@@ -317,7 +317,7 @@ def test_rows_get_their_integer_ids_when_they_are_first_shown(store: Facing) -> 
     assert store.runs.record("next", RunContent()).serial == 4
 
 
-@covers("runs.heartbeat", "runs.close_abandoned")
+@covers("runs.heartbeat", "runs.count_abandoned", "runs.close_abandoned")
 def test_a_run_that_breaks_its_promise_to_tell_is_ended_as_an_error(store: Facing, clock: Any) -> None:
     lost = store.runs.start(NewRun(run_id="lost", agent_id="a"))
     quiet = store.runs.start(NewRun(run_id="quiet", agent_id="a"))
@@ -327,9 +327,10 @@ def test_a_run_that_breaks_its_promise_to_tell_is_ended_as_an_error(store: Facin
         store.runs.heartbeat(run.id, alive_s=60)
     last = store.runs.get(lost.id).heartbeat_at
     clock.advance(seconds=50)
-    assert store.runs.close_abandoned() == ()
+    assert (store.runs.count_abandoned(), store.runs.close_abandoned()) == (0, ())
     store.runs.heartbeat(alive.id, alive_s=60)
     clock.advance(seconds=50)
+    assert store.runs.count_abandoned() == 1
     (closed,) = store.runs.close_abandoned()
     assert (closed.run_id, closed.status, closed.status_reason) == ("lost", RunStatus.ERROR, "abandoned")
     assert (closed.finished_at, closed.usage.cost_nanos) == (last, 7)

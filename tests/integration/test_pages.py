@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -85,12 +86,14 @@ def _read(client: TestClient, path: str) -> _Reader:
 
 def test_every_link_from_the_first_page_on_leads_to_a_whole_page(site: Site) -> None:
     client, _ = site
-    waiting, seen = ["/"], set()
+    waiting, seen, variants = ["/"], set(), Counter[str]()
     while waiting:
         path = waiting.pop()
-        if path in seen or len(seen) > 250:
+        # Each list leads to itself in thousands of ways: some of them do.
+        if path in seen or len(seen) > 250 or variants[path.partition("?")[0]] > 15:
             continue
         seen.add(path)
+        variants[path.partition("?")[0]] += 1
         answer = client.get(path)
         if answer.status_code == 303:
             waiting.append(answer.headers["location"].partition("#")[0])
@@ -230,8 +233,8 @@ def test_more_sessions_than_a_page_holds_are_reached_by_next(site: Site) -> None
 
 def test_a_filter_that_finds_nothing_names_what_to_drop(site: Site) -> None:
     page = _read(site[0], "/sessions?q=nonsense&source=claude-code")
-    assert "No session matches." in page.text
-    assert "?source=claude-code" in page.links
+    assert "No session matches in this range." in page.text
+    assert "?q=source%3Aclaude-code" in page.links
     assert "?q=nonsense" in page.links
 
 

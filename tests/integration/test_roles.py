@@ -87,6 +87,8 @@ BODIES: dict[Route, dict[str, Any]] = {
 
 QUERIES: dict[Route, str] = {
     ("GET", "/api/search"): "?q=hello",
+    ("GET", "/api/runs/values"): "?word=user",
+    ("GET", "/api/sessions/values"): "?word=user",
     ("GET", "/api/find"): "?q=hello",
     ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
 }

@@ -5,7 +5,7 @@ import importlib
 import json
 import pkgutil
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -71,6 +71,9 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         if Ellipsis not in options:
             return st.tuples(*[values_of(option) for option in options])
         return st.lists(values_of(get_args(annotation)[0]), max_size=2).map(tuple)
+    if get_origin(annotation) is Mapping:
+        keys, found = (values_of(option) for option in get_args(annotation))
+        return st.dictionaries(keys, found, max_size=2)
     if issubclass(annotation, Enum):
         return st.sampled_from(annotation)
     return records_of(annotation)

@@ -225,6 +225,19 @@ def test_a_long_time_to_the_first_token_is_told_by_an_event_or_an_attribute() ->
     assert only_call(told).latency_ms == 10
 
 
+def test_a_tools_span_that_does_not_say_which_use_it_is_is_the_one_of_its_name_and_arguments() -> None:
+    uses = [{"type": "tool_call", "id": f"t{n}", "name": "w", "arguments": {"a": n}} for n in (1, 2)]
+    tool = {"openinference.span.kind": "TOOL", "tool.name": "w", "tool.parameters": '{"type": "object"}'}
+    found = batch(
+        chat(1, [said("user", "x")], {"role": "assistant", "parts": uses}),
+        span(2, "w", {**tool, "input.value": '{"a": 2}', "output.value": "two"}, at=(20, 30)),
+        span(3, "w", {**tool, "input.value": '{"a": 7}', "output.value": "seven"}, at=(20, 30)),
+    )
+    results = {result.call_ref: result.result for _, result in found.tool_results}
+    assert {call.call_ref: (call.arguments, results.get(call.call_ref)) for _, call in found.tool_calls} == {
+        "t1": ('{"a":1}', None), "t2": ('{"a": 2}', "two"), f"{3:016x}": ('{"a": 7}', "seven")}  # fmt: skip
+
+
 def test_tools_that_only_messages_tell_of_are_tool_calls_with_their_results() -> None:
     call = {"role": "assistant", "parts": [{"type": "tool_call", "id": "t1", "name": "w", "arguments": {"a": 1}}]}
     result = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "t1", "result": {"ok": True}}]}

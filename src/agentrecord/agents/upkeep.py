@@ -1,4 +1,4 @@
-"""Looking after turns: leases renewed, stops passed on between processes, turns of dead processes closed."""
+"""Looking after turns: leases renewed, stops passed on between processes, turns and runs of dead processes closed."""
 
 import asyncio
 import logging
@@ -68,7 +68,11 @@ class Upkeep:
                 live.stop("another process took this one for dead")
 
     async def sweep(self) -> None:
-        """Close, in every project, the turns of processes that are known to be dead or let their lease run out."""
+        """Close, in every project, the turns and runs of processes that are dead.
+
+        A turn's are those that are known to be, or let their lease run out; a run's broke their promise of a sign of
+        life.
+        """
         looks_everywhere = self._sweeps % SWEEPS_BETWEEN_ALL == 0
         self._sweeps += 1
         cursor = None
@@ -76,6 +80,7 @@ class Upkeep:
             page = await self._store.projects.list(limit=200, cursor=cursor)
             for project in page:
                 store = self._whole(project.id)
+                await self._close_runs(store)
                 owners = {row.lease_owner for row in await store.turns.running()}
                 if not owners and not looks_everywhere:
                     # Looking costs a read, closing a write: where nothing runs, only now and then.
@@ -86,6 +91,11 @@ class Upkeep:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def _close_runs(self, store: AsyncStore) -> None:
+        if await store.runs.count_abandoned():
+            for run in await store.runs.close_abandoned():
+                logger.warning("run %s was left by a process that died; it is closed as an error", run.run_id)
 
     def _whole(self, project: ProjectId) -> AsyncStore:
         return AsyncStore(engine=self._store.engine, scope=Scope(project=project))

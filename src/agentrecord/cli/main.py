@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("sql", "Ask in SQL, read-only."),
     "tail": ("tail", "Follow what happens."),
     "usage": ("usage", "Show tokens and costs."),
+    "cost": ("cost", "Show what was spent, and on what."),
     "prices": ("prices", "List, set and check prices."),
     "reprice": ("reprice", "Charge past calls by today's prices."),
     "budgets": ("budgets", "List and set limits on what calls may cost."),
@@ -61,7 +62,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "sql",
         "tail",
     ),
-    "Money": ("usage", "prices", "reprice", "budgets"),
+    "Money": ("usage", "cost", "prices", "reprice", "budgets"),
     "Take out": ("export",),
     "Serve and look after": ("serve", "accounts", "keys", "db", "check-samples", "completion"),
 }

@@ -1,9 +1,9 @@
 """`agentrecord usage`: tokens and costs, by whatever people ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack  # `Any`: decorators keep whatever they decorate
 
 import click
 
@@ -15,8 +15,12 @@ from agentrecord.cli.terminal import hint, out
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import Store
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 EXIT_BUDGET = 4
 BAR_WIDTH = 16
+MOST_TOLD = 5
+"""So many models without a price are told one by one."""
 _COUNTS = (
     "input_tokens",
     "cache_read_tokens",
@@ -161,7 +165,8 @@ def warn_of_unpriced(store: Store, models: Sequence[str], totals: UsageTotals) -
     if not totals.unpriced_calls:
         return
     found = {models[0]: totals} if len(models) == 1 else _totals_of(store, models)
-    for model, told in found.items():
+    for model in sorted(found, key=lambda name: (-found[name].unpriced_calls, name))[:MOST_TOLD]:
+        told = found[model]
         calls = words.plural(told.unpriced_calls, "call") if told.unpriced_calls else "calls"
         if told.unpriced_calls and told.uncounted_calls >= told.unpriced_calls:
             hint(f"excludes {calls} on {model}: the source told no token counts", warning=True)
@@ -170,6 +175,9 @@ def warn_of_unpriced(store: Store, models: Sequence[str], totals: UsageTotals) -
                 f"excludes {calls} on {model}: no price; agentrecord prices set {model} --input 1 --output 5",
                 warning=True,
             )
+
+    if len(found) > MOST_TOLD:
+        hint(f"and {words.plural(len(found) - MOST_TOLD, 'more model')}: agentrecord usage --by model", warning=True)
 
 
 def _totals_of(store: Store, models: Sequence[str]) -> dict[str, UsageTotals]:
@@ -223,17 +231,31 @@ def _check_budget(spent: Decimal | None, budget: Decimal | None) -> None:
         raise click.exceptions.Exit(EXIT_BUDGET)
 
 
+def usage_options(by: UsageBy) -> Callable[[F], F]:
+    """Give a command the options of a report, whose rows are `by` unless it is told otherwise."""
+    made = (
+        click.option("--by", type=click.Choice([str(one) for one in UsageBy]), default=str(by), show_default=True,
+                     help="One row for each of these."),
+        since_option(),
+        until_option(),
+        click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called."),
+        click.option("--blocks", is_flag=True, help="By five-hour windows of a coding plan instead."),
+        click.option("--timezone", type=Zone(), default="UTC", show_default=True, metavar="ZONE",
+                     help="Whose days: UTC, local or an offset such as +02:00."),
+        click.option("--budget", type=Dollars(), metavar="USD", help="Exit 4 if the total is more than this."),
+        output_options,
+    )  # fmt: skip
+
+    def decorate(command: F) -> F:
+        for option in reversed(made):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 @click.command("usage")
-@click.option("--by", type=click.Choice([str(by) for by in UsageBy]), default="day", show_default=True,
-              help="One row for each of these.")  # fmt: skip
-@since_option()
-@until_option()
-@click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called.")
-@click.option("--blocks", is_flag=True, help="By five-hour windows of a coding plan instead.")
-@click.option("--timezone", type=Zone(), default="UTC", show_default=True, metavar="ZONE",
-              help="Whose days: UTC, local or an offset such as +02:00.")  # fmt: skip
-@click.option("--budget", type=Dollars(), metavar="USD", help="Exit 4 if the total is more than this.")
-@output_options
+@usage_options(UsageBy.DAY)
 def command(**wanted: Unpack[Wanted]) -> None:
     """Show tokens and costs, one row per day or per whatever --by names.
 

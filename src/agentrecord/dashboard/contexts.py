@@ -8,17 +8,12 @@ from uuid import UUID
 from markupsafe import Markup
 
 from agentrecord.dashboard.charts import Bar
-from agentrecord.dashboard.filters import Range
-from agentrecord.records.budget import BudgetStatus
-from agentrecord.records.error import ErrorGroup
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.page import Page
-from agentrecord.records.price import ModelUse, Price
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall
-from agentrecord.records.usage import UsageReport, UsageRow, UsageTotals
-from agentrecord.store.pages import Choices, SessionSums
+from agentrecord.records.usage import UsageTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,72 +35,6 @@ class Chart:
     svg: Markup
     bars: Sequence[Bar]
     series: Sequence[tuple[str, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverviewPage:
-    """The first page: what was spent, by what, and what happened last."""
-
-    is_empty: bool
-    stretch: Range
-    tiles: Sequence[Tile]
-    chart: Chart
-    models: UsageReport
-    slots: Mapping[str, int]
-    unpriced: Sequence[UsageRow]
-    budgets: Sequence[BudgetStatus]
-    sessions: Sequence[Session]
-    sums: Mapping[UUID, UsageTotals]
-    failures: Sequence[ToolCall]
-    groups: Sequence[ErrorGroup]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionsPage:
-    """The list of sessions, the sums over the whole filter, and what can be chosen."""
-
-    found: Page[Session]
-    sums: Mapping[UUID, UsageTotals]
-    whole: SessionSums
-    choices: Choices
-    stretch: Range
-    sort: str
-    is_first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsPage:
-    """The list of runs."""
-
-    found: Page[Run]
-    stretch: Range
-    sort: str
-    is_first: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostPage:
-    """What was spent in a range, by one thing, and over time by model."""
-
-    stretch: Range
-    by: str
-    with_subagents: bool
-    report: UsageReport
-    tiles: Sequence[Tile]
-    chart: Chart
-    slots: Mapping[str, int]
-    unpriced: Sequence[UsageRow]
-    budgets: Page[BudgetStatus]
-    uses: Sequence[ModelUse]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricesPage:
-    """The models that were called, what charges them, and one's own prices."""
-
-    uses: Sequence[ModelUse]
-    prices: Sequence[Price]
-    slots: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +73,12 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineRow:
-    """A turn in the outline, and the address of its beginning."""
+    """A turn in the outline: where the stretch with its beginning starts, its cost as a share of the costliest's."""
 
     number: int
     run: Run
     start: int
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from agentrecord.dashboard import formats
@@ -17,7 +18,16 @@ from agentrecord.records.usage import UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.pages import Conversation
 
-STRETCH = 200
+STRETCH = 100
+OUTLINE = 120
+"""So many turns the outline shows, around those that are shown."""
+
+IDLE = timedelta(minutes=10)
+"""A longer silence between two messages is told of."""
+
+SHOWN_CHARS = 20_000
+"""A longer text is cut; the rest is a link away."""
+
 _MARKS = {
     EventType.COMPACTION: "Context compacted",
     EventType.SUMMARY: "Summary",
@@ -46,11 +56,7 @@ async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) ->
         session=session,
         ancestors=ancestors,
         turns=list(_turns(found, numbers)),
-        outline=[
-            OutlineRow(number=numbers[run.id], run=run, start=found.starts[run.id])
-            for run in found.runs
-            if run.id in found.starts
-        ],
+        outline=_outline(found, numbers, start),
         drivers=_drivers(session, found, numbers),
         models=found.models,
         failed_tools=failed.items,
@@ -59,6 +65,15 @@ async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) ->
         previous_start=max(1, start - STRETCH) if start > 1 else None,
         shown=len(found.messages),
     )
+
+
+async def turns_from(
+    store: AsyncStore, session: UUID, start: int, *, limit: int
+) -> tuple[Sequence[TurnView], int | None]:
+    """Return what was said from message `start` of a session on, and where the next stretch begins."""
+    found = await store.pages.conversation(session, from_sequence=start, limit=limit)
+    numbers = {run.id: place for place, run in enumerate(found.runs, 1)}
+    return list(_turns(found, numbers)), found.next_sequence
 
 
 async def turns_of_run(store: AsyncStore, run: Run, session: UUID, start: int) -> tuple[Sequence[TurnView], int | None]:
@@ -70,6 +85,23 @@ async def turns_of_run(store: AsyncStore, run: Run, session: UUID, start: int) -
     return list(_turns(found, numbers)), found.next_sequence
 
 
+def _outline(found: Conversation, numbers: dict[UUID, int], start: int) -> list[OutlineRow]:
+    """Return the turns around those that are shown, each with its share of the costliest one's cost."""
+    told = [run for run in found.runs if run.id in found.starts]
+    most = max((run.usage.cost_nanos for run in told), default=0)
+    here = sum(found.starts[run.id] < start for run in told)
+    first = max(0, min(here - OUTLINE // 3, len(told) - OUTLINE))
+    return [
+        OutlineRow(
+            number=numbers[run.id],
+            run=run,
+            start=page_start(found.starts[run.id]),
+            share=run.usage.cost_nanos / most if most else 0.0,
+        )
+        for run in told[first : first + OUTLINE]
+    ]
+
+
 def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
     runs = {run.id: run for run in found.runs}
     marks = sorted([*_marks(found.events), *_agents(found)], key=lambda block: block.at)
@@ -77,12 +109,16 @@ def _turns(found: Conversation, numbers: dict[UUID, int]) -> Iterator[TurnView]:
     group: list[Block] = []
     current: UUID | None = None
     began = False
+    before: datetime | None = None
     for message, blocks in _said(found):
         if began and message.run_uuid != current:
             group.extend(loose.pop(current, ()))
             yield TurnView(number=_get(numbers, current), run=_run(runs, current), blocks=group)
             group = []
-        current, began = message.run_uuid, True
+        if before is not None and message.created_at - before >= IDLE:
+            silence = formats.duration(formats.between(before, message.created_at))
+            group.append(Block(kind="idle", at=message.created_at, text=silence))
+        current, began, before = message.run_uuid, True, message.created_at
         while marks and marks[0].at <= message.created_at:
             group.append(marks.pop(0))
         waiting = loose.get(message.run_uuid, [])
@@ -114,7 +150,8 @@ def _joined(group: list[Block], message: Message, blocks: list[Block]) -> list[B
     if last is None or not blocks or message.message_id is None or last.response != message.message_id:
         return blocks
     first = blocks[0]
-    if last.kind == first.kind and first.kind in ("assistant", "reasoning"):
+    is_short = len(last.text) + len(first.text) <= SHOWN_CHARS
+    if is_short and last.kind == first.kind and first.kind in ("assistant", "reasoning"):
         group[-1] = replace(last, text=f"{last.text}\n\n{first.text}", totals=last.totals or first.totals)
         return [Block(kind="anchor", at=first.at, anchor=first.anchor), *blocks[1:]]
     return blocks

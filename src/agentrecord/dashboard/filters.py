@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.session import SessionFilter, SessionStatus
 
 DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("24h", *DAYS, "all")
@@ -73,23 +72,6 @@ def _day(name: str, text: str) -> datetime:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise InvalidFilter(name, text, "is no date; write it as in 2026-01-31") from None
-
-
-def session_filter(asked: Asked, stretch: Range) -> SessionFilter:
-    """Return the sessions that an address asks for."""
-    status = asked.get("status")
-    if status is not None and status not in list(SessionStatus):
-        raise InvalidFilter("status", status, f"is none; use {', '.join(SessionStatus)}")
-    return SessionFilter(
-        words=asked.get("q"),
-        user=asked.get("user"),
-        agent_id=asked.get("agent"),
-        source=asked.get("source"),
-        directory=asked.get("directory"),
-        status=None if status is None else SessionStatus(status),
-        since=stretch.since,
-        until=stretch.until if stretch.name == "custom" else None,
-    )
 
 
 def whole_number(asked: Asked, name: str, default: int) -> int:

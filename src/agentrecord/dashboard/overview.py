@@ -217,8 +217,8 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
             said = f"{group.error_type}: {group.error_message}"
             times = f" ({group.count:,} times)" if group.count > 1 else ""
             yield Attention(
-                at=group.first_seen_at, kind="new error", text=formats.one_line(said, 90) + times, href="/errors",
-                is_bad=True,
+                at=group.first_seen_at, kind="new error", text=formats.one_line(said, 90) + times, is_bad=True,
+                href=f"/errors/{formats.segment(group.fingerprint)}",
             )  # fmt: skip
 
 

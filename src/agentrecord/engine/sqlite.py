@@ -168,16 +168,9 @@ class SqliteEngine(Engine):
             driver.close()
             raise
         for pragma in (
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "trusted_schema=OFF",
-            "cell_size_check=ON",
-            "mmap_size=0",
-            "journal_size_limit=67108864",
-            "secure_delete=ON",
-            "cache_size=-32000",
-            "temp_store=MEMORY",
-        ):
+            "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0",
+            "journal_size_limit=67108864", "secure_delete=ON", "cache_size=-32000", "temp_store=MEMORY",
+        ):  # fmt: skip
             driver.execute(f"PRAGMA {pragma}")
         return driver
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from agentrecord.exceptions import NotFound
 from agentrecord.ingest.load import CLOCK_SLACK
-from agentrecord.ingest.otlp_facts import SOURCE, derive
+from agentrecord.ingest.otlp_facts import derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, portions, spans_of_json
+from agentrecord.ingest.otlp_wire import MAX_REASONS, Received, fact_portions, portions, spans_of_json
 from agentrecord.ingest.source import walk
-from agentrecord.records.span import Span, TraceCounts
+from agentrecord.records.span import SOURCE, TraceCounts
 from agentrecord.records.transcript import ImportBatch, Unreadable
 from agentrecord.store import Store
 
@@ -50,7 +50,7 @@ def import_dumps(store: Store, paths: Sequence[Path], *, dry_run: bool = False) 
 
 def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: bool) -> None:
     latest = store.engine.maker.clock.now() + CLOCK_SLACK
-    waiting: list[Span] = []
+    waiting = Received()
     unreadable: list[Unreadable] = []
     for number, request in _requests(file):
         try:
@@ -61,10 +61,11 @@ def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: boo
             continue
         summary.refused += received.rejected
         summary.reasons += [reason for reason in received.reasons if reason not in summary.reasons]
-        waiting.extend(received.spans)
-        if len(waiting) >= SPANS_KEPT:
+        waiting.spans += received.spans
+        waiting.facts += received.facts
+        if len(waiting.spans) + len(waiting.facts) >= SPANS_KEPT:
             _store(store, waiting, summary, dry_run=dry_run)
-            waiting.clear()
+            waiting = Received()
     _store(store, waiting, summary, dry_run=dry_run)
     summary.files += 1
     summary.unreadable += [(file, line) for line in unreadable]
@@ -82,11 +83,16 @@ def _received(request: bytes, latest: datetime) -> Received:
     return received
 
 
-def _store(store: Store, spans: Sequence[Span], summary: DumpSummary, *, dry_run: bool) -> None:
+def _store(store: Store, waiting: Received, summary: DumpSummary, *, dry_run: bool) -> None:
     if dry_run:
-        summary.counts.spans += len(spans)
+        summary.counts.spans += len(waiting.spans) + len(waiting.facts)
         return
-    for portion in portions(spans, SPANS_AT_ONCE):
+    for facts in fact_portions(waiting.facts, SPANS_AT_ONCE):
+        found = store.exchange.restore(facts)
+        summary.counts.add(TraceCounts(spans=found.added, unchanged=found.unchanged, deleted=found.deleted))
+        summary.refused += found.refused
+        summary.reasons += [reason for reason in found.reasons if reason not in summary.reasons][:MAX_REASONS]
+    for portion in portions(waiting.spans, SPANS_AT_ONCE):
         summary.counts.add(store.traces.record(portion, derive))
 
 

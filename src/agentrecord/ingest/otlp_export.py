@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, assert_never  # `Any`: OTLP's JSON
 
@@ -12,6 +13,7 @@ import msgspec
 from agentrecord.ingest.otlp_wire import LOG
 from agentrecord.ingest.otlp_words import Seen, seen
 from agentrecord.records.span import Span
+from agentrecord.records.usage import dollars
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -187,6 +189,10 @@ class Document:
         return b"]" + (b',"resourceLogs":' + msgspec.json.encode(self._logs) if self._logs else b"") + b"}\n"
 
 
+def _cost(one: Seen) -> Decimal | None:
+    return None if one.cost_nanos is None else dollars(one.cost_nanos)
+
+
 _COLUMNS: dict[str, Callable[[Seen], object]] = {
     "trace_id": lambda one: one.span.trace_id,
     "span_id": lambda one: one.id,
@@ -206,6 +212,7 @@ _COLUMNS: dict[str, Callable[[Seen], object]] = {
     "cache_read_tokens": lambda one: one.tokens.cache_read,
     "cache_write_tokens": lambda one: one.tokens.cache_write_5m,
     "output_tokens": lambda one: one.tokens.output,
+    "cost_usd": _cost,
 }
 
 

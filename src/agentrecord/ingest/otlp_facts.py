@@ -11,11 +11,11 @@ from agentrecord.ingest.fields import json_or_text
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
 from agentrecord.ingest.otlp_wire import LOG
-from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of
+from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of, opened
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
-from agentrecord.records.span import Span, instant, trace_uuid
+from agentrecord.records.span import SOURCE, Span, instant, run_uuid, session_uuid, trace_uuid
 from agentrecord.records.transcript import (
     CallFact,
     ErrorFact,
@@ -29,10 +29,9 @@ from agentrecord.records.transcript import (
     ToolResultFact,
 )
 
-SOURCE = "otlp"
 _MICROSECOND = timedelta(microseconds=1)
-_TOOL_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool.parameters", "tool_arguments", "input.value",
-                   "ai.toolCall.args", "traceloop.entity.input", "langfuse.observation.input")  # fmt: skip
+_TOOL_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "input.value", "ai.toolCall.args",
+                   "traceloop.entity.input", "langfuse.observation.input", "tool.parameters")  # fmt: skip
 _TOOL_RESULTS = ("gen_ai.tool.call.result", "tool_response", "output.value", "ai.toolCall.result",
                  "traceloop.entity.output", "langfuse.observation.output")  # fmt: skip
 _TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "traceloop.entity.name")
@@ -96,7 +95,7 @@ class _Facts:
                 session_id=name,
                 created_at=at,
                 tool_name=SOURCE,
-                row_id=derived_id(0, "session", SOURCE, self.owner, name),
+                row_id=session_uuid(name, self.owner),
                 is_coding=False,
             )
 
@@ -114,7 +113,7 @@ class _Facts:
             yield self._run(one)
 
     def _run_id(self, name: str) -> UUID:
-        return self._id(0, "run", name)
+        return run_uuid(self.tree.trace_id, name, self.salt)
 
     def _run(self, one: Seen) -> RunFact:
         inputs, outputs = messages_of(one)
@@ -221,10 +220,11 @@ class _Facts:
         return derived_id(0, "tool", SOURCE, self.owner, session, ref)
 
     def _tool_spans(self) -> None:
-        for one in self.tree.spans:
-            if one.kind is not SpanKind.TOOL:
-                continue
-            session, ref = self.tree.session_of(one), one.text(*_TOOL_REFS) or one.id
+        tools = [one for one in self.tree.spans if one.kind is SpanKind.TOOL]
+        # Those that say which use they are come first: the others are what is left.
+        for one in sorted(tools, key=lambda one: one.text(*_TOOL_REFS) is None):
+            session = self.tree.session_of(one)
+            ref = one.text(*_TOOL_REFS) or self._use_of(one, session) or one.id
             if (session, ref) in self.tools:
                 ref = f"{ref}#{one.id}"
             call = ToolCallFact(
@@ -244,6 +244,17 @@ class _Facts:
                 result=_text_at(one, _TOOL_RESULTS) or one.failure,
             )
             self.tools[session, ref] = (Identified(row_id=self._tool(session, ref)), call, result)
+
+    def _use_of(self, one: Seen, session: str) -> str | None:
+        """Return which use a tool's span is that does not say: the first one asked for with its name and arguments."""
+        name, given = one.text(*_TOOL_NAMES), opened(_text_at(one, _TOOL_ARGUMENTS))
+        for asked_in, use, request, _ in self.asked:
+            if asked_in != session or use.call_ref == use.name or (session, use.call_ref) in self.tools:
+                continue
+            is_before = request.span.started_at <= one.span.started_at
+            if use.name == name and is_before and opened(use.arguments) == given:
+                return use.call_ref
+        return None
 
     def _tool_uses(self) -> None:
         """Note the uses of tools that only messages tell of: nobody made spans of them."""

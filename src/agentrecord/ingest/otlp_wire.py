@@ -12,6 +12,8 @@ import msgspec
 
 from agentrecord.codec import values
 from agentrecord.exceptions import InvalidValue
+from agentrecord.ingest.otlp_carried import fact_in
+from agentrecord.records.exchange import Carried, FactKind, Restored
 from agentrecord.records.span import Span, instant
 
 MAX_REASONS = 5
@@ -32,9 +34,13 @@ class Undecodable(ValueError):
 
 @dataclass(slots=True)
 class Received:
-    """What a request brought: the spans (or records) that can be kept, and why others cannot."""
+    """What a request brought: the spans (or records) that can be kept, and why others cannot.
+
+    `facts` came as spans out of another record.
+    """
 
     spans: list[Span] = field(default_factory=list)
+    facts: list[Carried] = field(default_factory=list)
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
 
@@ -43,6 +49,12 @@ class Received:
         self.rejected += 1
         if reason not in self.reasons and len(self.reasons) < MAX_REASONS:
             self.reasons.append(reason)
+
+    def add(self, restored: Restored) -> None:
+        """Count what of the facts was refused."""
+        for reason in restored.reasons:
+            self.refuse(reason)
+        self.rejected += restored.refused - len(restored.reasons)
 
     @property
     def message(self) -> str:
@@ -92,9 +104,14 @@ def spans_of_json(body: bytes, *, latest: datetime) -> Received:
 
 
 def keep(received: Received, read: Callable[[], Span]) -> None:
-    """Add a span, or count it as refused where it cannot be read."""
+    """Add a span, or the fact of another record that it carries; count it as refused where it cannot be read."""
     try:
-        received.spans.append(read())
+        span = read()
+        fact = fact_in(span)
+        if fact is None:
+            received.spans.append(span)
+        else:
+            received.facts.append(fact)
     except (ValueError, InvalidValue) as error:
         received.refuse(str(error))
 
@@ -275,6 +292,14 @@ def portions(spans: Iterable[Span], at_once: int) -> Iterator[list[Span]]:
         found = [*found, *trace]
     if found:
         yield found
+
+
+def fact_portions(facts: Iterable[Carried], at_once: int) -> Iterator[list[Carried]]:
+    """Yield facts in lists to store in one transaction each, what others name always before them."""
+    order = list(FactKind)
+    found = sorted(facts, key=lambda fact: order.index(fact.kind))
+    for start in range(0, len(found), at_once):
+        yield found[start : start + at_once]
 
 
 def encoded_bytes(value: bytes) -> dict[str, str]:

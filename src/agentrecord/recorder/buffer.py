@@ -52,6 +52,8 @@ class Buffer:
         self._engine = engine
         self._scope = scope
         self._closed = False
+        self.is_first = True
+        """Whether no run was begun here yet: the first one closes those that dead processes left."""
         self._begin()
         begin_anew_in_child(self._begin)
 
@@ -177,8 +179,9 @@ class Buffer:
             self._changed.wait_for(lambda: self._closed or len(self._waiting) >= BATCH, timeout=AFTER_S)
 
     def beat(self) -> None:
-        """Give a sign of life for every run that is alive."""
-        for run in tuple(self._alive):
+        """Give a sign of life for every run that is alive, and close those whose processes gave none."""
+        alive = tuple(self._alive)
+        for run in alive:
             try:
                 self._beat_for(run)
             except StoreUnavailable:
@@ -186,6 +189,8 @@ class Buffer:
             except AgentRecordError as error:
                 self.is_over(run)
                 self.failed(error)
+        if alive:
+            self._engine.write(work_in(self._scope, runs.close_abandoned))
 
     def _beat_for(self, run: UUID) -> None:
         self._engine.write(work_in(self._scope, runs.heartbeat, run, alive_s=ALIVE_S))

@@ -170,10 +170,16 @@ class RunWriter(Span[Done]):
         self._before: RunWriter[Any] | None = None
 
     def begin(self) -> Done:
-        """Start the run; this is written at once, so that whatever follows has a run to belong to."""
-        new, run = self._new, self.id
+        """Start the run; this is written at once, so that whatever follows has a run to belong to.
+
+        The first one of a recorder closes the runs whose processes died.
+        """
+        new, run, buffer = self._new, self.id, self.to.face.buffer
+        is_first, buffer.is_first = buffer.is_first, False
 
         def start(conn: Connection, scope: Scope) -> None:
+            if is_first:
+                runs.close_abandoned(conn, scope)
             runs.start(conn, scope, new)
             runs.heartbeat(conn, scope, run, alive_s=ALIVE_S)
 

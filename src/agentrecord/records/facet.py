@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals
@@ -18,11 +19,16 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facet:
-    """The most frequent values of a word, and how many others there are."""
+    """The most frequent values of a word, and how many others there are.
+
+    They are counted over the latest `rows` of what was found; not `is_exact` if there are more than those.
+    """
 
     word: str
     values: tuple[FacetValue, ...]
     others: int = 0
+    rows: int
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +59,14 @@ class RunBucket:
 
     start: datetime
     by_status: Mapping[RunStatus, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The first thing that failed in a run: a use of a tool (`tool`) or a call to a model (`call`), by its row id."""
+
+    kind: str
+    id: UUID
+    name: str
+    message: str | None
+    at: datetime | None

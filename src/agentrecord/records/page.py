@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar  # `Any`: a row's values are of many types
+
+from agentrecord.records import _shown
 
 T = TypeVar("T")
 
@@ -30,6 +32,10 @@ class Page(Generic[T]):
     def __len__(self) -> int:
         """Return the number of rows on this page."""
         return len(self.items)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return this page's rows as flat dicts, as a data frame takes them; their sums stand under `usage_…`."""
+        return [_shown.as_dict(row) for row in self.items]
 
 
 COUNT_LIMIT = 10_000

@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
+from agentrecord.records import _shown
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import UsageTotals
 
@@ -129,6 +130,32 @@ class Run:
         if self.started_at is None or self.finished_at is None:
             return None
         return round((self.finished_at - self.started_at).total_seconds() * 1000)
+
+    def __repr__(self) -> str:
+        """Return the run in one line: its id, how it stands, and what it came to."""
+        sums = self.subtree or self.usage
+        calls = _shown.counted(sums.calls, "call")
+        took = None if self.duration_ms is None else _shown.duration(self.duration_ms)
+        return _shown.line("Run", f"{self.run_id} {self.status}", self.agent_id, calls, _shown.cost(sums), took)
+
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it."""
+        sums = self.subtree or self.usage
+        pairs = (
+            ("status", self.status_reason or self.status),
+            ("agent", self.agent_name or self.agent_id),
+            ("user", self.user),
+            ("started", _shown.instant(self.started_at)),
+            ("duration", _shown.duration(self.duration_ms)),
+            ("LLM calls", f"{sums.calls:,}"),
+            ("tokens", f"{sums.total_tokens:,}" if sums.calls else None),
+            ("cost", _shown.cost(sums)),
+            ("without a price", f"{sums.unpriced_calls:,}" if sums.unpriced_calls else None),
+            ("error", self.error_message),
+            ("input", self.objective),
+            ("output", self.final_synthesis_output),
+        )
+        return _shown.facts(f"Run {self.run_id}", pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

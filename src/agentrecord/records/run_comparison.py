@@ -47,7 +47,7 @@ class ComparedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunSums:
+class ComparedSums:
     """What a run and all below it came to; `duration_ms` is from its start to its end."""
 
     duration_ms: int | None
@@ -67,8 +67,8 @@ class RunComparison:
 
     a: Run
     b: Run
-    sums_a: RunSums
-    sums_b: RunSums
+    sums_a: ComparedSums
+    sums_b: ComparedSums
     models: tuple[ComparedPart, ...]
     tools: tuple[ComparedPart, ...]
     phases: tuple[ComparedPart, ...]
@@ -87,8 +87,8 @@ def compared(a: Run, tree_a: RunTree, b: Run, tree_b: RunTree) -> RunComparison:
     )
 
 
-def _run_sums(run: Run, tree: RunTree) -> RunSums:
-    return RunSums(
+def _run_sums(run: Run, tree: RunTree) -> ComparedSums:
+    return ComparedSums(
         duration_ms=run.duration_ms,
         runs=sum(span.kind is SpanKind.RUN for span in tree.spans),
         calls=_all(span for span in tree.spans if span.kind is SpanKind.LLM),

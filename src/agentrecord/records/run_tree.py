@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
+from agentrecord.records import _shown
 from agentrecord.records.usage import dollars
+
+NOTEBOOK_ROWS = 100
+"""So many pieces a notebook shows."""
 
 
 class SpanKind(StrEnum):
@@ -53,10 +58,13 @@ class RunSpan:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None where its start or its duration is not known."""
+        """When it ended; None where its start or its duration is not known, or no calendar reaches that far."""
         if self.started_at is None or self.duration_ms is None:
             return None
-        return self.started_at + timedelta(milliseconds=self.duration_ms)
+        try:
+            return self.started_at + timedelta(milliseconds=self.duration_ms)
+        except OverflowError:
+            return None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -78,6 +86,32 @@ class RunTree:
         work = (span for span in self.spans if span.is_failed and span.kind.is_work)
         rest = [span for span in self.spans if span.is_failed and not span.kind.is_work and span.id != self.root]
         return next(work, max(rest, key=lambda span: span.depth, default=None))
+
+    def __repr__(self) -> str:
+        """Return the tree in one line: of which run, and how many pieces it has."""
+        failed = sum(span.is_failed for span in self.spans)
+        return _shown.line("RunTree", str(self.root), _shown.counted(len(self.spans), "piece"), f"{failed} failed")
+
+    def _repr_html_(self) -> str:
+        """Return the first pieces as a waterfall, as a notebook shows it."""
+        starts = [span.started_at for span in self.spans if span.started_at is not None]
+        origin = min(starts, default=None)
+        ends = [span.ended_at for span in self.spans if span.ended_at is not None]
+        length = (max([*starts, *ends]) - origin).total_seconds() or 1.0 if origin is not None else 1.0
+
+        def row(span: RunSpan) -> tuple[str, int, str, str, str, float, float, bool]:
+            seconds = 0.0 if origin is None or span.started_at is None else (span.started_at - origin).total_seconds()
+            spent = _shown.money(span.cost_nanos) if span.calls else ""
+            took, width = _shown.duration(span.duration_ms), (span.duration_ms or 0) / 1000 / length
+            start = seconds / length
+            return (span.kind, min(span.depth, 9), span.name, took, spent, start, min(width, 1 - start), span.is_failed)
+
+        shown = self.spans[:NOTEBOOK_ROWS]
+        return _shown.waterfall(map(row, shown), len(self.spans) - len(shown) + self.hidden)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the pieces as flat dicts, as a data frame takes them."""
+        return [_shown.as_dict(span) for span in self.spans]
 
 
 def only_failed(spans: Sequence[RunSpan]) -> list[RunSpan]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
+from agentrecord.records import _shown
 from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import UsageTotals
 
@@ -98,6 +99,34 @@ class Session:
     created_at: datetime
     updated_at: datetime
     last_activity_at: datetime
+
+    def __repr__(self) -> str:
+        """Return the session in one line: its id, what it is about, and what it came to."""
+        sums = self.subtree or self.usage
+        said = _shown.counted(self.message_count, "message")
+        calls = _shown.counted(sums.calls, "call")
+        name = f"{self.session_id} {self.status}"
+        return _shown.line("Session", name, self.title, self.agent_id, said, calls, _shown.cost(sums))
+
+    def _repr_html_(self) -> str:
+        """Return the session as a notebook shows it."""
+        sums = self.subtree or self.usage
+        pairs = (
+            ("title", self.title or (self.coding.initial_task if self.coding else None)),
+            ("status", self.status),
+            ("agent", self.agent_name or self.agent_id),
+            ("user", self.user),
+            ("created", _shown.instant(self.created_at)),
+            ("last active", _shown.instant(self.last_activity_at)),
+            ("messages", f"{self.message_count:,}"),
+            ("turns", f"{self.run_count:,}"),
+            ("tool calls", f"{self.tool_call_count:,}, {self.tool_error_count:,} failed"),
+            ("LLM calls", f"{sums.calls:,}"),
+            ("tokens", f"{sums.total_tokens:,}" if sums.calls else None),
+            ("cost", _shown.cost(sums)),
+            ("without a price", f"{sums.unpriced_calls:,}" if sums.unpriced_calls else None),
+        )
+        return _shown.facts(f"Session {self.session_id}", pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

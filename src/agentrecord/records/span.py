@@ -10,6 +10,9 @@ import msgspec
 from agentrecord.ids import derived_id
 from agentrecord.records.transcript import ImportBatch
 
+SOURCE = "otlp"
+"""What the rows are marked with that traces tell of."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,6 +33,30 @@ def instant(nanos: int) -> datetime:
 def trace_uuid(trace_id: str, salt: str) -> UUID:
     """Return the row id of a trace; `salt` keeps those of one owner apart from another's."""
     return derived_id(0, "trace", salt, trace_id)
+
+
+def run_uuid(trace_id: str, name: str, salt: str) -> UUID:
+    """Return the row id of a run that a trace tells of."""
+    return derived_id(0, "run", SOURCE, salt, trace_id, name)
+
+
+def session_uuid(name: str, owner: str) -> UUID:
+    """Return the row id of a session that traces tell of."""
+    return derived_id(0, "session", SOURCE, owner, name)
+
+
+def traced_run(row_id: UUID, trace_id: str | None, run_id: str, owner: str) -> bool:
+    """Say whether a run is what a trace tells of: its row id is that of the trace's run of its name."""
+    if trace_id is None:
+        return False
+    # Where the name was taken, the run is called after its user too.
+    names = {run_id, run_id.rpartition("@")[0]}
+    return any(row_id == run_uuid(trace_id, name, salt) for name in names for salt in ("", owner))
+
+
+def traced_session(row_id: UUID, session_id: str, owners: Sequence[str]) -> bool:
+    """Say whether a session is what traces alone tell of."""
+    return any(row_id == session_uuid(session_id, owner) for owner in owners)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

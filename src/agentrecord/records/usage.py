@@ -4,7 +4,10 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
+
+from agentrecord.records import _shown
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
@@ -124,6 +127,35 @@ class UsageReport:
     rows: tuple[UsageRow, ...]
     total: UsageTotals
     unpriced_models: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the report in one line: what it has rows for, and the sum of them."""
+        rows, calls = _shown.counted(len(self.rows), "row"), _shown.counted(self.total.calls, "call")
+        return _shown.line("UsageReport", f"by {self.by}", rows, calls, _shown.cost(self.total), self._excludes)
+
+    def _repr_html_(self) -> str:
+        """Return the report as a notebook shows it."""
+        head = (str(self.by), "calls", "input", "cached", "output", "tokens", "cost")
+        rows = [*((row.label, row.totals) for row in self.rows), ("all", self.total)]
+        told = [
+            (label, *[f"{figure:,}" for figure in _figures(sums)], f"{sums.total_tokens:,}", _shown.cost(sums))
+            for label, sums in rows
+        ]
+        excludes = f", {self._excludes}" if self._excludes else ""
+        return _shown.table(f"Usage by {self.by}{excludes}", head, told)
+
+    @property
+    def _excludes(self) -> str:
+        unpriced = self.total.unpriced_calls
+        return f"excludes {_shown.counted(unpriced, 'call')} without a price" if unpriced else ""
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows as flat dicts, as a data frame takes them; the sums stand under their own names."""
+        return [_shown.as_dict(row) for row in self.rows]
+
+
+def _figures(totals: UsageTotals) -> tuple[int, int, int, int]:
+    return totals.calls, totals.input_tokens, totals.cache_read_tokens, totals.output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,14 +36,17 @@ from agentrecord.server.routes import (
     chat,
     conversation,
     error_groups,
+    export,
     exports,
     exports_people,
     figures,
     finding,
     keys,
+    lists,
     live,
     otlp,
     pages,
+    pages_lists,
     pages_money,
     pages_people,
     pages_run,
@@ -68,6 +71,7 @@ API_ROUTES = (
     keys,
     conversation,
     agent_sessions,
+    lists,
     sessions,
     run_trees,
     runs,
@@ -81,13 +85,14 @@ API_ROUTES = (
     budgets,
     projects,
     traces,
+    export,
     otlp,
     live,
     finding,
     queries,
 )
 PAGE_ROUTES = (
-    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages
+    people, exports, exports_people, chat, pages_run, pages_people, pages_shell, pages_money, pages_lists, pages
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any  # `Any`: SQLAlchemy's constructs are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import func, null, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.change import Change, ChangeKind
@@ -17,7 +17,7 @@ _CHUNK = 500
 _LINE = 160
 
 
-def _of(table: Any, joined: Any, *, at: Any, line: Any, status: Any, cost: Any = None) -> Select[Any]:
+def _of(table: Any, joined: Any, *, at: Any, line: Any, status: Any, cost: Any = None) -> Any:
     """Return what reads the rows of one kind."""
     same = table.c.project_id
     if table is not sessions:
@@ -50,7 +50,7 @@ def _of(table: Any, joined: Any, *, at: Any, line: Any, status: Any, cost: Any =
 
 
 _MODELS = llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)
-_STATEMENTS: dict[ChangeKind, tuple[Any, Select[Any]]] = {
+_STATEMENTS: dict[ChangeKind, tuple[Any, Any]] = {
     ChangeKind.MESSAGE: (
         messages,
         _of(messages, messages, at=messages.c.created_at, line=messages.c.content, status=messages.c.role).where(

@@ -18,7 +18,7 @@ from agentrecord.store._sql import within
 from agentrecord.store._words import Words, beginning
 
 TOP = 5
-MOST_FACETS, MOST_VALUES = 50, 100
+MAX_FACETS, MAX_VALUES = 50, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: st
     known = words.known.get(word)
     if known is None:
         raise InvalidFilter("word", word, f"is none; there are {', '.join(words.known)}")
-    checked.integer("limit", limit, minimum=1, maximum=MOST_VALUES)
+    checked.integer("limit", limit, minimum=1, maximum=MAX_VALUES)
     checked.text("prefix", prefix, max_chars=checked.MAX_NAME)
     if known.choices:
         return tuple(choice for choice in known.choices if choice.startswith(prefix.lower()))[:limit]
@@ -75,13 +75,19 @@ def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: st
 
 
 def counted(
-    conn: Connection, found: Any, words: Sequence[str], others: Mapping[str, Mapping[str, int]], *, top: int
+    conn: Connection,
+    found: Any,
+    words: Sequence[str],
+    others: Mapping[str, Mapping[str, int]],
+    *,
+    top: int,
+    deep: int,
 ) -> Facets:
     """Return the facets of `found`, a sub-query of at most `COUNT_LIMIT` + 1 rows with a column for each of `words`.
 
-    They are counted in one pass; `others` are facets that were counted elsewhere.
+    They are counted in one pass; `others` are facets that were counted elsewhere, over at most `deep` rows.
     """
-    checked.integer("top", top, minimum=1, maximum=MOST_FACETS)
+    checked.integer("top", top, minimum=1, maximum=MAX_FACETS)
     counts: dict[str, Counter[str]] = {word: Counter() for word in words}
     rows = 0
     columns = [found.c[word] for word in words]
@@ -90,7 +96,10 @@ def counted(
         for word, value in zip(words, values, strict=True):
             if value is not None:
                 counts[word][str(value)] += count
-    facets = [_facet(word, count, top) for word, count in {**counts, **others}.items()]
+    facets = [
+        *[_facet(word, count, top, rows, COUNT_LIMIT) for word, count in counts.items()],
+        *[_facet(word, count, top, rows, deep) for word, count in others.items()],
+    ]
     return Facets(
         facets=tuple(facet for facet in facets if facet.values),
         rows=min(rows, COUNT_LIMIT),
@@ -98,12 +107,14 @@ def counted(
     )
 
 
-def _facet(word: str, counts: Mapping[str, int], top: int) -> Facet:
+def _facet(word: str, counts: Mapping[str, int], top: int, rows: int, limit: int) -> Facet:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return Facet(
         word=word,
         values=tuple(FacetValue(value=value, count=count) for value, count in ordered[:top]),
         others=max(0, len(ordered) - top),
+        rows=min(rows, limit),
+        is_exact=rows <= limit,
     )
 
 

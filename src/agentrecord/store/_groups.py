@@ -13,6 +13,7 @@ from agentrecord.store import (
     error_groups,
     errors,
     events,
+    exchange,
     feed,
     finding,
     imports,
@@ -27,6 +28,7 @@ from agentrecord.store import (
     relations,
     repricing,
     reserving,
+    restoring,
     run_figures,
     run_lists,
     run_records,
@@ -189,6 +191,7 @@ class Runs:
     fail = writes(runs.fail)
     cancel = writes(runs.cancel)
     heartbeat = writes(runs.heartbeat)
+    count_abandoned = reads(runs.count_abandoned)
     close_abandoned = writes(runs.close_abandoned)
     find = reads(runs.find)
     get = reads(runs.get)
@@ -196,6 +199,7 @@ class Runs:
     sums = reads(run_lists.sums)
     facets = reads(run_lists.facets)
     series = reads(run_lists.series)
+    failures = reads(run_lists.failures)
     values = reads(run_lists.values)
     tree = reads(runs.tree)
     alike = reads(run_trees.alike)
@@ -332,6 +336,15 @@ class Traces:
 
     record = writes(traces.record, before=load_table)
     spans = reads(traces.spans)
+
+
+class Exchange:
+    """Facts of any door, out of this record and into another."""
+
+    units = reads(exchange.units)
+    count = reads(exchange.count)
+    facts = reads(exchange.facts)
+    restore = writes(restoring.restore, before=load_table)
 
 
 class Feed:

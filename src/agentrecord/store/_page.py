@@ -6,14 +6,16 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, collate, func, or_, select
+from sqlalchemy import Column, ColumnElement, Select, and_, collate, func, literal_column, or_, select
 
 from agentrecord.codec.values import MAX_INTEGER, MIN_INTEGER, clean_text
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
+from agentrecord.engine.connection import Compiled
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
@@ -37,6 +39,37 @@ def checked_offset(offset: int) -> int:
     return offset
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What rows are ordered by: unknown values first, text by its code points whatever the locale.
+
+    With `has_null` the unknown ones are NULL, which SQLite puts first by itself, so that an index gives the order.
+    """
+
+    column: ColumnElement[Any]
+    row_id: ColumnElement[Any]
+    descending: bool
+    has_null: bool
+
+    def clauses(self) -> list[ColumnElement[Any]]:
+        """Return what follows ORDER BY."""
+        both = (self.column, self.row_id)
+        return [one.desc() for one in both] if self.descending else [one.asc() for one in both]
+
+    def after(self, place: tuple[object, UUID]) -> ColumnElement[bool]:
+        """Return the condition that a row comes after a place."""
+        value, last_id = place
+        column = self.column
+        later = self.row_id < last_id if self.descending else self.row_id > last_id
+        if value is None:
+            return and_(column.is_(None), later) if self.descending else or_(column.is_not(None), later)
+        # The bound stands by itself, so that an index is entered at the place.
+        if not self.descending:
+            return and_(column >= value, or_(column > value, later))
+        found = and_(column <= value, or_(column < value, later))
+        return or_(found, column.is_(None)) if self.has_null else found
+
+
 def page(
     connection: Connection,
     statement: Select[Any],
@@ -49,38 +82,56 @@ def page(
     cursor: str | None,
     offset: int = 0,
     counted: bool = True,
+    is_wide: bool = False,
 ) -> Page[T]:
     """Run `statement` for one page, ordered by `sort` (a name in `sorts`, `-` first for descending).
 
-    `statement` must select the sort's column under the sort's own name and the row's id as `id`.
+    `statement` must select the sort's column under the sort's own name and the row's id as `id`. Rows of an `is_wide`
+    statement are found by id first, so that only those of the page are read whole.
     """
     checked_limit(limit)
     checked_offset(offset)
     name = sort.removeprefix("-")
     if name not in sorts:
         raise InvalidFilter("sort", sort, f"must be one of {', '.join(sorts)}, with - before it for descending")
-    descending = sort.startswith("-")
-    column = _ordered(connection, sorts[name])
-    compiled_filter = _fingerprint(statement, sort)
-    ordered = statement
+    order = _order(connection, sorts[name], row_id, descending=sort.startswith("-"))
+    count = Prepared(_counting(statement))
+    made_for = _fingerprint(count.compiled(connection.dialect, connection.schema), sort)
+    chosen = statement
     if cursor is not None:
-        ordered = ordered.where(_after(column, row_id, descending, _place(cursor, compiled_filter, sorts[name])))
-    direction = [column.desc(), row_id.desc()] if descending else [column.asc(), row_id.asc()]
-    rows = connection.maps(
-        ordered.add_columns(column.label("page_key")).order_by(*direction).limit(limit + 1).offset(offset)
-    )
-    more = len(rows) > limit
+        chosen = chosen.where(order.after(_place(cursor, made_for, sorts[name], has_null=order.has_null)))
+    if is_wide:
+        ids = chosen.with_only_columns(row_id, maintain_column_froms=True).correlate(None)
+        chosen = statement.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
+    else:
+        chosen = chosen.limit(limit + 1).offset(offset)
+    rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*order.clauses()))
     shown = rows[:limit]
-    next_cursor = _write(shown[-1]["page_key"], shown[-1]["id"], compiled_filter) if more else None
-    total, exact = _count(connection, statement) if counted else (None, True)
-    return Page([build(row) for row in shown], limit, next_cursor, total, exact)
+    next_cursor = _write(shown[-1]["page_key"], shown[-1]["id"], made_for) if len(rows) > limit else None
+    found = int(connection.value(count)) if counted else 0
+    total = min(found, COUNT_LIMIT) if counted else None
+    return Page([build(row) for row in shown], limit, next_cursor, total, found <= COUNT_LIMIT)
 
 
-def _ordered(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return what rows are ordered by: unknown values first, text by its code points whatever the locale."""
+def _order(
+    connection: Connection, column: ColumnElement[Any], row_id: ColumnElement[Any], *, descending: bool
+) -> _Order:
+    is_plain = isinstance(column, Column)
+    is_known = is_plain and not column.nullable
+    has_null = is_plain and not is_known and connection.is_sqlite and isinstance(column.type, Micros)
     lowest = _lowest(column)
-    filled = func.coalesce(column, lowest)
-    return filled if connection.is_sqlite or lowest != "" else collate(filled, "C")
+    filled = column if is_known or has_null else func.coalesce(column, lowest)
+    if lowest == "" and not connection.is_sqlite:
+        filled = collate(filled, "C")
+    return _Order(filled, row_id, descending, has_null)
+
+
+def _counting(statement: Select[Any]) -> Select[Any]:
+    """Return a query for how many rows a statement finds, at most one more than are counted."""
+    bare: Select[Any] = statement.order_by(None).with_only_columns(
+        literal_column("1").label("one"), maintain_column_froms=True
+    )
+    return select(func.count()).select_from(bare.limit(COUNT_LIMIT + 1).subquery())
 
 
 def _lowest(column: ColumnElement[Any]) -> object:
@@ -95,25 +146,10 @@ def _lowest(column: ColumnElement[Any]) -> object:
     return "" if kind is None or kind is str else 0
 
 
-def _count(connection: Connection, statement: Select[Any]) -> tuple[int, bool]:
-    limited = statement.order_by(None).limit(COUNT_LIMIT + 1).subquery()
-    found = int(connection.value(select(func.count()).select_from(limited)))
-    return min(found, COUNT_LIMIT), found <= COUNT_LIMIT
-
-
-def _after(
-    column: ColumnElement[Any], row_id: ColumnElement[Any], descending: bool, place: tuple[object, UUID]
-) -> ColumnElement[bool]:
-    value, last_id = place
-    if descending:
-        return or_(column < value, and_(column == value, row_id < last_id))
-    return or_(column > value, and_(column == value, row_id > last_id))
-
-
-def _fingerprint(statement: Select[Any], sort: str) -> str:
-    compiled = statement.compile()
-    said = str(compiled) + repr(sorted((k, str(v)) for k, v in compiled.params.items())) + sort
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+def _fingerprint(counting: Compiled, sort: str) -> str:
+    """Return what tells one filter and order from another."""
+    said = counting.sql + repr(sorted((name, str(value)) for name, value in counting.defaults.items())) + sort
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def _write(value: object, row_id: UUID, fingerprint: str) -> str:
@@ -135,9 +171,11 @@ def _read(cursor: str, fingerprint: str) -> tuple[object, UUID]:
     return place
 
 
-def _place(cursor: str, fingerprint: str, column: ColumnElement[Any]) -> tuple[object, UUID]:
+def _place(cursor: str, fingerprint: str, column: ColumnElement[Any], *, has_null: bool) -> tuple[object, UUID]:
     """Return where a cursor points; its value must be of the column's kind: anybody can write a cursor."""
     value, row_id = _read(cursor, fingerprint)
+    if value is None and has_null:
+        return None, row_id
     lowest = _lowest(column)
     if isinstance(value, bool):
         fits = False

@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
 
 import msgspec
 
@@ -18,12 +20,72 @@ STEPS = {event: (phase, event == ended) for phase, (began, ended) in PHASES.item
 Row = Mapping[str, Any]
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
+class Draft:
+    """A `RunSpan` that is still to be placed, and whose figures are still to be added up."""
+
+    id: UUID
+    kind: SpanKind
+    name: str
+    depth: int = 0
+    parent: UUID | None = None
+    started_at: datetime | None = None
+    duration_ms: int | None = None
+    status: str = ""
+    is_failed: bool = False
+    is_running: bool = False
+    is_detached: bool = False
+    error_message: str | None = None
+    note: str | None = None
+    calls: int = 0
+    unpriced_calls: int = 0
+    tokens: int | None = None
+    cost_nanos: int | None = None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended; None where that is not known."""
+        if self.started_at is None or self.duration_ms is None:
+            return None
+        return self.started_at + timedelta(milliseconds=self.duration_ms)
+
+    def add(self, other: "Draft") -> None:
+        """Add another's figures to these."""
+        self.calls += other.calls
+        self.unpriced_calls += other.unpriced_calls
+        self.tokens = (self.tokens or 0) + (other.tokens or 0)
+        if other.cost_nanos is not None:
+            self.cost_nanos = (self.cost_nanos or 0) + other.cost_nanos
+
+    def done(self) -> RunSpan:
+        """Return the span as it is."""
+        return RunSpan(
+            id=self.id,
+            kind=self.kind,
+            name=self.name,
+            depth=self.depth,
+            parent=self.parent,
+            started_at=self.started_at,
+            duration_ms=self.duration_ms,
+            status=self.status,
+            is_failed=self.is_failed,
+            is_running=self.is_running,
+            is_detached=self.is_detached,
+            error_message=self.error_message,
+            note=self.note,
+            calls=self.calls,
+            unpriced_calls=self.unpriced_calls,
+            tokens=self.tokens,
+            cost_nanos=self.cost_nanos,
+        )
+
+
 def milliseconds(start: datetime, end: datetime) -> int:
     """Return how long it was from one instant to another."""
     return round((end - start).total_seconds() * 1000)
 
 
-def paired(rows: Sequence[Row]) -> Iterator[RunSpan]:
+def paired(rows: Sequence[Row]) -> Iterator[Draft]:
     """Yield a run's phases; one whose beginning is not told reaches back by its duration."""
     began: defaultdict[Phase, list[Row]] = defaultdict(list)
     rounds = 0
@@ -57,7 +119,7 @@ def _told(row: Row, key: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _phase_span(name: str, start: Row | None, end: Row | None) -> RunSpan:
+def _phase_span(name: str, start: Row | None, end: Row | None) -> Draft:
     told = start or end
     assert told is not None
     took = None if end is None else end["duration_ms"] or 0
@@ -65,7 +127,7 @@ def _phase_span(name: str, start: Row | None, end: Row | None) -> RunSpan:
         took = max(0, milliseconds(start["timestamp"], end["timestamp"]))
     began = told["timestamp"] if start is not None else told["timestamp"] - timedelta(milliseconds=took or 0)
     error = None if end is None else _told(end, "error")
-    return RunSpan(
+    return Draft(
         id=told["id"],
         kind=SpanKind.PHASE,
         name=name,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Table, bindparam, case, func, insert, or_
+from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam, case, func, insert, or_
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -63,6 +63,15 @@ def insert_or_skip(table: Table, key: Sequence[str] | None = None) -> Prepared:
     )
 
 
+def insert_or_skip_telling(table: Table) -> Prepared:
+    """Return an INSERT as `insert_or_skip`'s that returns the row's id, and nothing where it left a row as it is."""
+    values: dict[str, Any] = {c.name: bindparam(c.name) for c in table.c}
+    return PerDialect(
+        sqlite.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id),
+        postgresql.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id),
+    )
+
+
 def insert_or_add(table: Table, key: Sequence[str], *, add: Sequence[str], span: bool = False) -> Prepared:
     """Return an INSERT that adds the columns `add` to the row that has the same `key`.
 
@@ -115,3 +124,10 @@ def later_of(column: Any, parameter: str) -> ColumnElement[Any]:
 def contains(column: Any, words: str) -> ColumnElement[bool]:
     """Return the condition that `column` contains `words`, whatever their case, alike on every engine."""
     return func.lower(column).contains(words.lower(), autoescape=True)
+
+
+def comes_after(order: Sequence[ColumnElement[Any]], values_of: Sequence[object]) -> ColumnElement[bool]:
+    """Return the condition that a row comes after these values, the first column deciding before the next."""
+    (column, *columns), (value, *others) = order, values_of
+    later = column > value
+    return or_(later, and_(column == value, comes_after(columns, others))) if columns else later

@@ -28,18 +28,23 @@ ADD_ERROR = announcing(insert_into(errors), ChangeKind.ERROR)
 _ADD_GROUP = insert_or_skip(error_groups)
 _AT = bindparam("at", type_=errors.c.created_at.type)
 _NOW = bindparam("now", type_=errors.c.created_at.type)
+_COUNT_UP: dict[str, Any] = {
+    "count": error_groups.c.count + 1,
+    "first_seen_at": case((error_groups.c.first_seen_at > _AT, _AT), else_=error_groups.c.first_seen_at),
+    "last_seen_at": case((error_groups.c.last_seen_at < _AT, _AT), else_=error_groups.c.last_seen_at),
+}
+_GROUP = update(error_groups).where(
+    error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id")
+)
 _SEEN_AGAIN = Prepared(
-    update(error_groups)
-    .where(error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id"))
-    .values(
-        count=error_groups.c.count + 1,
+    _GROUP.values(
+        **_COUNT_UP,
         resolved_at=null(),
         # It was thought to be over.
         regressed_at=case((error_groups.c.resolved_at.is_not(None), _NOW), else_=error_groups.c.regressed_at),
-        first_seen_at=case((error_groups.c.first_seen_at > _AT, _AT), else_=error_groups.c.first_seen_at),
-        last_seen_at=case((error_groups.c.last_seen_at < _AT, _AT), else_=error_groups.c.last_seen_at),
     )
 )
+_SEEN_RESOLVED = Prepared(_GROUP.values(**_COUNT_UP))
 _VARYING = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
 )
@@ -105,24 +110,35 @@ def error_row(
     return row
 
 
+def group_of(scope: Scope, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the group of an error's row as a row, with nothing counted in it yet."""
+    found = fingerprint(row["error_type"], row["error_message"])
+    return {
+        "project_id": scope.project,
+        "id": derived_id(0, "error", scope.project, found),
+        "fingerprint": found,
+        "error_type": row["error_type"],
+        "error_message": row["error_message"],
+        "count": 0,
+        "first_seen_at": row["created_at"],
+        "last_seen_at": row["created_at"],
+        "resolved_at": row["resolved_at"],
+        "regressed_at": None,
+    }
+
+
+def count_in_group(conn: Connection, scope: Scope, row: Mapping[str, Any]) -> None:
+    """Count an error in its group, which is open again unless the error is resolved."""
+    statement = _SEEN_RESOLVED if row["is_resolved"] else _SEEN_AGAIN
+    told = {"key_project": scope.project, "key_id": row["group_uuid"], "at": row["created_at"]}
+    conn.run(statement, told if row["is_resolved"] else {**told, "now": conn.now})
+
+
 def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures: Figures) -> None:
     """Store errors that are new, their groups and their counts, in the caller's transaction."""
     for row in rows:
-        at = row["created_at"]
-        group = {
-            "project_id": scope.project,
-            "id": row["group_uuid"],
-            "fingerprint": fingerprint(row["error_type"], row["error_message"]),
-            "error_type": row["error_type"],
-            "error_message": row["error_message"],
-            "count": 0,
-            "first_seen_at": at,
-            "last_seen_at": at,
-            "resolved_at": None,
-            "regressed_at": None,
-        }
-        conn.run(_ADD_GROUP, group)
-        conn.run(_SEEN_AGAIN, {"key_project": scope.project, "key_id": row["group_uuid"], "at": at, "now": conn.now})
+        conn.run(_ADD_GROUP, group_of(scope, row))
+        count_in_group(conn, scope, row)
         figures.error(row)
     conn.many(ADD_ERROR, rows)
 

@@ -92,6 +92,10 @@ class Traces(_groups.Traces, Face):
     """Traces of other programs, span by span."""
 
 
+class Exchange(_groups.Exchange, Face):
+    """Facts of any door, out of this record and into another."""
+
+
 class Feed(_groups.Feed, Face):
     """What changed lately."""
 
@@ -190,6 +194,10 @@ class AsyncImports(_groups.Imports, AsyncFace):
 
 class AsyncTraces(_groups.Traces, AsyncFace):
     """Traces of other programs, span by span."""
+
+
+class AsyncExchange(_groups.Exchange, AsyncFace):
+    """Facts of any door, out of this record and into another."""
 
 
 class AsyncFeed(_groups.Feed, AsyncFace):

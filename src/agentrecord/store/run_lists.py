@@ -1,17 +1,20 @@
 """What a list of runs is told by: sums over a whole filter, facets, runs over time, and completion of its words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
+from uuid import UUID
 
-from sqlalchemy import Select, distinct, func, select, type_coerce
+from sqlalchemy import FromClause, Select, and_, distinct, func, select, type_coerce
 
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
-from agentrecord.records.facet import Facets, RunBucket, RunSums
-from agentrecord.records.page import COUNT_LIMIT
+from agentrecord.records.facet import Facets, Failure, RunBucket, RunSums
+from agentrecord.records.llm_call import CallStatus
+from agentrecord.records.page import COUNT_LIMIT, MAX_PAGE
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
+from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
@@ -22,6 +25,9 @@ from agentrecord.store.usage import sums as usage_sums
 
 MICROS_PER_MS = 1_000
 MAX_BUCKETS = 1_000
+DEEP = 1_000
+"""Over how many runs, the last started ones, models and tools are counted: for each its calls are read."""
+
 _FACETS = ("status", "agent", "user", "source")
 
 
@@ -55,28 +61,26 @@ def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunS
 def facets(conn: Connection, scope: Scope, where: RunFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the runs that a filter finds.
 
-    Up to 10,000 runs are counted, the last started ones; a run counts for each model and tool that it used.
+    Up to 10,000 runs are counted, the last started ones, up to 1,000 for models and tools; a run counts for each model
+    and tool that it used.
     """
     found = _latest(scope, where or RunFilter())
-    matched = select(found.subquery("matched").c.id)
-    others: dict[str, Mapping[str, int]] = {
-        "model": pairs(
-            conn.rows(
-                select(models.c.name, func.count(distinct(llm_calls.c.run_uuid)))
-                .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
-                .where(*within(scope, llm_calls), llm_calls.c.run_uuid.in_(matched))
-                .group_by(models.c.name)
-            )
-        ),
-        "tool": pairs(
-            conn.rows(
-                select(tool_calls.c.tool_name, func.count(distinct(tool_calls.c.run_uuid)))
-                .where(*within(scope, tool_calls), tool_calls.c.run_uuid.in_(matched))
-                .group_by(tool_calls.c.tool_name)
-            )
-        ),
+    latest = found.limit(DEEP)
+    others = {
+        "model": _used(conn, scope, models.c.name, llm_calls, latest),
+        "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, latest),
     }
-    return counted(conn, found.subquery("matched"), _FACETS, others, top=top)
+    return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
+
+
+def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select[Any]) -> Mapping[str, int]:
+    """Return how many of the runs found have a row of `table`, by the value of `column`."""
+    matched = found.subquery("matched")
+    # Outer joins, so that SQLite, which has no statistics, begins with the few runs.
+    source = matched.outerjoin(table, and_(*within(scope, table), table.c.run_uuid == matched.c.id))
+    if table is llm_calls:
+        source = source.outerjoin(models, models.c.id == llm_calls.c.model_uuid)
+    return pairs(conn.rows(select(column, func.count(distinct(matched.c.id))).select_from(source).group_by(column)))
 
 
 def _latest(scope: Scope, wanted: RunFilter) -> Select[Any]:
@@ -124,3 +128,43 @@ def values(conn: Connection, scope: Scope, word: str, *, prefix: str = "", limit
     Raises `InvalidFilter` for an unknown word.
     """
     return observed(conn, scope, RUN_WORDS, word, prefix, limit)
+
+
+def failures(conn: Connection, scope: Scope, run_ids: Sequence[UUID]) -> Mapping[UUID, Failure]:
+    """Return the first use of a tool, or call to a model, that failed in each of at most 200 runs."""
+    if not run_ids:
+        return {}
+    checked.integer("run_ids", len(run_ids), minimum=1, maximum=MAX_PAGE)
+    tools = _first_failed(
+        scope, tool_calls, tool_calls.c.tool_name, tool_calls.c.started_at, ToolCallStatus.ERROR, run_ids, tool_calls
+    )
+    calls = _first_failed(
+        scope, llm_calls, models.c.name, llm_calls.c.timestamp, CallStatus.ERROR, run_ids,
+        llm_calls.join(models, models.c.id == llm_calls.c.model_uuid),
+    )  # fmt: skip
+    found: dict[UUID, Failure] = {}
+    for kind, statement in (("tool", tools), ("call", calls)):
+        for row in conn.maps(statement):
+            failure = Failure(
+                kind=kind, id=row["id"], name=row["name"] or "unknown", message=row["message"], at=row["at"]
+            )
+            known = found.get(row["run"])
+            if known is None or (failure.at is not None and known.at is not None and failure.at < known.at):
+                found[row["run"]] = failure
+    return found
+
+
+def _first_failed(
+    scope: Scope, table: Any, name: Any, at: Any, status: str, run_ids: Sequence[UUID], source: FromClause
+) -> Select[Any]:
+    place = func.row_number().over(partition_by=table.c.run_uuid, order_by=(at, table.c.id))
+    ranked = (
+        select(
+            table.c.run_uuid.label("run"), table.c.id, name.label("name"), table.c.error_message.label("message"),
+            at.label("at"), place.label("place"),
+        )
+        .select_from(source)
+        .where(*within(scope, table), table.c.run_uuid.in_(list(run_ids)), table.c.status == status)
+        .subquery("ranked")
+    )  # fmt: skip
+    return select(ranked.c.run, ranked.c.id, ranked.c.name, ranked.c.message, ranked.c.at).where(ranked.c.place == 1)

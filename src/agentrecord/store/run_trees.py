@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
@@ -14,7 +14,7 @@ from agentrecord.exceptions import NotFound
 from agentrecord.records.event import EventType
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.run import Run, RunStatus
-from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
+from agentrecord.records.run_tree import RunTree, SpanKind
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import UsageTotals
@@ -22,7 +22,7 @@ from agentrecord.schema import agents, events, llm_calls, messages, models, runs
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import runs as run_store
 from agentrecord.store._page import checked_limit
-from agentrecord.store._phases import EXCERPT, STEPS, Row, milliseconds, paired
+from agentrecord.store._phases import EXCERPT, STEPS, Draft, Row, milliseconds, paired
 from agentrecord.store._rows import TOKEN_COLUMNS, tokens_of
 from agentrecord.store._sql import usage_totals, within
 
@@ -38,7 +38,7 @@ class _Known:
     """What was read of a tree: each run's row, what stands below each run, and how much more there is."""
 
     runs: Mapping[UUID, Row]
-    below: Mapping[UUID, Sequence[RunSpan]]
+    below: Mapping[UUID, Sequence[Draft]]
     sums: Mapping[UUID, UsageTotals]
     hidden: int
 
@@ -52,77 +52,69 @@ def run_tree(conn: Connection, scope: Scope, run: UUID) -> RunTree:
     if run not in known.runs:
         raise NotFound("run", run)
     seen = {run}
-    spans = [_run_span(known, run, depth=0, parent=None)]
-    spans.extend(_below(known, seen, spans[0]))
+    drafts = [_run_draft(known, run)]
+    drafts.extend(_below(known, seen, drafts[0]))
     for other in known.runs:
         if other not in seen:
             seen.add(other)
-            loose = replace(_run_span(known, other, depth=1, parent=run), is_detached=True)
-            spans.extend((loose, *_below(known, seen, loose)))
-    return RunTree(root=run, spans=tuple(spans), hidden=known.hidden)
+            loose = _run_draft(known, other)
+            loose.depth, loose.parent, loose.is_detached = 1, run, True
+            drafts.extend((loose, *_below(known, seen, loose)))
+    return RunTree(root=run, spans=tuple([draft.done() for draft in drafts]), hidden=known.hidden)
 
 
-def _below(known: _Known, seen: set[UUID], top: RunSpan) -> Iterator[RunSpan]:
+def _below(known: _Known, seen: set[UUID], top: Draft) -> Iterator[Draft]:
     """Yield what stands below a run, depth first; without recursion, since runs may be nested however deep."""
     waiting = [iter(_placed(known, seen, top))]
     while waiting:
-        span = next(waiting[-1], None)
-        if span is None:
+        draft = next(waiting[-1], None)
+        if draft is None:
             waiting.pop()
             continue
-        yield span
-        if span.kind is SpanKind.RUN:
-            waiting.append(iter(_placed(known, seen, span)))
+        yield draft
+        if draft.kind is SpanKind.RUN:
+            waiting.append(iter(_placed(known, seen, draft)))
 
 
-def _placed(known: _Known, seen: set[UUID], run: RunSpan) -> list[RunSpan]:
+def _placed(known: _Known, seen: set[UUID], run: Draft) -> list[Draft]:
     """Return what stands right below a run or in one of its phases, in order of time."""
-    found: list[RunSpan] = []
-    phases: list[int] = []
-    for one in known.below.get(run.id, ()):
-        span = _closed(one, run)
-        if span.kind is SpanKind.RUN:
-            if span.id in seen:
+    found: list[Draft] = []
+    phases: list[Draft] = []
+    for draft in known.below.get(run.id, ()):
+        if draft.kind is SpanKind.RUN:
+            if draft.id in seen:
                 continue
-            seen.add(span.id)
-        while phases and not _holds(found[phases[-1]], span):
+            seen.add(draft.id)
+        if draft.kind is SpanKind.PHASE:
+            _close(draft, run)
+        while phases and not _holds(phases[-1], draft):
             phases.pop()
-        parent = found[phases[-1]] if phases else run
-        for place in phases:
-            found[place] = _with_figures(found[place], span)
-        found.append(replace(span, depth=parent.depth + 1, parent=parent.id))
-        if span.kind is SpanKind.PHASE:
-            phases.append(len(found) - 1)
+        parent = phases[-1] if phases else run
+        draft.depth, draft.parent = parent.depth + 1, parent.id
+        if draft.calls:
+            for phase in phases:
+                phase.add(draft)
+        found.append(draft)
+        if draft.kind is SpanKind.PHASE:
+            phases.append(draft)
     return found
 
 
-def _closed(span: RunSpan, run: RunSpan) -> RunSpan:
-    """Return a phase whose end is not told as one that ended with its run, where that is over."""
+def _close(phase: Draft, run: Draft) -> None:
+    """End a phase whose end is not told with its run, where that is over."""
     ended = run.ended_at
-    if span.kind is not SpanKind.PHASE or not span.is_running or span.started_at is None or ended is None:
-        return span
-    return replace(span, duration_ms=max(0, milliseconds(span.started_at, ended)), is_running=False, status="cut off")
+    if phase.is_running and phase.started_at is not None and ended is not None:
+        phase.duration_ms = max(0, milliseconds(phase.started_at, ended))
+        phase.is_running, phase.status = False, "cut off"
 
 
-def _holds(phase: RunSpan, span: RunSpan) -> bool:
+def _holds(phase: Draft, other: Draft) -> bool:
     """Say whether a phase was going on when something began, and, for another phase, until that ended."""
     ended = phase.ended_at
-    if span.started_at is None or ended is None:
+    if other.started_at is None or ended is None:
         return phase.is_running
-    last = span.ended_at if span.kind is SpanKind.PHASE else None
-    return span.started_at < ended and (last is None or last <= ended)
-
-
-def _with_figures(phase: RunSpan, span: RunSpan) -> RunSpan:
-    if not span.calls:
-        return phase
-    return replace(
-        phase,
-        calls=phase.calls + span.calls,
-        unpriced_calls=phase.unpriced_calls + span.unpriced_calls,
-        tokens=(phase.tokens or 0) + (span.tokens or 0),
-        cost_nanos=phase.cost_nanos if span.cost_nanos is None else (phase.cost_nanos or 0) + span.cost_nanos,
-    )
+    last = other.ended_at if other.kind is SpanKind.PHASE else None
+    return other.started_at < ended and (last is None or last <= ended)
 
 
 def alike(conn: Connection, scope: Scope, run: UUID, *, limit: int = 10) -> tuple[Run, ...]:
@@ -166,7 +158,7 @@ def _known(conn: Connection, scope: Scope, run: UUID) -> _Known:
         (runs.c.started_at, runs.c.id),
     )
     by_id = {row["id"]: row for row in run_rows}
-    below: defaultdict[UUID, list[RunSpan]] = defaultdict(list)
+    below: defaultdict[UUID, list[Draft]] = defaultdict(list)
     for read in (_calls, _tools, _phases):
         found, more = read(conn, scope, tree)
         hidden += more
@@ -175,16 +167,16 @@ def _known(conn: Connection, scope: Scope, run: UUID) -> _Known:
     known = _Known(by_id, below, _sums(by_id), hidden)
     for row in run_rows:
         if row["parent_uuid"] is not None and row["id"] != run:
-            below[row["parent_uuid"]].append(_run_span(known, row["id"], depth=0, parent=row["parent_uuid"]))
+            below[row["parent_uuid"]].append(_run_draft(known, row["id"]))
     for spans in below.values():
         spans.sort(key=_order)
     return known
 
 
-def _order(span: RunSpan) -> tuple[float, int, float]:
+def _order(draft: Draft) -> tuple[float, int, float]:
     """Return where a piece stands: by its start, a phase before what began with it, the longer of two first."""
-    start = float("inf") if span.started_at is None else span.started_at.timestamp()
-    return start, span.kind is not SpanKind.PHASE, -(span.duration_ms or 0)
+    start = float("inf") if draft.started_at is None else draft.started_at.timestamp()
+    return start, draft.kind is not SpanKind.PHASE, -(draft.duration_ms or 0)
 
 
 def _read(
@@ -212,15 +204,13 @@ def _sums(by_id: Mapping[UUID, Row]) -> dict[UUID, UsageTotals]:
     return sums
 
 
-def _run_span(known: _Known, run: UUID, *, depth: int, parent: UUID | None) -> RunSpan:
+def _run_draft(known: _Known, run: UUID) -> Draft:
     row, sums = known.runs[run], known.sums[run]
     started, finished, status = row["started_at"], row["finished_at"], row["status"]
-    return RunSpan(
+    return Draft(
         id=run,
         kind=SpanKind.RUN,
         name=row["agent_name"] or row["agent_id"] or row["run_id"],
-        depth=depth,
-        parent=parent,
         started_at=started or row["created_at"],
         duration_ms=None if started is None or finished is None else milliseconds(started, finished),
         status=status,
@@ -234,7 +224,7 @@ def _run_span(known: _Known, run: UUID, *, depth: int, parent: UUID | None) -> R
     )
 
 
-Found = tuple[list[tuple[UUID, RunSpan]], int]
+Found = tuple[list[tuple[UUID, Draft]], int]
 
 
 def _calls(conn: Connection, scope: Scope, tree: Any) -> Found:
@@ -250,13 +240,13 @@ def _calls(conn: Connection, scope: Scope, tree: Any) -> Found:
         [*within(scope, llm_calls), llm_calls.c.run_uuid.in_(tree)],
         (llm_calls.c.timestamp, llm_calls.c.id),
     )
-    return [(row["run_uuid"], _call_span(row)) for row in rows], more
+    return [(row["run_uuid"], _call_draft(row)) for row in rows], more
 
 
-def _call_span(row: Row) -> RunSpan:
+def _call_draft(row: Row) -> Draft:
     """Return a call as a span; its instant is when it was answered."""
     failed = row["status"] == CallStatus.ERROR
-    return RunSpan(
+    return Draft(
         id=row["id"],
         kind=SpanKind.LLM,
         name=row["model"] or "unknown",
@@ -289,14 +279,14 @@ def _tools(conn: Connection, scope: Scope, tree: Any) -> Found:
         [*within(scope, tool_calls), tool_calls.c.run_uuid.in_(tree)],
         (tool_calls.c.started_at, tool_calls.c.id),
     )
-    return [(row["run_uuid"], _tool_span(row)) for row in rows], more
+    return [(row["run_uuid"], _tool_draft(row)) for row in rows], more
 
 
-def _tool_span(row: Row) -> RunSpan:
+def _tool_draft(row: Row) -> Draft:
     started, finished, took = row["started_at"], row["finished_at"], row["duration_ms"]
     if took is None and started is not None and finished is not None:
         took = milliseconds(started, finished)
-    return RunSpan(
+    return Draft(
         id=row["id"],
         kind=SpanKind.TOOL,
         name=row["tool_name"],

@@ -259,16 +259,24 @@ def heartbeat(conn: Connection, scope: Scope, run: UUID, *, alive_s: int | None 
     _step(conn, scope, run, RunStatus.RUNNING, **changes)
 
 
+def _broken(conn: Connection, scope: Scope) -> list[ColumnElement[bool]]:
+    return [*within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now]
+
+
+def count_abandoned(conn: Connection, scope: Scope) -> int:
+    """Return how many running runs promised a sign of life and did not give it."""
+    return int(conn.value(select(func.count()).select_from(runs).where(*_broken(conn, scope))))
+
+
 def close_abandoned(conn: Connection, scope: Scope) -> tuple[Run, ...]:
     """End as errors the running runs that promised a sign of life and did not give it; what they cost stays counted.
 
     Each ends when it was last alive, with `abandoned` as the reason of its status. The calls that were reserved in it
     are recorded as failed, at a cost that is not known.
     """
-    broken = (*within(scope, runs), runs.c.status == RunStatus.RUNNING, runs.c.alive_until < conn.now)
     found = conn.maps(
         update(runs)
-        .where(*broken)
+        .where(*_broken(conn, scope))
         .values(
             status=RunStatus.ERROR,
             status_reason=ABANDONED,
@@ -335,5 +343,14 @@ def list_(
     """Return runs, the last started first."""
     statement = SELECT_RUN.where(*run_conditions(scope, where or RunFilter()))
     return page(
-        conn, statement, run_of, sorts=SORTS, sort=sort, row_id=runs.c.id, limit=limit, cursor=cursor, offset=offset
+        conn,
+        statement,
+        run_of,
+        sorts=SORTS,
+        sort=sort,
+        row_id=runs.c.id,
+        limit=limit,
+        cursor=cursor,
+        offset=offset,
+        is_wide=True,
     )

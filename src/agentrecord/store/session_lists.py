@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import FromClause, Select, distinct, func, select
+from sqlalchemy import Select, and_, distinct, func, select
 
 from agentrecord.engine import Connection
 from agentrecord.records.facet import Facets
@@ -17,14 +17,15 @@ from agentrecord.store._sql import within
 
 _FACETS = ("status", "agent", "user", "source", "directory")
 _BELOW = sessions.alias("below")
-_BY_MODEL = llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)
+DEEP = 200
+"""Over how many sessions, the last active ones, models and tools are counted: for each its calls are read."""
 
 
 def facets(conn: Connection, scope: Scope, where: SessionFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the sessions that a filter finds.
 
-    Up to 10,000 sessions are counted, the last active ones; a session counts for each model and tool that it, or one
-    below it, used.
+    Up to 10,000 sessions are counted, the last active ones, up to 200 for models and tools; a session counts for each
+    model and tool that it, or one below it, used.
     """
     found = (
         select(
@@ -40,30 +41,26 @@ def facets(conn: Connection, scope: Scope, where: SessionFilter | None = None, *
         .order_by(sessions.c.last_activity_at.desc(), sessions.c.id.desc())
         .limit(COUNT_LIMIT + 1)
     )
+    latest = found.limit(DEEP)
     others: dict[str, Mapping[str, int]] = {
-        "model": _used(conn, scope, models.c.name, llm_calls, _BY_MODEL, found),
-        "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, tool_calls, found),
+        "model": _used(conn, scope, models.c.name, llm_calls, latest),
+        "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, latest),
     }
-    return counted(conn, found.subquery("matched"), _FACETS, others, top=top)
+    return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
 
 
-def _used(
-    conn: Connection, scope: Scope, column: Any, table: Any, source: FromClause, found: Select[Any]
-) -> Mapping[str, int]:
+def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select[Any]) -> Mapping[str, int]:
     """Return how many of the sessions found have a row of `table` in their tree, by the value of `column`."""
     matched = found.cte("matched")
-    below = select(matched.c.id.label("top"), _BELOW.c.id).join(
-        _BELOW, (_BELOW.c.project_id == scope.project) & (_BELOW.c.root_uuid == matched.c.id)
+    below = select(matched.c.id.label("top"), _BELOW.c.id).select_from(
+        matched.outerjoin(_BELOW, (_BELOW.c.project_id == scope.project) & (_BELOW.c.root_uuid == matched.c.id))
     )
     tree = select(matched.c.id.label("top"), matched.c.id).union_all(below).subquery("tree")
-    return pairs(
-        conn.rows(
-            select(column, func.count(distinct(tree.c.top)))
-            .select_from(source.join(tree, tree.c.id == table.c.session_uuid))
-            .where(*within(scope, table))
-            .group_by(column)
-        )
-    )
+    # Outer joins, so that SQLite, which has no statistics, begins with the few sessions.
+    source = tree.outerjoin(table, and_(*within(scope, table), table.c.session_uuid == tree.c.id))
+    if table is llm_calls:
+        source = source.outerjoin(models, models.c.id == llm_calls.c.model_uuid)
+    return pairs(conn.rows(select(column, func.count(distinct(tree.c.top))).select_from(source).group_by(column)))
 
 
 def values(conn: Connection, scope: Scope, word: str, *, prefix: str = "", limit: int = 20) -> tuple[str, ...]:

@@ -6,10 +6,9 @@ says is derived anew from all of its spans, and the record is changed by the dif
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -21,7 +20,7 @@ from agentrecord.schema import events, traces
 from agentrecord.store import people
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
-from agentrecord.store._sql import insert_or_skip, within
+from agentrecord.store._sql import comes_after, insert_or_skip, within
 from agentrecord.store._trace_changes import Change, Changes
 from agentrecord.store.runs import subtree_of
 
@@ -113,13 +112,6 @@ def _derived(conn: Connection, scope: Scope, row_ids: Iterable[UUID], derive: De
     return [derive(list(spans.values()), salt) for spans in known.values() if spans]
 
 
-def _comes_after(order: Sequence[ColumnElement[Any]], values_of: Sequence[object]) -> ColumnElement[bool]:
-    """Return the condition that a row comes after these values, the first column deciding before the next."""
-    (column, *columns), (value, *others) = order, values_of
-    later = column > value
-    return or_(later, and_(column == value, _comes_after(columns, others))) if columns else later
-
-
 def spans(
     conn: Connection,
     scope: Scope,
@@ -155,6 +147,6 @@ def spans(
     if after is not None:
         # The first condition follows from the second: it is where the index begins to be read.
         statement = statement.where(events.c.timestamp >= after.started_at)
-        statement = statement.where(_comes_after(order, (after.started_at, after.trace_id, after.span_id)))
+        statement = statement.where(comes_after(order, (after.started_at, after.trace_id, after.span_id)))
     checked = values.integer("limit", limit, minimum=1, maximum=MAX_SPANS)
     return tuple(Span.of(*row) for row in conn.rows(statement.order_by(*order).limit(checked)))

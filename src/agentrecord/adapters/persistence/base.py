@@ -136,17 +136,27 @@ class StorePersistence(BasePersistence):
         """Take the store, which `close` closes."""
         self.store = store
         self._awaited = AsyncStore(engine=store.engine, scope=store.scope)
+        self._has_looked = False
+
+    def _look(self) -> bool:
+        """Say whether this is the first run here: those that dead processes left are closed before it."""
+        is_first, self._has_looked = not self._has_looked, True
+        return is_first
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
     def create_agent_run(self, run: AgentRun) -> None:
         """Store a new run and set its `id`; raise `Conflict` if its `run_id` is taken."""
         content = convert.run_content(run)
+        if self._look():
+            self.store.runs.close_abandoned()
         _created(run, self.store.runs.record(run.run_id, content, agent_id=convert.agent_of(run)))
 
     async def acreate_agent_run(self, run: AgentRun) -> None:
         """As `create_agent_run`, awaited."""
         content = convert.run_content(run)
+        if self._look():
+            await self._awaited.runs.close_abandoned()
         _created(run, await self._awaited.runs.record(run.run_id, content, agent_id=convert.agent_of(run)))
 
     def update_agent_run(self, run_id: str, run: AgentRun) -> None:

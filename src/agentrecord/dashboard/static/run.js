@@ -1,7 +1,7 @@
 // Upgrades a run's page: long waterfalls scroll, and a run that is going on draws itself.
 import { attach, update } from "/static/wf.js";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 3000, LEAST_MS = 700;
 
 function upgrade() {
   const table = document.querySelector("table.fall[data-rows]:not([data-taken])");
@@ -37,7 +37,7 @@ async function refresh() {
   if (!answer.ok) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const [left, top] = [scrollX, scrollY];
-  for (const old of document.querySelectorAll("[data-live]")) {
+  for (const old of document.querySelectorAll("[data-part]")) {
     const fresh = page.getElementById(old.id);
     const table = old.querySelector("table.fall[data-drawn]");
     if (table && await update(table)) {
@@ -53,12 +53,15 @@ async function refresh() {
   return page.querySelector("[data-going]") !== null;
 }
 
-let asking = false, wanted = false, going = document.querySelector("[data-going]") !== null;
+const { going: run, session } = document.querySelector("[data-going]")?.dataset ?? {};
+let going = run !== undefined, asking = false, wanted = false, source = null, last = 0;
 
-// One question at a time; a signal that comes meanwhile asks once more.
+// One question at a time, and at most one in LEAST_MS; a signal that comes meanwhile asks once more.
 async function told() {
   if (asking) { wanted = true; return; }
   asking = true;
+  await new Promise((done) => { setTimeout(done, Math.max(0, last + LEAST_MS - Date.now())); });
+  last = Date.now();
   try {
     going = await refresh();
   } catch (error) {
@@ -66,9 +69,11 @@ async function told() {
   } finally {
     asking = false;
   }
-  if (wanted) { wanted = false; await told(); }
+  if (!going) source?.close();
+  if (wanted && going) { wanted = false; await told(); }
 }
 
+// Asking is what counts: signals only make it sooner, and what no signal tells of, such as time, is drawn too.
 function wait() {
   if (!going) return;
   setTimeout(async () => {
@@ -77,6 +82,15 @@ function wait() {
   }, EVERY_MS);
 }
 
+function follow() {
+  source = new EventSource("/api/live?kinds=run&kinds=llm_call&kinds=tool_call");
+  source.addEventListener("changes", (event) => {
+    const { items = [] } = JSON.parse(event.data);
+    const concerns = (item) => item.id === run || item.run_uuid === run || (session && item.session_uuid === session);
+    if (!document.hidden && items.some(concerns)) told();
+  });
+}
+
 upgrade();
 wait();
-document.addEventListener("agentrecord:change", told);
+if (going) follow();

@@ -26,7 +26,7 @@ sheet.rel = "stylesheet";
 sheet.href = new URL("live.css", import.meta.url).href;
 document.head.append(sheet);
 const box = document.createElement("div");
-box.className = "live";
+box.className = "tail";
 const button = document.createElement("button");
 button.type = "button";
 button.title = "Follow the record (l)";

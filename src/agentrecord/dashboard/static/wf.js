@@ -1,5 +1,5 @@
 // A long waterfall: only the rows in sight are in the page, the rest are two gaps of the right height.
-const MORE = 25, MOST_ROWS = 160;
+const MORE = 25, MOST_ROWS = 120;
 const drawn = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -108,11 +108,11 @@ export async function attach(table) {
   addEventListener("scroll", onScroll, { passive: true });
   addEventListener("resize", onScroll);
   const wanted = chosen ? rows.findIndex(([id]) => id === chosen) : -1;
-  const before = body.querySelector("tr.selected")?.getBoundingClientRect().top;
   draw(wanted >= 0 ? wanted : undefined);
-  if (wanted >= 0 && before !== undefined) {
-    const row = body.querySelector("tr.selected");
-    if (row) scrollBy({ top: row.getBoundingClientRect().top - before, behavior: "instant" });
+  // Beside the table the detail is always in sight, so that the chosen row can be too.
+  if (wanted >= 0 && matchMedia("(min-width: 901px)").matches) {
+    body.querySelector("tr.selected")?.scrollIntoView({ block: "center", behavior: "instant" });
+    draw();
   }
   table.dataset.drawn = rows.length;
   drawn.set(table, async () => {

@@ -11,11 +11,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from agentrecord.codec.jsonable import to_json
-from agentrecord.dashboard import figures, filters
+from agentrecord.dashboard import figures, filters, run_list, session_list
+from agentrecord.dashboard.stretches import stretch_of
 from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.run import Run, RunFilter
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.records.usage import UsageRow, UsageTotals
-from agentrecord.server.routes.pages import COST_FILTERS, SESSION_FILTERS
+from agentrecord.server.routes.pages import COST_FILTERS
+from agentrecord.server.routes.pages_lists import RUN_FILTERS, SESSION_FILTERS, asked_of
 from agentrecord.server.wire import answer, store_of
 from agentrecord.store import AsyncStore
 
@@ -30,6 +33,10 @@ USAGE_COLUMNS = (
 _SESSION_COLUMNS = (
     "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
     "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
+)  # fmt: skip
+_RUN_COLUMNS = (
+    "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
+    "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS,
 )  # fmt: skip
 
 
@@ -68,25 +75,53 @@ def _session_cells(session: Session) -> list[object]:
     ]  # fmt: skip
 
 
+def _run_cells(run: Run) -> list[object]:
+    return [
+        run.run_id, run.id, run.session_id, run.user, run.agent_id, run.objective, run.status,
+        *[None if at is None else at.isoformat() for at in (run.started_at, run.finished_at)], run.duration_ms,
+        run.tool_call_count, run.tool_error_count, run.error_message, *usage_cells(run.usage),
+    ]  # fmt: skip
+
+
 @router.get("/sessions.{shape}")
 async def export_sessions(request: Request, shape: ExportAs) -> Response:
     """Send every session that the filter finds, each with the sums over its sub-agents."""
-    store, asked = store_of(request), filters.checked(request.query_params, SESSION_FILTERS)
-    stretch = filters.range_of(asked, store.engine.maker.clock.now())
-    wanted, sort = filters.session_filter(asked, stretch), asked.get("sort", "-last_activity_at")
-    pages = _pages(store, wanted, sort)
-    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
-    first = await anext(pages)
-
-    async def found() -> AsyncIterator[Sequence[Session]]:
-        yield first
-        async for rows in pages:
-            yield rows
-
-    return download(found(), _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
+    store, now = store_of(request), store_of(request).engine.maker.clock.now()
+    asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
+    stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
+    pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", session_list.SORT))
+    found = _resumed(await anext(pages), pages)
+    return download(found, _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
 
 
-async def _pages(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
+@router.get("/runs.{shape}")
+async def export_runs(request: Request, shape: ExportAs) -> Response:
+    """Send every run that the filter finds."""
+    store, now = store_of(request), store_of(request).engine.maker.clock.now()
+    asked = run_list.folded_runs(asked_of(request, RUN_FILTERS))
+    stretch = stretch_of(asked, now, default=await run_list.default_range(store, now))
+    pages = _runs(store, run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT))
+    return download(_resumed(await anext(pages), pages), _RUN_COLUMNS, _run_cells, f"runs.{shape}", shape)
+
+
+async def _resumed(first: list[T], rest: AsyncIterator[list[T]]) -> AsyncIterator[Sequence[T]]:
+    """Yield all pages: the first is read before the answer begins, so that a wrong filter is an answer of its own."""
+    yield first
+    async for rows in rest:
+        yield rows
+
+
+async def _runs(store: AsyncStore, wanted: RunFilter, sort: str) -> AsyncIterator[list[Run]]:
+    cursor: str | None = None
+    while True:
+        found = await store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
+        yield list(found)
+        cursor = found.next_cursor
+        if cursor is None:
+            return
+
+
+async def _sessions(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
     cursor: str | None = None
     while True:
         found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from agentrecord.ingest.load import CLOCK_SLACK
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.ingest.otlp_logs import logs_of_json
-from agentrecord.ingest.otlp_wire import Received, portions, spans_of_json
+from agentrecord.ingest.otlp_wire import Received, fact_portions, portions, spans_of_json
 from agentrecord.server.otlp_wire import JSON, Admission, acknowledged, encoding_of, inflated, protobuf_reader
 from agentrecord.server.wire import store_of
 
@@ -50,6 +50,8 @@ async def _take(request: Request, read_json: Read, read_protobuf: str, rejected:
         latest = store.engine.maker.clock.now() + CLOCK_SLACK
         async with admission.turn:
             received = await run_in_threadpool(lambda: _decoded(read, inflated(body, headers), latest))
+            for facts in fact_portions(received.facts, SPANS_AT_ONCE):
+                received.add(await store.exchange.restore(facts))
             for spans in portions(received.spans, SPANS_AT_ONCE):
                 await store.traces.record(spans, derive)
     return acknowledged(received, encoding, rejected)
@@ -62,6 +64,6 @@ def _decoded(read: Read, body: bytes, latest: datetime) -> Received:
     except ValueError as error:
         # No OTLP at all, or a resource or scope, which many spans share, that cannot be read.
         raise HTTPException(400, f"{error}.") from error
-    if len(received.spans) + received.rejected > MAX_SPANS:
+    if len(received.spans) + len(received.facts) + received.rejected > MAX_SPANS:
         raise HTTPException(413, f"A request may have {MAX_SPANS:,} spans or log records; send smaller batches.")
     return received

@@ -14,8 +14,6 @@ from agentrecord.server.wire import owner_of, store_of
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 STRETCH = ("since", "from", "to")
-SESSION_FILTERS = ("q", "user", "agent", "source", "directory", "status", *STRETCH, "sort", "after")
-RUN_FILTERS = ("q", "user", "agent", "status", "errors", *STRETCH, "sort", "after")
 COST_FILTERS = ("by", "subagents", *STRETCH)
 CHAT_FILTERS = ("q", "show", "after", "from")
 
@@ -39,14 +37,6 @@ async def open_chat(request: Request, session_id: str) -> HTMLResponse:
     return await _chat(request, (await session_of(request, session_id)).id)
 
 
-@router.get("/sessions")
-async def sessions(request: Request) -> HTMLResponse:
-    """List sessions."""
-    store, asked = store_of(request), filters.checked(request.query_params, SESSION_FILTERS)
-    context = await lists.sessions(store, asked, store.engine.maker.clock.now())
-    return _page(request, "sessions.html", context, active="sessions", asked=asked)
-
-
 @router.get("/s/{session_id:path}")
 async def session(request: Request, session_id: str) -> HTMLResponse:
     """Show a conversation."""
@@ -62,14 +52,6 @@ async def message(request: Request, message_id: UUID) -> RedirectResponse:
     found = await store_of(request).messages.get(message_id)
     start = conversation.page_start(found.sequence)
     return RedirectResponse(f"/s/{found.session_uuid}?from={start}#m-{found.id}", 303)
-
-
-@router.get("/runs")
-async def runs(request: Request) -> HTMLResponse:
-    """List runs."""
-    store, asked = store_of(request), filters.checked(request.query_params, RUN_FILTERS)
-    context = await lists.runs(store, asked, store.engine.maker.clock.now())
-    return _page(request, "runs.html", context, active="runs", asked=asked)
 
 
 @router.get("/imports")

@@ -12,10 +12,11 @@ from agentrecord.exceptions import InvalidValue
 from agentrecord.records.event import Event
 from agentrecord.records.message import Message, MessageRole
 from agentrecord.records.page import MAX_OFFSET
-from agentrecord.records.session import Session, SessionChanges, SessionFilter, SessionStatus
+from agentrecord.records.session import Session, SessionChanges
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
-from agentrecord.server.fields import JsonText, Moment, sort_of
+from agentrecord.server.fields import JsonText, sort_of
 from agentrecord.server.routes.common import NAMED, PROBLEMS, ListQuery
+from agentrecord.server.routes.lists import SessionWhere, session_filter
 from agentrecord.server.wire import (
     ItemsOf,
     PageOf,
@@ -39,19 +40,10 @@ CHANGES = changes_of(SessionChanges, metadata=JsonText | None)
 """What the body of a change may hold."""
 
 
-class SessionQuery(ListQuery):
-    """Which sessions."""
+class SessionQuery(SessionWhere, ListQuery):
+    """Which sessions, in which order."""
 
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="Rows to leave out first; a cursor is cheaper")
-    q: str | None = Field(None, description="Words in the id, the title or the first task")
-    user: str | None = None
-    agent: str | None = Field(None, examples=["claude-code"])
-    source: str | None = Field(None, examples=["claude-code"])
-    status: SessionStatus | None = None
-    directory: str | None = None
-    since: Moment | None = Field(None, description="Last active at or after", examples=["2026-01-31T00:00:00Z"])
-    until: Moment | None = Field(None, description="Last active before")
-    children: bool = Field(False, description="Also sessions of sub-agents")
     sort: str = sort_of(
         SESSION_SORTS, "-last_activity_at", "`cost`, `tree_cost`, `messages`, `created_at` …; `-` first: descending"
     )
@@ -83,20 +75,9 @@ class EventQuery(ListQuery):
 @router.get("", response_model=None, responses=described(PageOf[model_of(Session)], "Sessions"))  # type: ignore[misc]
 async def list_sessions(request: Request, query: Annotated[SessionQuery, InQuery()]) -> Response:
     """List sessions, the last active first."""
-    wanted = SessionFilter(
-        words=query.q,
-        user=query.user,
-        agent_id=query.agent,
-        source=query.source,
-        status=query.status,
-        directory=query.directory,
-        since=query.since,
-        until=query.until,
-        include_children=query.children,
-    )
     return answer(
         await store_of(request).sessions.list(
-            wanted, sort=query.sort, limit=query.limit, cursor=query.cursor, offset=query.offset
+            session_filter(query), sort=query.sort, limit=query.limit, cursor=query.cursor, offset=query.offset
         )
     )
 

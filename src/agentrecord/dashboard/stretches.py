@@ -1,0 +1,81 @@
+"""The range of time of a list: relative (`since=36h`) or fixed (`from`, `to`), panned, and made fixed for a link."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from agentrecord.dashboard.filters import Asked, Range, with_changes
+from agentrecord.exceptions import InvalidFilter
+
+LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
+DEFAULT = "7d"
+_TYPED = re.compile(r"([1-9]\d{0,4})([mhdw])", re.ASCII)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """Addresses of the ranges around one, and of the same one fixed; None where there is none."""
+
+    earlier: str | None
+    later: str | None
+    fixed: str | None
+    start: str
+    end: str
+
+
+def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
+    """Return the stretch of time that an address asks for: `since` counts back from now, `from` and `to` are UTC.
+
+    Raises `InvalidFilter` for what is no range.
+    """
+    if "from" in asked or "to" in asked:
+        start = _instant("from", asked["from"]) if "from" in asked else None
+        end = _instant("to", asked["to"], is_end=True) if "to" in asked else None
+        if start is not None and end is not None and end <= start:
+            raise InvalidFilter("to", asked["to"], "is before `from`")
+        return Range(name="custom", since=start, until=end)
+    name = asked.get("since", default)
+    if name == "all":
+        return Range(name="all")
+    found = _TYPED.fullmatch(name)
+    if found is None:
+        raise InvalidFilter("since", name, f"is no range; use {', '.join(LIST_RANGES)}, or as in 45m, 36h, 5d or 2w")
+    try:
+        return Range(name=name, since=now - timedelta(**{_UNITS[found[2]]: int(found[1])}))
+    except OverflowError:
+        raise InvalidFilter("since", name, "reaches back too far") from None
+
+
+def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
+    """Return where a range can be moved: back and forth by its own length."""
+    end = stretch.until or now
+    if stretch.since is None:
+        return Moves(earlier=None, later=None, fixed=None, start="", end=_written(stretch.until))
+    length = end - stretch.since
+    return Moves(
+        earlier=_shifted(asked, stretch.since - length, stretch.since),
+        later=None if end >= now else _shifted(asked, end, end + length),
+        fixed=_shifted(asked, stretch.since, end),
+        start=_written(stretch.since),
+        end=_written(stretch.until),
+    )
+
+
+def _shifted(asked: Asked, start: datetime, end: datetime) -> str:
+    return with_changes(asked, since=None, after=None, **{"from": _written(start), "to": _written(end)})
+
+
+def _written(at: datetime | None) -> str:
+    """Return an instant as an address and a form have it: to the second, UTC."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _instant(name: str, text: str, *, is_end: bool = False) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at + timedelta(days=1) if is_end and _DATE.fullmatch(text) else at
+    except (ValueError, OverflowError):
+        raise InvalidFilter(name, text, "is no time; write 2026-01-31 or 2026-01-31T14:30 (UTC)") from None

@@ -1,0 +1,73 @@
+"""A run's page in a browser: a long one scrolls with few nodes, and one that goes on draws itself."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from playwright.sync_api import expect
+from sites import Open, Serve
+
+from agentrecord.engine import Connection
+from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.run import NewRun
+from agentrecord.records.scope import Scope
+from agentrecord.records.session import NewSession
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.store import Store, tool_calls
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+SPANS = 2_000
+MOST_NODES = 3_000
+
+
+def used(store: Store, run: Any, count: int) -> None:
+    """Record many uses of tools in one transaction."""
+
+    def record(conn: Connection, scope: Scope) -> None:
+        for number in range(count):
+            at = START + timedelta(seconds=number)
+            new = NewToolCall(tool_name=f"tool-{number:05}", run_uuid=run, started_at=at)
+            made = tool_calls.record(conn, scope, new)
+            tool_calls.finish(conn, scope, made.id, result="r", finished_at=at + timedelta(seconds=1))
+
+    store.run(record)
+
+
+def test_a_run_of_thousands_of_pieces_scrolls_with_few_nodes_and_keeps_what_is_chosen(
+    serve: Serve, open_tab: Open
+) -> None:
+    site = serve()
+    run = site.store.runs.start(NewRun(run_id="long", agent_id="bot", started_at=START))
+    used(site.store, run.id, SPANS)
+    site.store.runs.finish(run.id)
+    page = open_tab(site).open(f"/r/{run.id}")
+    expect(page.locator(f'table.fall[data-drawn="{SPANS + 1}"]')).to_be_visible()
+    for share in (0.5, 1.0):
+        page.evaluate("share => scrollTo(0, document.body.scrollHeight * share)", share)
+        place = int(SPANS * share) - (1 if share == 1 else 0)
+        expect(page.get_by_text(f"tool-{place:05}")).to_be_attached()
+        assert page.evaluate("document.querySelectorAll('*').length") < MOST_NODES
+    page.get_by_role("link", name=f"tool-{SPANS - 2:05}").click()
+    expect(page.locator("#detail h2")).to_have_text(f"tool · tool-{SPANS - 2:05}")
+    expect(page.locator(f'table.fall[data-drawn="{SPANS + 1}"] tr.selected')).to_contain_text(f"tool-{SPANS - 2:05}")
+
+
+def test_a_run_that_goes_on_draws_itself_and_leaves_focus_and_folds_as_they_are(serve: Serve, open_tab: Open) -> None:
+    site = serve()
+    session = site.store.sessions.create(NewSession(session_id="s"))
+    run = site.store.runs.start(NewRun(run_id="r", agent_id="bot", session_uuid=session.id))
+    site.store.llm_calls.record(
+        NewLLMCall(model="first-model", run_uuid=run.id, latency_ms=5, response_content="x" * 5000)
+    )
+    page = open_tab(site).open(f"/r/{run.id}")
+    page.get_by_role("link", name="first-model").click()
+    page.locator("#detail details summary").first.click()
+    page.get_by_role("link", name="first-model").focus()
+    site.store.llm_calls.record(
+        NewLLMCall(model="second-model", run_uuid=run.id, latency_ms=5, cost_nanos=2_000_000_000)
+    )
+    expect(page.get_by_role("link", name="second-model")).to_be_visible()
+    expect(page.locator("#head")).to_contain_text("$2.00")
+    expect(page.get_by_role("link", name="first-model")).to_be_focused()
+    expect(page.locator("#detail details").first).to_have_attribute("open", "")
+    site.store.runs.finish(run.id)
+    expect(page.locator("#head h1")).to_contain_text("completed")
