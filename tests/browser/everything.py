@@ -34,7 +34,7 @@ def addresses(found: Contents) -> dict[str, list[str]]:
         "/sessions": ["/sessions", "/sessions?q=nothing-like-this"],
         "/s/{session_id:path}": [f"/s/{found.session}"],
         "/m/{message_id}": [f"/m/{found.message}"],
-        "/runs": ["/runs"],
+        "/runs": ["/runs", "/runs?q=statsu:error", "/runs?q=has:error+-user:nobody&since=24h"],
         "/r/{run_id:path}": [
             f"/r/{found.run}",
             f"/r/{found.run}?span={found.tool}",
