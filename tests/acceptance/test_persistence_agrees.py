@@ -124,7 +124,7 @@ def test_every_back_end_answers_alike_and_what_is_left_is_the_same_elsewhere(dat
     run_state_machine_as_test(
         BackEnds,
         settings=settings(
-            max_examples=count(5, 300), stateful_step_count=count(20, 50), deadline=None, database=None,
+            max_examples=count(5, 60), stateful_step_count=count(20, 50), deadline=None, database=None,
             suppress_health_check=list(HealthCheck), phases=(Phase.generate, *((Phase.shrink,) if is_long() else ())),
         ),
     )  # fmt: skip
