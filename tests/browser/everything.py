@@ -83,5 +83,10 @@ def script_bytes(names: set[str]) -> int:
 
 
 def text_of(page: Page) -> str:
-    """Return what a page's main part says, in one form whatever the space between."""
-    return " ".join(page.locator("main").inner_text().split())
+    """Return what a page's main part says, folded or not, without the buttons that only scripts give."""
+    said = page.locator("main").evaluate("""main => {
+        const copy = main.cloneNode(true);
+        for (const node of copy.querySelectorAll("button, script, [hidden]")) node.remove();
+        return copy.textContent;
+    }""")
+    return " ".join(said.split())
