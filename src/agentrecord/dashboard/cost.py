@@ -264,7 +264,9 @@ def _amounts(
         ),
         figures.FigureTile(
             # A call that failed mostly tells no tokens: where none of them does, the cost is unknown and not nothing.
-            name="Failed calls", value=formats.money(activity.failed_nanos or None), nanos=activity.failed_nanos or None,
+            name="Failed calls",
+            value=formats.money(activity.failed_nanos or None),
+            nanos=activity.failed_nanos or None,
             note=f"{formats.counted(failed, 'call')} of {totals.calls:,}" if failed else "no call failed",
         ),
     )  # fmt: skip

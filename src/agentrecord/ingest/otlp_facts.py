@@ -18,7 +18,15 @@ from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
 from agentrecord.records.span import SOURCE, Span, instant, run_uuid, session_uuid, trace_uuid
 from agentrecord.records.transcript import (
-    CallFact, ErrorFact, EventFact, Identified, ImportBatch, MessageFact, RunFact, SessionFact, ToolCallFact,
+    CallFact,
+    ErrorFact,
+    EventFact,
+    Identified,
+    ImportBatch,
+    MessageFact,
+    RunFact,
+    SessionFact,
+    ToolCallFact,
     ToolResultFact,
 )  # fmt: skip
 
