@@ -1,6 +1,6 @@
 """Records on the wire: how they are answered, and how the API's description shows them."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints  # `Any`: shapes of JSON
@@ -195,8 +195,8 @@ def _shape(hint: Any) -> Any:
     if origin is tuple:
         listed: Any = list
         return listed[shaped[0]]
-    if origin in (dict, list):
-        container: Any = origin
+    if origin in (dict, list, Mapping):
+        container: Any = dict if origin is Mapping else origin
         return container[tuple(shaped)]
     union: Any = shaped[0]
     for other in shaped[1:]:
