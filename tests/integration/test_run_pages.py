@@ -224,6 +224,14 @@ def test_a_transcript_holds_every_message_once_as_markdown_and_as_json_lines(sit
     assert client.get("/s/none.md").status_code == 404
 
 
+def test_a_message_that_was_found_is_on_the_page_that_its_link_leads_to(site: Site) -> None:
+    client, filled = site
+    long_session(filled, 180, "needle")
+    (link,) = re.findall(r'href="(/s/[^"]+#m-[^"]+)"', client.get("/search?q=needle+150").text)
+    path, _, anchor = link.partition("#")
+    assert f'id="{anchor}"' in client.get(path).text, link
+
+
 def test_silences_are_told_and_texts_know_their_direction(site: Site) -> None:
     client, filled = site
     session = filled.store.sessions.create(NewSession(session_id="slow", created_at=START))

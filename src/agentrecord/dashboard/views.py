@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agentrecord.dashboard import charts, filters, formats
+from agentrecord.dashboard import charts, conversation, filters, formats
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -62,6 +62,7 @@ def _environment() -> Environment:
         ranges=filters.RANGES,
         themes=filters.THEMES,
         share_bar=charts.share_bar,
+        page_start=conversation.page_start,
         between=formats.between,
         unknown=formats.UNKNOWN,
     )

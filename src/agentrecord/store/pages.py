@@ -39,7 +39,7 @@ COSTLY_NANOS = 50_000_000
 """From how many nano-dollars on a call is named among what made a session's cost: five cents."""
 
 MAX_MARKS = 500
-MAX_TURNS = 1000
+MAX_TURNS = 5000
 _ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
 
 
