@@ -19,6 +19,7 @@ MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
 SPARK_HEIGHT = 24
+OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +69,17 @@ def bars_of(
 ) -> tuple[Bar, ...]:  # fmt: skip
     """Return a bar for each period from the first to the last, those without calls included.
 
-    With `path`, that of a list, each bar leads to what the list holds of the bar's days.
+    Series beyond those that have a colour of their own are one, "other". With `path`, that of a list, each bar leads
+    to what the list holds of the bar's days.
     """
+    grey = {row.split or row.label for row in rows if slots.get(row.split or row.label, SLOTS) >= SLOTS}
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         parts = found.setdefault(row.key, {})
-        parts[row.split or row.label] = parts.get(row.split or row.label, 0) + measure(row)
+        name = row.split or row.label
+        # All in one grey cannot be told apart, so that many are one part.
+        series = OTHER if name in grey and len(grey) > 1 else name
+        parts[series] = parts.get(series, 0) + measure(row)
     bars = []
     for label in filled(sorted(found), by):
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (slots.get(item[0], SLOTS), item[0]))
