@@ -40,6 +40,8 @@ def fill(store: Store) -> Filled:
     store.agents.create_version("claude-code", "1.3.0")
     version = store.agents.create_version("claude-code", "1.4.0")
     run = own.runs.start(NewRun(run_id="bea's run", session_uuid=session.id, agent_version_uuid=version.id))
+    for compared in ("r-1", "r-2"):
+        own.runs.start(NewRun(run_id=compared))
     call = NewLLMCall(model="gpt-4o-mini", host="OpenAI", tokens=TokenCounts(input=9, output=3), run_uuid=run.id)
     turn = own.messages.append(
         session.id,

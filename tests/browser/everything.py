@@ -67,11 +67,14 @@ def axe_source() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
-def axe_violations(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page: the rule, and where."""
+def axe_violations(page: Page, *rules: str) -> list[str]:
+    """Return what axe-core finds wrong with a page, by all its rules or by some: the rule, and where."""
     if not page.evaluate("typeof window.axe === 'object'"):
         page.evaluate(f"() => {{ {axe_source()} }}")
-    found = page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+    options: dict[str, object] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    found = page.evaluate("async options => (await axe.run(document, options)).violations", options)
     return [
         f"{rule['id']}: {node['target']} {node.get('failureSummary', '')}" for rule in found for node in rule["nodes"]
     ]
@@ -83,10 +86,11 @@ def script_bytes(names: set[str]) -> int:
 
 
 def text_of(page: Page) -> str:
-    """Return what a page's main part says, folded or not, without the buttons that only scripts give."""
+    """Return what a page's main part says, folded or not: instants in full, no buttons that only scripts give."""
     said = page.locator("main").evaluate("""main => {
         const copy = main.cloneNode(true);
         for (const node of copy.querySelectorAll("button, script, [hidden]")) node.remove();
+        for (const node of copy.querySelectorAll("time")) node.textContent = node.dateTime;
         return copy.textContent;
     }""")
     return " ".join(said.split())

@@ -64,9 +64,11 @@ def test_every_page_is_for_everybody_in_light_and_dark(tab: Watched, paths: list
     found = {}
     for path in paths:
         page = tab.open(path)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            found[path, scheme] = axe_violations(page)
+        page.emulate_media(color_scheme="light")
+        found[path, "light"] = axe_violations(page)
+        # The page is the same but for its colours.
+        page.emulate_media(color_scheme="dark")
+        found[path, "dark"] = axe_violations(page, "color-contrast")
     assert {where: wrong for where, wrong in found.items() if wrong} == {}
 
 
@@ -91,18 +93,16 @@ def test_every_page_is_small_quiet_and_fits_any_screen(tab: Watched, paths: list
 
 
 def without_ages(text: str) -> str:
-    """Return a text without what a minute may change."""
-    return re.sub(
-        r"\b(just now|\d+ (min|h|d) ago|in \d+ \w+)|\d+(\.\d+)? (ms|s|m \d\d s)\b", "…", text.replace(" Copy ", " ")
-    )
+    """Return a text without what a minute may change: how long something goes on."""
+    return re.sub(r"\d+(\.\d+)? (ms|s|m \d\d s)\b", "…", text)
 
 
 def test_without_scripts_every_page_says_the_same(
     browser: Browser, stack: ExitStack, site: Site, tab: Watched, paths: list[str]
 ) -> None:
     bare = watched(browser, stack, site, java_script_enabled=False)
-    # The chat's form says what its scripts would do; the checks say how much room the disk has now.
-    for path in [path for path in paths if not path.startswith(("/chat", "/settings?check"))]:
+    # The chat's form says what its scripts would do; settings say how many rows there are, and how much room.
+    for path in [path for path in paths if not path.startswith(("/chat", "/settings?")) and path != "/settings"]:
         assert without_ages(text_of(bare.open(path))) == without_ages(text_of(tab.open(path))), path
 
 

@@ -3,7 +3,7 @@ const dialog = document.getElementById("palette");
 const input = document.getElementById("palette-input");
 const list = document.getElementById("palette-list");
 const note = document.getElementById("palette-note");
-const hint = note?.innerHTML;
+const hint = note ? [...note.childNodes] : [];
 const WAIT_MS = 120;
 const titles = {
   session: "Sessions", run: "Runs", call: "LLM calls", trace: "Traces", user: "Users", agent: "Agents",
@@ -64,7 +64,7 @@ function show(items) {
   input.setAttribute("aria-expanded", String(items.length > 0));
   choose(list.querySelector("[role=option]"));
   if (asked && !items.length) note.textContent = "Nothing begins with this, and no message holds it.";
-  else note.innerHTML = hint;
+  else note.replaceChildren(...hint);
 }
 
 async function look() {
