@@ -73,7 +73,9 @@ def facets(conn: Connection, scope: Scope, where: RunFilter | None = None, *, to
     return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
 
 
-def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select[Any]) -> Mapping[str, int]:
+def _used(
+    conn: Connection, scope: Scope, column: Any, table: Any, found: Select[*tuple[Any, ...]]
+) -> Mapping[str, int]:
     """Return how many of the runs found have a row of `table`, by the value of `column`."""
     matched = found.subquery("matched")
     # Outer joins, so that SQLite, which has no statistics, begins with the few runs.
@@ -83,7 +85,7 @@ def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select
     return pairs(conn.rows(select(column, func.count(distinct(matched.c.id))).select_from(source).group_by(column)))
 
 
-def _latest(scope: Scope, wanted: RunFilter) -> Select[Any]:
+def _latest(scope: Scope, wanted: RunFilter) -> Select[*tuple[Any, ...]]:
     return (
         select(
             runs.c.id,
@@ -156,7 +158,7 @@ def failures(conn: Connection, scope: Scope, run_ids: Sequence[UUID]) -> Mapping
 
 def _first_failed(
     scope: Scope, table: Any, name: Any, at: Any, status: str, run_ids: Sequence[UUID], source: FromClause
-) -> Select[Any]:
+) -> Select[*tuple[Any, ...]]:
     place = func.row_number().over(partition_by=table.c.run_uuid, order_by=(at, table.c.id))
     ranked = (
         select(
