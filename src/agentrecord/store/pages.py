@@ -88,6 +88,10 @@ class SessionSums:
     totals: UsageTotals
 
 
+NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
+"""The sums over no session."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """The values that a list of sessions can be filtered by."""
