@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
+from agentrecord.dashboard.cost import work_of
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
 from agentrecord.records.budget import BudgetStatus
@@ -50,6 +51,7 @@ class OverviewPage:
     run_chart: Chart
     spend_chart: Chart
     models: UsageReport
+    model_links: Mapping[str, str | None]
     users: UsageReport
     slots: Mapping[str, int]
     runs: Sequence[Run]
@@ -86,6 +88,10 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
         models=models,
+        model_links={
+            row.key: work_of(UsageBy.MODEL, row.key, figures.range_query(stretch, asked) or {"since": "all"})
+            for row in models.rows[:TOP]
+        },
         users=users,
         slots=slots,
         runs=found.items,
