@@ -235,7 +235,9 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
     for use in found[:MOST_UNPRICED]:
         calls = formats.counted(use.totals.unpriced_calls, "call")
         yield Attention(
-            at=use.last_at, kind="no price", text=f"{formats.one_line(use.model, 60)}: no total contains {calls}",
+            at=use.last_at,
+            kind="no price",
+            text=f"{formats.one_line(use.model, 60)}: no total contains {calls} of all time",
             href=f"/prices?model={formats.segment(use.model)}",
         )  # fmt: skip
     rest = found[MOST_UNPRICED:]
@@ -243,7 +245,9 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
         calls = formats.counted(sum(use.totals.unpriced_calls for use in rest), "call")
         models = formats.counted(len(rest), "model")
         yield Attention(
-            at=max(use.last_at for use in rest), kind="no price", text=f"{models} more: no total contains {calls}",
+            at=max(use.last_at for use in rest),
+            kind="no price",
+            text=f"{models} more: no total contains {calls} of all time",
             href="/prices",
         )  # fmt: skip
 
