@@ -25,6 +25,11 @@ session. Each page is asked for as a browser would, over the application in this
 server itself tells in `Server-Timing`, the median of several requests after the first. Sizes are of the HTML, plain
 and with gzip."""
 
+CAUSES = """\
+a page of money asks some ten questions, each of which adds up daily figures: their number grows with days, users,
+agents and models, not with calls, and over all time it is all of them that are read. Sessions in a range of time are
+added up from the calls themselves."""
+
 
 def paths(filled: Filled) -> dict[str, str]:
     """Return the pages that are asked for, by what they are called in the table."""
@@ -74,7 +79,7 @@ def _ask(client: TestClient, path: str) -> tuple[float, bytes]:
 def run(scale: Scale) -> Section:
     """Measure every page."""
     calls, rounds = scale.of(1_000_000, 20_000), scale.of(9, 3)
-    section = Section(title="Pages", explanation=EXPLANATION)
+    section = Section(title="Pages", explanation=EXPLANATION, causes=CAUSES)
     with scratch() as folder:
         path = folder / "pages.db"
         filled = fill(path, calls, datetime.now(UTC))

@@ -58,6 +58,13 @@ class Page:
         foot = re.search(r"<tfoot>(.*?)</tfoot>", self.html, re.DOTALL)
         return {} if foot is None else {name: int(value) for name, value in ATTRIBUTE.findall(foot[1])}
 
+    def list_total(self) -> str:
+        """Return the cost in the row of totals of a list."""
+        foot = re.search(r"<tfoot>(.*?)</tfoot>", self.html, re.DOTALL)
+        found = foot and re.search(r'data-label="cost"[^>]*>([^<]*)<', foot[1])
+        assert found, self.path
+        return unescape(found[1])
+
     def rows(self) -> list[int]:
         """Return the exact costs of the rows of the page's first table with a row of totals."""
         body = re.search(r"<tbody>(?:(?!<tbody>).)*?</tbody>\s*<tfoot>", self.html, re.DOTALL)
@@ -96,6 +103,12 @@ def check_pages(client: TestClient, record: Record) -> None:
         subtree = record.of(lambda at, _, call, below=below: at in below)
         assert Page(client, f"/s/{session}").tile("Cost")[0] == text_of(subtree), name
         assert Page(client, f"/r/{record.runs[name]}").tile("Cost")[0] == text_of(subtree), name
+    in_runs = record.of(lambda at, _, call: at is not None)
+    for path in ("/runs?since=all", "/sessions?since=all"):
+        page = Page(client, path)
+        assert page.list_total() == text_of(in_runs), path
+        excluded = formats.counted(in_runs.unpriced, "call")
+        assert (f"excludes {excluded} without a price" in page.html) == bool(in_runs.unpriced), path
     for user in ("ana", "ben"):
         theirs = record.of(lambda at, _, call, user=user: record.user_of(at) == user)
         assert Page(client, f"/u/{user}?since=all").tile("Spend")[0] == text_of(theirs), user

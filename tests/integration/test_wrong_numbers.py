@@ -44,14 +44,14 @@ def test_a_model_without_a_price_is_a_row_a_banner_and_a_field_and_every_total_s
         shown = text(client, path)
         assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
         assert "excludes 1 call without a price" in shown, path
-    assert re.search(rf"{UNPRICED} 1 500 2,000 0 50 – no price", text(client, f"/cost?{WEEK}"))
+    assert re.search(rf"{UNPRICED} 1 500 2,000 0 50 – no price – ", text(client, f"/cost?{WEEK}"))
     assert re.search(rf"{UNPRICED} 1 2\.\dK no price", text(client, f"/?{WEEK}"))
     report = client.get("/api/usage?by=model").json()
     assert report["unpriced_models"] == [UNPRICED]
     assert report["total"]["unpriced_calls"] == 1
     assert [row["totals"]["cost_usd"] for row in report["rows"] if row["key"] == UNPRICED] == [None]
     assert text(client, "/prices").index(UNPRICED) < text(client, "/prices").index("claude-opus-4-5")
-    assert f"no price {UNPRICED}: no total contains 1 call" in text(client, f"/?{WEEK}")
+    assert f"no price {UNPRICED}: no total contains 1 call of all time" in text(client, f"/?{WEEK}")
 
 
 def test_one_session_id_in_two_projects_stays_two_sessions(site: Site) -> None:

@@ -13,9 +13,10 @@ from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.price import ModelUse, Rates
-from agentrecord.records.query import Query
+from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
+from agentrecord.store.usage import NO_NAME
 
 MOST_ROWS = 100
 TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
@@ -180,11 +181,11 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
     if by in TIMES:
         return "/runs" + charts.days_query(key, by)
-    if by in (UsageBy.AGENT, UsageBy.USER, UsageBy.DIRECTORY) and key != "unknown":
-        return "/sessions" + with_changes(query, **{str(by): key})
-    if by is UsageBy.MODEL and key != "unknown":
-        return "/runs" + with_changes(query, q=str(Query().adding("model", key)))
-    return None
+    if key == NO_NAME:
+        return None
+    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER):
+        return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
+    return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
 
 
 def _chart_of(wanted: _Asked) -> UsageBy:

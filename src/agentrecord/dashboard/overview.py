@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
+from agentrecord.dashboard.cost import work_of
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
 from agentrecord.records.budget import BudgetStatus
@@ -51,6 +52,7 @@ class OverviewPage:
     run_chart: Chart
     spend_chart: Chart
     models: UsageReport
+    model_links: Mapping[str, str | None]
     users: UsageReport
     slots: Mapping[str, int]
     runs: Sequence[Run]
@@ -87,6 +89,10 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
         models=models,
+        model_links={
+            row.key: work_of(UsageBy.MODEL, row.key, figures.range_query(stretch, asked) or {"since": "all"})
+            for row in models.rows[:TOP]
+        },
         users=users,
         slots=slots,
         runs=found.items,
@@ -229,7 +235,9 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
     for use in found[:MOST_UNPRICED]:
         calls = formats.counted(use.totals.unpriced_calls, "call")
         yield Attention(
-            at=use.last_at, kind="no price", text=f"{formats.one_line(use.model, 60)}: no total contains {calls}",
+            at=use.last_at,
+            kind="no price",
+            text=f"{formats.one_line(use.model, 60)}: no total contains {calls} of all time",
             href=f"/prices?model={formats.segment(use.model)}",
         )  # fmt: skip
     rest = found[MOST_UNPRICED:]
@@ -237,7 +245,9 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
         calls = formats.counted(sum(use.totals.unpriced_calls for use in rest), "call")
         models = formats.counted(len(rest), "model")
         yield Attention(
-            at=max(use.last_at for use in rest), kind="no price", text=f"{models} more: no total contains {calls}",
+            at=max(use.last_at for use in rest),
+            kind="no price",
+            text=f"{models} more: no total contains {calls} of all time",
             href="/prices",
         )  # fmt: skip
 

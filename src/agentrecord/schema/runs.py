@@ -197,6 +197,7 @@ index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, l
 index(
     "ix_ar_llm_calls_failed",
     llm_calls.c.project_id,
+    llm_calls.c.status,
     llm_calls.c.timestamp,
     llm_calls.c.user_uuid,
     llm_calls.c.cost_nanos,

@@ -267,7 +267,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
 

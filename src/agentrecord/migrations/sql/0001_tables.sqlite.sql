@@ -284,7 +284,7 @@ CREATE TABLE ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
 
