@@ -6,6 +6,7 @@ from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of severa
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import FilteredCommand
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Listing, output_options, show
@@ -104,7 +105,7 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
     )  # fmt: skip
 
 
-@click.command("runs")
+@click.command("runs", cls=FilteredCommand)
 @click.argument("text", nargs=-1, metavar="[WORDS]...")
 @click.option("--agent", metavar="ID", help="Of one agent.")
 @click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="In one state.")

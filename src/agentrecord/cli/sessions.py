@@ -6,6 +6,7 @@ from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of severa
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import FilteredCommand
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Listing, output_options, show
@@ -88,7 +89,7 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Session]:
     )  # fmt: skip
 
 
-@click.command("sessions")
+@click.command("sessions", cls=FilteredCommand)
 @click.argument("text", nargs=-1, metavar="[WORDS]...")
 @click.option("--agent", metavar="ID", help="Of one agent.")
 @click.option("--source", metavar="NAME", help="From one source: claude-code, codex, …")
