@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import FilteredCommand
+from agentrecord.cli.filtering import Filtering, words_argument
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     GAP,
@@ -110,8 +110,8 @@ def follow(store: Store, wanted: ChangeFilter, *, last: int, goes_on: bool) -> I
         yield from filter(wanted.matches, found.items)
 
 
-@click.command("tail", cls=FilteredCommand)
-@click.argument("text", nargs=-1, metavar="[FILTER]...")
+@click.command("tail", cls=Filtering)
+@words_argument
 @click.option("-n", "--lines", type=click.IntRange(0, MAX_PAGE), default=10, show_default=True,
               help="Begin with the last so many events.")  # fmt: skip
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([str(kind) for kind in ChangeKind]),
@@ -121,7 +121,7 @@ def follow(store: Store, wanted: ChangeFilter, *, last: int, goes_on: bool) -> I
 def command(text: tuple[str, ...], lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
     """Follow what arrives and changes, one event per line; Ctrl-C ends it with a summary.
 
-    FILTER is text in the line, and words: kind, status, user, agent, session, run, model, tool, cost.
+    WORDS are text in the line, and kind, status, user, agent, session, run, model, tool, cost.
 
     \b
     Examples:

@@ -49,7 +49,9 @@ def facets(conn: Connection, scope: Scope, where: SessionFilter | None = None, *
     return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
 
 
-def _used(conn: Connection, scope: Scope, column: Any, table: Any, found: Select[Any]) -> Mapping[str, int]:
+def _used(
+    conn: Connection, scope: Scope, column: Any, table: Any, found: Select[*tuple[Any, ...]]
+) -> Mapping[str, int]:
     """Return how many of the sessions found have a row of `table` in their tree, by the value of `column`."""
     matched = found.cte("matched")
     below = select(matched.c.id.label("top"), _BELOW.c.id).select_from(
