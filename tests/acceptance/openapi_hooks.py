@@ -32,7 +32,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if case.query:
         case.query.pop("cursor", None)
         # What a filter may say, no pattern says; in quotes any text is one.
-        if "q" in case.query and re.match(r"/api/(runs|sessions)", case.path):
+        if "q" in case.query and re.match(r"/api/(runs|sessions|live)", case.path):
             case.query["q"] = plain(str(case.query["q"])[:900])
         # What a word is, no pattern says alike in every language.
         if not re.search(r"\w", str(case.query.get("q", "word"))):

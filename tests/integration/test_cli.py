@@ -282,6 +282,24 @@ def test_tail_prints_the_last_events_one_per_line(record: Path) -> None:
     assert len({json.loads(line)["id"] for line in lines}) == 3
 
 
+def test_tail_takes_the_words_of_a_filter(record: Path) -> None:
+    told = [json.loads(line) for line in run("tail", "kind:llm_call,tool_call", "-status:success", "--no-follow",
+                                             "-n", 200, "--jsonl", db=record).stdout.splitlines()]  # fmt: skip
+    assert told
+    assert all(one["kind"] in ("llm_call", "tool_call") and one["status"] != "success" for one in told)
+    refused = run("tail", "colour:red", db=record)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "colour" in refused.stderr
+
+
+@pytest.mark.parametrize(("name", "word"), [("runs", "-status:completed"), ("sessions", "-status:inactive")])
+def test_an_excluding_word_is_no_option(name: str, word: str, record: Path) -> None:
+    every = run(name, "--all", "--jsonl", db=record).stdout.splitlines()
+    left = run(name, word, "--all", "--jsonl", db=record)
+    assert left.exit_code == 0, left.stderr
+    assert 0 <= len(left.stdout.splitlines()) < len(every)
+
+
 def test_tail_follows_what_is_written_and_sums_it_up_at_the_end(fresh: Path) -> None:
     command = [
         sys.executable,

@@ -155,7 +155,7 @@ def test_a_client_is_told_what_it_may_see_and_asked_for(file_site: Site) -> None
     anna, everything = site.key("anna"), site.key()
     with (
         site.events(anna) as of_anna,
-        site.events(everything, query="?kinds=llm_call") as calls,
+        site.events(everything, query="?kinds=llm_call&q=user:ben") as calls,
         site.events(everything) as whole,
     ):
         for events in (of_anna, calls, whole):
@@ -203,6 +203,7 @@ def test_pages_of_the_feed_are_answered_as_json_too(file_site: Site) -> None:
     last = page("?limit=2")
     assert [item["line"] for item in last["items"]] == ["1", "2"]
     assert page(f"?cursor={last['place']}")["items"] == []
+    assert [item["line"] for item in page("?q=kind:error 1")["items"]] == ["1"]
     file_site.tell("3")
     assert [(item["kind"], item["status"]) for item in page(f"?cursor={last['place']}")["items"]] == [("error", "E")]
 

@@ -1,12 +1,13 @@
 """`agentrecord tail`: what happens, one line per event, as it comes."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import Filtering, words_argument
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     GAP,
@@ -22,9 +23,12 @@ from agentrecord.cli.output import (
 )
 from agentrecord.cli.terminal import Terminal, cells, clip, hint, one_line, out, pad, say
 from agentrecord.records.change import Change, ChangeKind
+from agentrecord.records.change_filter import ChangeFilter, change_filter
 from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.query import joined
 from agentrecord.records.usage import dollars
 from agentrecord.store import Store
+from agentrecord.store.feed import MAX_CHANGES
 
 POLL_S = 0.5
 _COLORS = {
@@ -93,36 +97,43 @@ def _shown(change: Change, form: Form, terminal: Terminal) -> str:
     return "\t".join(one_line(plain(value)) for value in values)
 
 
-def follow(store: Store, kinds: Collection[ChangeKind], *, last: int, goes_on: bool) -> Iterator[Change]:
-    """Yield the last changes of some kinds, and if it `goes_on`, every later one as it arrives."""
-    found = store.feed.changes(kinds=kinds, limit=max(1, last))
-    yield from found.items if last else ()
+def follow(store: Store, wanted: ChangeFilter, *, last: int, goes_on: bool) -> Iterator[Change]:
+    """Yield the last changes that are wanted, and if it `goes_on`, every later one as it arrives."""
+    # With a filter more of them are looked at than are shown.
+    found = store.feed.changes(kinds=wanted.kinds, limit=MAX_CHANGES if wanted.query.terms else max(1, last))
+    matching = [change for change in found.items if wanted.matches(change)]
+    yield from matching[len(matching) - min(last, len(matching)) :]
     while goes_on:
         if not found.more:
             time.sleep(POLL_S)
-        found = store.feed.changes(found.place, kinds=kinds, limit=MAX_PAGE)
-        yield from found.items
+        found = store.feed.changes(found.place, kinds=wanted.kinds, limit=MAX_PAGE)
+        yield from filter(wanted.matches, found.items)
 
 
-@click.command("tail")
+@click.command("tail", cls=Filtering)
+@words_argument
 @click.option("-n", "--lines", type=click.IntRange(0, MAX_PAGE), default=10, show_default=True,
               help="Begin with the last so many events.")  # fmt: skip
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([str(kind) for kind in ChangeKind]),
               help="Of this kind only; may be given more than once.")  # fmt: skip
 @click.option("--no-follow", is_flag=True, help="Stop after the last events.")
 @output_options
-def command(lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
-    """Follow what happens, one event per line; Ctrl-C ends it with a summary.
+def command(text: tuple[str, ...], lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
+    """Follow what arrives and changes, one event per line; Ctrl-C ends it with a summary.
+
+    WORDS are text in the line, and kind, status, user, agent, session, run, model, tool, cost.
 
     \b
     Examples:
       agentrecord tail
-      agentrecord tail --kind error --kind tool_call
+      agentrecord tail kind:error,run user:bob
+      agentrecord tail -status:success cost:>0.05
       agentrecord tail -n 100 --no-follow --jsonl
     """
+    wanted = change_filter(joined(text), [ChangeKind(kind) for kind in kinds])
     summary, form, terminal = Summary(), chosen_form(), out()
     with reading() as store:
-        changes = follow(store, [ChangeKind(kind) for kind in kinds], last=lines, goes_on=not no_follow)
+        changes = follow(store, wanted, last=lines, goes_on=not no_follow)
         if no_follow and form is Form.JSON:
             found = list(changes)
             write_json({"items": found})

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any  # `Any`: SQLAlchemy's constructs are generic over values they do not know
 from uuid import UUID
 
@@ -49,40 +50,36 @@ def _of(table: Any, joined: Any, *, at: Any, line: Any, status: Any, cost: Any =
     ).select_from(joined)
 
 
-_MODELS = llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)
-_STATEMENTS: dict[ChangeKind, tuple[Any, Any]] = {
-    ChangeKind.MESSAGE: (
-        messages,
-        _of(messages, messages, at=messages.c.created_at, line=messages.c.content, status=messages.c.role).where(
-            messages.c.deleted_at.is_(None)
-        ),
-    ),
-    ChangeKind.LLM_CALL: (
-        llm_calls,
-        _of(llm_calls, _MODELS, at=llm_calls.c.timestamp, line=models.c.name, status=llm_calls.c.status,
-            cost=llm_calls.c.cost_nanos),
-    ),
-    ChangeKind.TOOL_CALL: (
-        tool_calls,
-        _of(tool_calls, tool_calls, at=func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at),
-            line=tool_calls.c.tool_name, status=tool_calls.c.status),
-    ),
-    ChangeKind.ERROR: (
-        errors,
-        _of(errors, errors, at=errors.c.created_at, line=errors.c.error_message, status=errors.c.error_type),
-    ),
-    ChangeKind.RUN: (
-        runs,
-        _of(runs, runs, at=func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at),
-            line=func.coalesce(runs.c.objective, runs.c.agent_name, runs.c.run_id), status=runs.c.status,
-            cost=runs.c.cost_nanos),
-    ),
-    ChangeKind.SESSION: (
-        sessions,
-        _of(sessions, sessions, at=sessions.c.updated_at, line=func.coalesce(sessions.c.title, sessions.c.session_id),
-            status=sessions.c.status).where(sessions.c.deleted_at.is_(None)),
-    ),
-}  # fmt: skip
+@cache
+def _statement(kind: ChangeKind) -> tuple[Any, Any]:
+    """Return the table that a kind's rows lie in, and what reads them; made when first asked for, not at import."""
+    match kind:
+        case ChangeKind.MESSAGE:
+            found = _of(messages, messages, at=messages.c.created_at, line=messages.c.content, status=messages.c.role)
+            return messages, found.where(messages.c.deleted_at.is_(None))
+        case ChangeKind.LLM_CALL:
+            joined = llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)
+            cost = llm_calls.c.cost_nanos
+            return llm_calls, _of(
+                llm_calls, joined, at=llm_calls.c.timestamp, line=models.c.name, status=llm_calls.c.status, cost=cost
+            )
+        case ChangeKind.TOOL_CALL:
+            began = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
+            return tool_calls, _of(
+                tool_calls, tool_calls, at=began, line=tool_calls.c.tool_name, status=tool_calls.c.status
+            )
+        case ChangeKind.ERROR:
+            return errors, _of(
+                errors, errors, at=errors.c.created_at, line=errors.c.error_message, status=errors.c.error_type
+            )
+        case ChangeKind.RUN:
+            last = func.coalesce(runs.c.finished_at, runs.c.started_at, runs.c.created_at)
+            line = func.coalesce(runs.c.objective, runs.c.agent_name, runs.c.run_id)
+            return runs, _of(runs, runs, at=last, line=line, status=runs.c.status, cost=runs.c.cost_nanos)
+        case ChangeKind.SESSION:
+            line = func.coalesce(sessions.c.title, sessions.c.session_id)
+            found = _of(sessions, sessions, at=sessions.c.updated_at, line=line, status=sessions.c.status)
+            return sessions, found.where(sessions.c.deleted_at.is_(None))  # fmt: skip
 
 
 def changed_rows(conn: Connection, scope: Scope, refs: Sequence[tuple[ChangeKind, UUID]]) -> tuple[Change, ...]:
@@ -92,7 +89,7 @@ def changed_rows(conn: Connection, scope: Scope, refs: Sequence[tuple[ChangeKind
         wanted[kind].append(row)
     found: dict[tuple[ChangeKind, UUID], Change] = {}
     for kind, ids in wanted.items():
-        table, statement = _STATEMENTS[kind]
+        table, statement = _statement(kind)
         for start in range(0, len(ids), _CHUNK):
             asked = statement.where(*within(scope, table), table.c.id.in_(ids[start : start + _CHUNK]))
             for values in conn.maps(asked):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any  # `Any`: OpenAPI is JSON
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +13,9 @@ from starlette.responses import StreamingResponse
 from agentrecord.codec.jsonable import to_json
 from agentrecord.exceptions import AgentRecordError
 from agentrecord.records.change import Change, ChangeKind, Changes
+from agentrecord.records.change_filter import CHANGE_WORDS, change_filter
 from agentrecord.records.page import MAX_PAGE
+from agentrecord.records.query import MAX_CHARS
 from agentrecord.server.live import Hub
 from agentrecord.server.problems import of_error
 from agentrecord.server.routes.common import PROBLEMS
@@ -40,6 +43,12 @@ class LiveQuery(Query):
 
     cursor: str | None = Field(None, description="The last answer's `place`; without it what came last")
     kinds: list[ChangeKind] = Field([], description="Of these kinds only; all if none is named")
+    q: str | None = Field(
+        None,
+        max_length=MAX_CHARS,
+        description=f"A filter: text in the line, and words: {', '.join(CHANGE_WORDS)}",
+        examples=["kind:error,run user:bob@acme.io"],
+    )
     limit: int = Field(50, ge=1, le=MAX_PAGE, description="Changes in an answer that is not streamed")
 
 
@@ -57,16 +66,14 @@ async def follow_changes(request: Request, query: Annotated[LiveQuery, InQuery()
     `Last-Event-ID` and gets what it missed. `missed` tells that its place is too old: it reads its page anew. A server
     ends each stream after ten minutes, and that of a client that reads too slowly at once.
     """
-    store, kinds = store_of(request), frozenset(query.kinds)
+    store, wanted = store_of(request), change_filter(query.q, query.kinds)
     if not wants_stream(request):
-        return answer(await store.feed.changes(query.cursor, kinds=kinds, limit=query.limit))
+        found = await store.feed.changes(query.cursor, kinds=wanted.kinds, limit=query.limit)
+        return answer(replace(found, items=tuple(filter(wanted.matches, found.items))))
     cursor = request.headers.get("last-event-id") or query.cursor
-
-    def wanted(change: Change) -> bool:
-        return not kinds or change.kind in kinds
-
+    lines = _lines(hub_of(request), store, cursor, wanted.matches)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(hub_of(request), store, cursor, wanted), headers=headers, media_type=EVENT_STREAM)
+    return StreamingResponse(lines, headers=headers, media_type=EVENT_STREAM)
 
 
 async def _lines(
