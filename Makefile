@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
-.PHONY: help run test test-long lint bench check-samples check-traces clean
+.PHONY: help run test test-long lint bench fuzz check-samples check-traces clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,6 +47,15 @@ test-long: $(VENV)/.test ## the fault drills and loads at their full counts
 
 bench: $(VENV)/.test ## the figures of benchmarks/README.md, as ratios from one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+SECONDS ?= 60
+$(VENV)/.fuzz: $(VENV)/.test
+	@echo "installing the fuzzer"
+	@$(PIP) install atheris==3.0.0
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## throw made-up traces at what reads them: make fuzz SECONDS=60
+	@$(BIN)/python tests/fuzz/otlp.py -max_total_time=$(SECONDS) -len_control=0 -max_len=4096 -timeout=10 -rss_limit_mb=4096 -print_final_stats=1
 
 check-samples: $(VENV)/.run ## hold a folder of transcripts against expected figures: make check-samples DIR=…
 	@test -n "$(DIR)" || { echo "name a folder: make check-samples DIR=path/to/transcripts [EXPECTED=figures.tsv]"; exit 2; }

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from threading import Lock
 from uuid import UUID
 
 from agentrecord.ids import derived_id
@@ -27,7 +28,7 @@ from agentrecord.records.transcript import (
     SessionFact,
     ToolCallFact,
     ToolResultFact,
-)
+)  # fmt: skip
 
 _MICROSECOND = timedelta(microseconds=1)
 _TOOL_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "input.value", "ai.toolCall.args",
@@ -38,12 +39,31 @@ _TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "traceloop.e
 _TOOL_REFS = ("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id")
 _OBJECTIVE_CHARACTERS = 2000
 
+_LONG, _LONG_TRACES = 256, 4
+_REMEMBERED: dict[tuple[str, str], tuple[dict[str, Span], ImportBatch]] = {}
+_REMEMBERING = Lock()
+
 Tool = tuple[Identified, ToolCallFact, ToolResultFact | None]
 
 
 def derive(spans: Sequence[Span], salt: str) -> ImportBatch:
-    """Return what the spans known of one trace say; `salt` keeps the row ids of one owner apart from another's."""
-    return _Facts(Tree(spans), salt).batch()
+    """Return what the spans known of one trace say; `salt` keeps the row ids of one owner apart from another's.
+
+    Of the last long traces it is remembered: a trace that comes in pieces is asked for again before each.
+    """
+    if len(spans) < _LONG:
+        return _Facts(Tree(spans), salt).batch()
+    key, told = (spans[0].trace_id, salt), {span.span_id: span for span in spans}
+    known = _REMEMBERED.get(key)
+    if known is not None and known[0] == told:
+        return known[1]
+    found = _Facts(Tree(spans), salt).batch()
+    with _REMEMBERING:
+        _REMEMBERED.pop(key, None)
+        _REMEMBERED[key] = (told, found)
+        if len(_REMEMBERED) > _LONG_TRACES:
+            _REMEMBERED.pop(next(iter(_REMEMBERED)))
+    return found
 
 
 class _Facts:

@@ -20,9 +20,9 @@ from agentrecord.ingest.source import MAX_TOKENS
 from agentrecord.records.span import Span
 from agentrecord.records.tokens import TokenCounts
 
-KEPT_SPANS = 2048
+KEPT_SPANS = 6144
 KEPT_CHARACTERS = 8192
-"""Spans that are remembered, and how long they may be: 16 MB of text at most."""
+"""Spans that are remembered, and how long they may be: 48 MB of text at most, for a trace of some thousand spans."""
 
 Attributes = Mapping[str, Any]
 
