@@ -62,7 +62,8 @@ def _groups(store: Store, wanted: Wanted, *, limit: int, cursor: str | None) -> 
     status = ErrorStatus(wanted["status"]) if wanted["status"] else None
     page = collect(
         lambda size, place: store.errors.groups(
-            query=wanted["filter"], include_resolved=wanted["resolved"], status=status, agent_id=wanted["agent"], since=since, until=until,
+            query=wanted["filter"], include_resolved=wanted["resolved"], status=status, agent_id=wanted["agent"],
+            since=since, until=until,
             sort=wanted["sort"], limit=size, cursor=place,
         ),
         limit=limit, cursor=cursor, everything=False,
