@@ -14,7 +14,7 @@ from agentrecord.cli.main import program as cli
 from agentrecord.records.measures import WordKind
 from agentrecord.store import groups
 from agentrecord.store._faces import Face, operations_of
-from agentrecord.store.words import RUN_WORDS, SESSION_WORDS
+from agentrecord.store.words import AGENT_WORDS, GROUP_WORDS, RUN_WORDS, SESSION_WORDS, USER_WORDS
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 OPERATIONS_HEAD = """# Operations
@@ -85,7 +85,11 @@ def operations() -> str:
 def filters() -> str:
     """Return the reference of the words of all filters."""
     parts = [FILTERS_HEAD]
-    for name, words in (("Runs", RUN_WORDS), ("Sessions", SESSION_WORDS)):
+    lists = (
+        ("Runs", RUN_WORDS), ("Sessions", SESSION_WORDS), ("Agents", AGENT_WORDS), ("Users", USER_WORDS),
+        ("Groups of errors", GROUP_WORDS),
+    )  # fmt: skip
+    for name, words in lists:
         parts.append(f"\n## {name}\n\n| word | values | finds | example |\n|---|---|---|---|\n")
         for word in words.known.values():
             values = ", ".join(f"`{choice}`" for choice in word.choices) or KINDS[word.kind]

@@ -92,6 +92,7 @@ def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> N
     assert "1 run of 2 that met it failed; their calls cost $2.00" in told
     assert read(record, "error", name, "--resolve")["group"]["status"] == "resolved"
     assert read(record, "errors")["items"] == []
+    assert len(read(record, "errors", "--filter", "status:resolved type:Time* count:2")["items"]) == 1
     assert len(read(record, "errors", "--status", "resolved")["items"]) == 1
     assert read(record, "error", name, "--reopen")["group"]["status"] == "ongoing"
     assert run(record, "error", "0" * 16).exit_code == 1

@@ -10,9 +10,11 @@ import pytest
 from page_fixtures import NASTY, Filled, served, signed_in
 from starlette.testclient import TestClient
 
+from agentrecord.dashboard import formats
 from agentrecord.records.error import NewError
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
+from agentrecord.records.usage import UsageBy
 
 Site = tuple[TestClient, Filled]
 
@@ -40,6 +42,17 @@ def test_the_list_of_agents_shows_the_figures_of_the_store(site: Site) -> None:
     assert "No agents match" in shown(client, "/agents?q=nobody")
     assert client.get("/agents?since=soon").status_code == 422
     assert client.get("/agents/nobody").status_code == 404
+
+
+def test_the_list_of_users_adds_up_to_every_call(site: Site) -> None:
+    client, filled = site
+    total = filled.store.usage.report(UsageBy.TOTAL).total
+    page = shown(client, "/users?since=all")
+    foot = page[page.index("<tfoot>") : page.index("</tfoot>")]
+    assert f">{total.total_tokens:,}</td>" in foot
+    assert f">{formats.cost(total)}</td>" in foot
+    assert "excludes 1 call without a price" in foot
+    assert "excludes" not in shown(client, "/users?since=all&q=user:ana").partition("<tfoot>")[2]
 
 
 def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -> None:

@@ -48,6 +48,7 @@ OCCURRENCES: list[Column[ErrorRecord]] = [
 class Wanted(TypedDict):
     """The options that choose groups."""
 
+    filter: str | None
     resolved: bool
     status: str | None
     agent: str | None
@@ -61,7 +62,8 @@ def _groups(store: Store, wanted: Wanted, *, limit: int, cursor: str | None) -> 
     status = ErrorStatus(wanted["status"]) if wanted["status"] else None
     page = collect(
         lambda size, place: store.errors.groups(
-            include_resolved=wanted["resolved"], status=status, agent_id=wanted["agent"], since=since, until=until,
+            query=wanted["filter"], include_resolved=wanted["resolved"], status=status, agent_id=wanted["agent"],
+            since=since, until=until,
             sort=wanted["sort"], limit=size, cursor=place,
         ),
         limit=limit, cursor=cursor, everything=False,
@@ -86,6 +88,7 @@ def _occurrences(store: Store, text: tuple[str, ...], *, limit: int, cursor: str
 @click.command("errors")
 @click.argument("text", nargs=-1, metavar="[WORDS]...")
 @click.option("--all", "everything", is_flag=True, help="Every occurrence instead of groups.")
+@click.option("--filter", metavar="FILTER", help="Groups, in the filter's words: type:Timeout* count:>3")
 @click.option("--resolved", is_flag=True, help="Resolved groups too.")
 @click.option("--status", type=click.Choice([str(status) for status in ErrorStatus]), help="Groups that stand so.")
 @click.option("--agent", metavar="ID", help="Groups met in the work of an agent.")

@@ -12,13 +12,13 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart, whole_of
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
-from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageTotals
 from agentrecord.store import AsyncStore
 
 LATEST = 20
@@ -34,6 +34,7 @@ class AgentsPage:
     sort: str
     is_first: bool
     is_filtered: bool
+    whole: UsageTotals | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
         sort=sort,
         is_first=cursor is None,
         is_filtered=is_filtered(asked),
+        whole=whole_of(found, cursor is None, lambda one: one.usage),
     )
 
 

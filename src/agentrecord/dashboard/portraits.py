@@ -9,8 +9,9 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import WIDE, bars_of, series_slots, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
 
 T = TypeVar("T")
 
@@ -45,6 +46,13 @@ def is_filtered(asked: Asked) -> bool:
 def with_range(asked: Asked, stretch: Range) -> Asked:
     """Return what was asked for with its range in words, so that every link from the page keeps to it."""
     return asked if stretch.name == "custom" else {**asked, "since": stretch.name}
+
+
+def whole_of(found: Page[T], is_first: bool, usage: Callable[[T], UsageTotals]) -> UsageTotals | None:
+    """Return the sums over a list, where the page holds all of it; None where it does not."""
+    if not is_first or found.next_cursor is not None:
+        return None
+    return sum((usage(one) for one in found), start=UsageTotals())
 
 
 def edges(stretch: Range) -> tuple[date | None, date | None]:

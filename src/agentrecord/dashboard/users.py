@@ -12,7 +12,7 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart, whole_of
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorGroup
@@ -37,6 +37,7 @@ class UsersPage:
     sort: str
     is_first: bool
     is_filtered: bool
+    whole: UsageTotals | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
         sort=sort,
         is_first=cursor is None,
         is_filtered=is_filtered(asked),
+        whole=whole_of(found, cursor is None, lambda one: one.usage),
     )
 
 

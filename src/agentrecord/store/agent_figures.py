@@ -103,6 +103,12 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any], Words]:
     )  # fmt: skip
 
 
+def known_words() -> Words:
+    """Return the words that the list is filtered by, to offer or describe them."""
+    scope = Scope()
+    return _statement(scope, Days(scope=scope, by=_BY))[2]
+
+
 def _figures(row: Mapping[str, Any]) -> AgentFigures:
     told = {field: row[f"active_{name}"] for field, name in _COUNTED.items()}
     agent = agent_of({c.name: row[c.name] for c in COLUMNS})

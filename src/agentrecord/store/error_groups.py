@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -120,6 +120,12 @@ def _words(columns: Mapping[str, Any], now: datetime) -> Words:
         ),
         free=(columns["error_type"], columns["error_message"]),
     )  # fmt: skip
+
+
+def known_words() -> Words:
+    """Return the words that the list is filtered by, to offer or describe them."""
+    # What they are called does not depend on the time.
+    return _words(dict(error_groups.c), datetime(2000, 1, 1, tzinfo=UTC))
 
 
 def _in_work_of(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:

@@ -99,6 +99,12 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any], Words]:
     )  # fmt: skip
 
 
+def known_words() -> Words:
+    """Return the words that the list is filtered by, to offer or describe them."""
+    scope = Scope()
+    return _statement(scope, Days(scope=scope, by=_BY))[2]
+
+
 def _figures(row: Mapping[str, Any]) -> UserFigures:
     told = {field: row[f"active_{name}"] for field, name in _COUNTED.items()}
     return UserFigures(user=user_of(row), usage=usage_totals(row), last_seen_at=row["seen_at"], **told)

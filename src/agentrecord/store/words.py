@@ -1,8 +1,22 @@
 """The words of every list, for those who offer or describe them."""
 
+from agentrecord.store import agent_figures, error_groups, user_figures
 from agentrecord.store._facets import MAX_FACETS, MAX_VALUES
 from agentrecord.store._run_words import RUN_WORDS
 from agentrecord.store._session_words import SESSION_WORDS
 from agentrecord.store._words import Words
 
-__all__ = ["MAX_FACETS", "MAX_VALUES", "RUN_WORDS", "SESSION_WORDS", "Words"]
+__all__ = [
+    "AGENT_WORDS",
+    "GROUP_WORDS",
+    "MAX_FACETS",
+    "MAX_VALUES",
+    "RUN_WORDS",
+    "SESSION_WORDS",
+    "USER_WORDS",
+    "Words",
+]
+
+AGENT_WORDS = agent_figures.known_words()
+USER_WORDS = user_figures.known_words()
+GROUP_WORDS = error_groups.known_words()

@@ -12,6 +12,7 @@ from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
 from agentrecord.store.agent_figures import REPORT_SORTS
+from agentrecord.store.words import AGENT_WORDS
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=PROBLEMS)
 
@@ -26,7 +27,11 @@ class StretchQuery(Query):
 class AgentQuery(ListQuery):
     """Which agents, over which days."""
 
-    q: str | None = Field(None, description="A filter, in the words of the page", examples=["has:calls claude"])
+    q: str | None = Field(
+        None,
+        description=f"A filter: text in the id or the name, and words: {', '.join(AGENT_WORDS.known)}",
+        examples=["has:calls claude"],
+    )
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
     sort: str = sort_of(REPORT_SORTS, "-last_active_at")

@@ -12,6 +12,7 @@ from agentrecord.server.identity import identity_of
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, answer, described, model_of, no_query, store_of
 from agentrecord.store.error_groups import GROUP_SORTS
+from agentrecord.store.words import GROUP_WORDS
 
 router = APIRouter(prefix="/api/errors/groups", tags=["calls"], responses=PROBLEMS)
 
@@ -21,7 +22,11 @@ class GroupQuery(ListQuery):
 
     resolved: bool = Field(False, description="Also those that are resolved")
     status: ErrorStatus | None = None
-    q: str | None = Field(None, description="A filter, in the words of the page", examples=["type:Timeout* count:>0"])
+    q: str | None = Field(
+        None,
+        description=f"A filter: text in the type or the message, and words: {', '.join(GROUP_WORDS.known)}",
+        examples=["type:Timeout* count:>0"],
+    )
     agent: str | None = Field(None, description="Met in the work of an agent", examples=["claude-code"])
     user: str | None = Field(None, description="Met by a user")
     since: Moment | None = Field(None, description="Last met at or after", examples=["2026-01-31T00:00:00Z"])

@@ -12,6 +12,7 @@ from agentrecord.server.routes.agents import StretchQuery
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, answer, described, model_of, store_of
 from agentrecord.store.user_figures import REPORT_SORTS
+from agentrecord.store.words import USER_WORDS
 
 router = APIRouter(prefix="/api/users", tags=["users"], responses=PROBLEMS)
 
@@ -19,7 +20,11 @@ router = APIRouter(prefix="/api/users", tags=["users"], responses=PROBLEMS)
 class UserQuery(ListQuery):
     """Which users, over which days."""
 
-    q: str | None = Field(None, description="A filter, in the words of the page", examples=["has:calls example.org"])
+    q: str | None = Field(
+        None,
+        description=f"A filter: text in the user's string, name or e-mail, and words: {', '.join(USER_WORDS.known)}",
+        examples=["has:calls example.org"],
+    )
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
     sort: str = sort_of(REPORT_SORTS, "-last_seen_at")
