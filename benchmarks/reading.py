@@ -60,7 +60,7 @@ def _overview(store: Store) -> None:
     since = datetime.now(UTC) - timedelta(days=30)
     store.usage.report(UsageBy.DAY, since=since)
     store.usage.report(UsageBy.MODEL, since=since)
-    store.pages.counts(since=since)
+    store.usage.activity(since=since)
 
 
 def _read(path: Path, ids: list[UUID], rounds: int) -> Reading:

@@ -1,4 +1,4 @@
-"""Write docs/reference/operations.md and docs/reference/commands.md from the code.
+"""Write operations.md, commands.md and filters.md in docs/reference from the code.
 
     python scripts/reference.py
 
@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 
 from agentrecord.cli.main import program as cli
+from agentrecord.records.measures import WordKind
 from agentrecord.store import groups
 from agentrecord.store._faces import Face, operations_of
+from agentrecord.store.words import RUN_WORDS, SESSION_WORDS
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 OPERATIONS_HEAD = """# Operations
@@ -24,6 +26,39 @@ COMMANDS_HEAD = """# Commands
 
 What `agentrecord --help` and `agentrecord COMMAND --help` say. Generated from the code.
 """
+FILTERS_HEAD = """# Filters
+
+One language finds runs and sessions everywhere: in the filter box of the lists, as `q` of `/api/runs` and
+`/api/sessions`, as `RunFilter(query=…)` and `SessionFilter(query=…)` in the library, and as the arguments of
+`agentrecord runs` and `agentrecord sessions`. Generated from the code.
+
+| written | means |
+|---|---|
+| `status:error user:bob` | both must hold |
+| `status:error,cancelled` | one of them |
+| `-user:bob` | not this; what is not known stays |
+| `model:claude-*` | `*` stands for anything, and case does not matter then |
+| `user:"Bob *"` | quotes make it literal: spaces, commas and `*`; `\\"` is a quote |
+| `cost:>0.05`, `cost:>=0.05`, `cost:<1`, `cost:<=1` | compared |
+| `tools:1..5`, `tools:1..`, `tools:..5` | from and to, both included |
+| `refund`, `"refund failed"`, `ref*led` | text: a word, words side by side, with anything between; in any case |
+
+Sums of money are dollars (`0.05`, `$3`). Counts take `k`, `M` and `B` (`10k`). Lengths of time need a unit: `ms`, `s`,
+`m`, `h` or `d` (`2.5s`). Times are UTC: `2026-01-31` is that whole day, `2026-01-31T12:00` an instant, with `+02:00`
+after it one of another zone. What is not known (a run that has not ended has no duration, calls without a price no
+cost) fits no value.
+
+A word that a list does not know, or a value that it cannot be, is refused with the reason; nothing is shown then.
+A text that holds a colon is put in quotes: `"error: bad"`.
+"""
+KINDS = {
+    WordKind.TEXT: "text",
+    WordKind.CHOICE: "one of a set",
+    WordKind.COUNT: "a count",
+    WordKind.MONEY: "dollars",
+    WordKind.DURATION: "a length of time",
+    WordKind.MOMENT: "a date or an instant",
+}
 
 
 def operations() -> str:
@@ -44,6 +79,17 @@ def operations() -> str:
             )
             kind = "writes" if operation.writes else "reads"
             parts.append(f"\n### {name}{shown}\n\n*{kind}, role {operation.role}*\n\n{inspect.getdoc(operation)}\n")
+    return "".join(parts)
+
+
+def filters() -> str:
+    """Return the reference of the words of all filters."""
+    parts = [FILTERS_HEAD]
+    for name, words in (("Runs", RUN_WORDS), ("Sessions", SESSION_WORDS)):
+        parts.append(f"\n## {name}\n\n| word | values | finds | example |\n|---|---|---|---|\n")
+        for word in words.known.values():
+            values = ", ".join(f"`{choice}`" for choice in word.choices) or KINDS[word.kind]
+            parts.append(f"| `{word.name}` | {values} | {word.help} | `{word.example}` |\n")
     return "".join(parts)
 
 
@@ -75,8 +121,8 @@ def commands() -> str:
 
 
 def main() -> None:
-    """Write both files."""
-    for name, text in (("operations.md", operations()), ("commands.md", commands())):
+    """Write the files."""
+    for name, text in (("operations.md", operations()), ("commands.md", commands()), ("filters.md", filters())):
         (FOLDER / name).write_text(text, encoding="utf-8")
         print(f"wrote {name}")
 

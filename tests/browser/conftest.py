@@ -6,7 +6,7 @@ from shutil import which
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from sites import Open, Serve, Site, Tab
+from sites import SECRET, TOKEN, WAIT_MS, Open, Serve, Site, Tab
 from starlette.types import ASGIApp
 
 from agentrecord.agents.conversation import Limits
@@ -16,14 +16,11 @@ from agentrecord.store import AsyncStore, Store
 from databases import Databases
 from serving import serving
 
-SECRET = b"fedcba9876543210fedcba9876543210"
-TOKEN = "the-browsers-sign-in-token"
 INSTALL = "apt-get update && apt-get install -y chromium"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-WAIT_MS = 15_000
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,13 @@ def fill(store: Store) -> Contents:
         NewRun(run_id="run-that-failed", agent_id="support-bot", objective="Refund 17"), user="bob@acme.io"
     )
     store.runs.fail(failed.id, "The payment service did not answer")
+    for number in ("1.0", "1.1"):
+        version = store.agents.create_version("support-bot", number, changes='{"prompt": "shorter"}')
+        made = store.runs.start(
+            NewRun(run_id=f"run-of-{number}", agent_id="support-bot", agent_version_uuid=version.id),
+            user="ana@example.org",
+        )
+        store.runs.finish(made.id)
     store.runs.start(
         NewRun(run_id="run-that-goes-on", agent_id="support-bot", objective="Wait"), user="ana@example.org"
     )

@@ -34,7 +34,7 @@ def addresses(found: Contents) -> dict[str, list[str]]:
         "/sessions": ["/sessions", "/sessions?q=nothing-like-this"],
         "/s/{session_id:path}": [f"/s/{found.session}"],
         "/m/{message_id}": [f"/m/{found.message}"],
-        "/runs": ["/runs"],
+        "/runs": ["/runs", "/runs?q=statsu:error", "/runs?q=has:error+-user:nobody&since=24h"],
         "/r/{run_id:path}": [
             f"/r/{found.run}",
             f"/r/{found.run}?span={found.tool}",
@@ -83,5 +83,10 @@ def script_bytes(names: set[str]) -> int:
 
 
 def text_of(page: Page) -> str:
-    """Return what a page's main part says, in one form whatever the space between."""
-    return " ".join(page.locator("main").inner_text().split())
+    """Return what a page's main part says, folded or not, without the buttons that only scripts give."""
+    said = page.locator("main").evaluate("""main => {
+        const copy = main.cloneNode(true);
+        for (const node of copy.querySelectorAll("button, script, [hidden]")) node.remove();
+        return copy.textContent;
+    }""")
+    return " ".join(said.split())

@@ -7,6 +7,10 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 
 from agentrecord.store import Store
 
+SECRET = b"fedcba9876543210fedcba9876543210"
+TOKEN = "the-browsers-sign-in-token"
+WAIT_MS = 15_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from everything import axe_violations
 from playwright.sync_api import expect
 from sites import Open, Serve
 
 from agentrecord.engine import Connection
+from agentrecord.records.event import EventType, NewEvent
 from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
@@ -71,3 +74,29 @@ def test_a_run_that_goes_on_draws_itself_and_leaves_focus_and_folds_as_they_are(
     expect(page.locator("#detail details").first).to_have_attribute("open", "")
     site.store.runs.finish(run.id)
     expect(page.locator("#head h1")).to_contain_text("completed")
+
+
+def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Serve, open_tab: Open) -> None:
+    site = serve()
+    session = site.store.sessions.create(NewSession(session_id="s"))
+    runs = []
+    for name, output in (("a", "one\ntwo"), ("b", "one\nthree")):
+        new = NewRun(run_id=name, agent_id="bot", session_uuid=session.id, objective="x" * 200, metadata='{"k": 1}')
+        run = site.store.runs.start(new)
+        site.store.messages.append(session.id, [NewMessage(role=MessageRole.USER, content="hello", run_uuid=run.id)])
+        site.store.events.record(NewEvent(event_type=EventType.PLANNING_STARTED, run_uuid=run.id, data='{"plan": 1}'))
+        tool = site.store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run.id))
+        site.store.tool_calls.finish(tool.id, error_message="no such file")
+        site.store.runs.finish(run.id, output=output)
+        runs.append(run.id)
+    first, second = runs
+    tab = open_tab(site)
+    tabs = [f"/r/{first}?tab={name}" for name in ("conversation", "events", "attributes", "json")]
+    views = [f"/r/{first}?errors=only&bars=cost&short=hidden", f"/runs/compare?a={first}"]
+    found = {}
+    for path in (*tabs, *views, f"/runs/compare?a={first}&b={second}", "/s/s"):
+        page = tab.open(path)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found[path, scheme] = axe_violations(page)
+    assert {where: wrong for where, wrong in found.items() if wrong} == {}

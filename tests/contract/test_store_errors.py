@@ -130,13 +130,15 @@ def test_groups_are_found_by_words_agent_user_and_range(store: Facing) -> None:
         return [g.error_type for g in store.errors.groups(sort="first_seen_at", **wanted)]
 
     assert types() == ["A", "B"]
-    assert types(words="BAD b") == ["B"]
-    assert types(agent_id="coder") == types(user="anna") == ["A"]
+    assert types(query='"BAD b"') == types(query="type:b* count:1 last:>=2026-01-05") == ["B"]
+    assert types(agent_id="coder") == types(user="anna") == types(query="agent:cod* user:anna,nobody") == ["A"]
+    assert types(query="-user:ben") == []
+    assert types(query="status:resolved") == []
     assert types(agent_id="writer") == ["A", "B"]
     assert types(user="nobody") == []
     assert types(since=AT + timedelta(days=2)) == ["B"]
     assert types(until=AT + timedelta(days=2)) == ["A"]
-    group = store.errors.groups(words="bad A").items[0]
+    group = store.errors.groups(query="type:A").items[0]
     assert (group.users, group.agents, group.count) == (2, ("coder", "writer"), 2)
 
 

@@ -81,6 +81,8 @@ def test_every_order_is_walked_without_gap_or_repetition(store: Facing) -> None:
         walk(store, sort)
     with pytest.raises(InvalidFilter):
         store.agents.report(sort="shoe size")
+    found = store.agents.report(query="agent:w*,cod* errors:0 tokens:>15", limit=1)
+    assert (found.total, found.items[0].agent.agent_id) == (1, "coder")
 
 
 def walk(store: Facing, sort: str) -> None:
@@ -130,7 +132,12 @@ def test_users_are_listed_with_what_they_did_and_spent(store: Facing) -> None:
     assert (ben.user.external_id, ben.sessions, ben.runs, ben.usage.cost_nanos) == ("ben", 2, 2, 9_000_000)
     assert (ben.usage.unpriced_calls, ben.last_seen_at) == (1, AT + 2 * DAY)
     assert (anna.failed_runs, anna.tool_errors, anna.error_rate) == (1, 1, 0.5)
-    assert [one.user.external_id for one in store.users.report(words="EXAMPLE.org")] == ["idle"]
+    for query in ("EXAMPLE.org", "email:*@example.org", "calls:0 -unassigned"):
+        assert [one.user.external_id for one in store.users.report(query=query)] == ["idle"], query
+    for query in ("has:unpriced", "sessions:2 cost:>0.008", "failed:0 calls:>1", "seen:2026-01-03"):
+        assert [one.user.external_id for one in store.users.report(query=query)] == ["ben"], query
+    with pytest.raises(InvalidFilter):
+        store.users.report(query="shoes:44")
     details = store.users.details("ben")
     assert details == store.users.details(str(ben.user.id))
     assert details.figures == ben

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agentrecord.records.measures import WordKind
+from agentrecord.store.words import RUN_WORDS, SESSION_WORDS, Words
+
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
@@ -36,6 +39,15 @@ def test_the_reference_is_what_the_code_says() -> None:
     hint = "run: python scripts/reference.py"
     assert (folder / "operations.md").read_text() == reference.operations(), hint
     assert (folder / "commands.md").read_text() == reference.commands(), hint
+    assert (folder / "filters.md").read_text() == reference.filters(), hint
+
+
+@pytest.mark.parametrize("words", [RUN_WORDS, SESSION_WORDS], ids=["runs", "sessions"])
+def test_the_example_of_every_word_of_a_filter_is_one_of_that_word(words: Words) -> None:
+    for name, word in words.known.items():
+        (term,) = words.parse(word.example).terms
+        assert term.word == name
+        assert (word.choices != ()) == (word.kind is WordKind.CHOICE)
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:

@@ -29,8 +29,8 @@ class Made:
     session: str | None
     hours: int
     tokens: TokenCounts
-    failed: bool
-    elsewhere: bool
+    failed: bool = False
+    elsewhere: bool = False
 
     def new(self, record: "Record") -> NewLLMCall:
         """Return the call as it is recorded."""

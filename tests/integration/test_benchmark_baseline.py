@@ -1,14 +1,17 @@
 """The benchmarks' bare side is only a baseline if it writes what the record writes."""
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from benchmarks.bare import BareSqlite
 from benchmarks.common import Cost, Figure, Samples
+from benchmarks.many_calls import CALLS_A_RUN, MODELS, RUNS_A_SESSION, USERS, fill
 from benchmarks.turns import append, prepare, turn_inputs
 
 from agentrecord import Store
+from agentrecord.records.usage import UsageBy
 
 TABLES = (
     "ar_sessions", "ar_messages", "ar_llm_calls", "ar_usage_hours", "ar_usage_days", "ar_activity_days",
@@ -47,6 +50,17 @@ def test_the_baseline_writes_the_rows_that_the_record_writes(tmp_path: Path) -> 
     with Store(str(tmp_path / "bare.db")) as opened:
         assert not opened.usage.recount()
         assert opened.messages.search("please").items
+
+
+def test_the_record_of_many_calls_has_exact_figures(tmp_path: Path) -> None:
+    filled = fill(tmp_path / "many.db", 500, datetime(2026, 3, 2, 12, tzinfo=UTC))
+    with Store(str(tmp_path / "many.db")) as store:
+        assert store.usage.recount() == ()
+        assert store.usage.report(UsageBy.TOTAL).total.calls == 500 + USERS * len(MODELS)
+        assert store.sessions.get(filled.session).usage.calls == CALLS_A_RUN * RUNS_A_SESSION
+        assert store.runs.get(filled.run).usage.calls == CALLS_A_RUN
+        assert store.users.find(filled.user) is not None
+        assert filled.agent in [agent.agent_id for agent in store.agents.list()]
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:

@@ -55,7 +55,7 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
     )
     assert coder["usage"]["cost_usd"] == 4
     assert read(record, "agents", "--since", "7d")["items"][0]["runs"] == 1
-    assert "No agents match" in run(record, "agents", "--words", "writer").stderr
+    assert "No agents match" in run(record, "agents", "--filter", "writer").stderr
     table = run(record, "agents", "show", "coder", "--table").stdout
     assert [title for title in ("Models", "Tools", "Versions") if f"\n{title}\n" in table] == [
         "Models",
@@ -76,7 +76,7 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
 def test_users_are_listed_and_shown(record: Path) -> None:
     found = {one["user"]["external_id"]: one for one in read(record, "users")["items"]}
     assert (found["ana"]["runs"], found["ana"]["usage"]["cost_usd"], found["ana"]["errors"]) == (2, 4, 2)
-    lines = run(record, "users", "--csv", "--words", "ANA").stdout.splitlines()
+    lines = run(record, "users", "--csv", "--filter", "ANA").stdout.splitlines()
     assert [line.split(",")[0] for line in lines] == ["user", "ana"]
     assert read(record, "users", "show", "ana", "--since", "7d")["figures"]["runs"] == 1
     assert "Bash" in run(record, "users", "show", "ana", "--table").stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from money_record import CALLS, NOW, UNPRICED, Made, Record, Sums, fresh
 from page_fixtures import HOME, SECRET, TOKEN, FixedClock, signed_in
@@ -24,11 +24,13 @@ from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
 from agentrecord.server.app import IdentitySettings, build_app
 from agentrecord.store import AsyncStore, Store
-from counts import count
+from counts import count, is_long
+from databases import Databases
 
 CHECKED = settings(
-    max_examples=count(6, 150),
+    max_examples=count(4, 150),
     deadline=None,
+    phases=tuple(Phase) if is_long() else (Phase.explicit, Phase.generate),
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -146,8 +148,8 @@ def check_api(client: TestClient, record: Record) -> None:
 def check_command_line(path: Path, record: Record) -> None:
     """Hold what the command line prints against the calls."""
     whole = record.whole()
-    for by in ("model", "session", "day"):
-        done = CliRunner().invoke(program, ["--db", str(path), "usage", "--by", by, "--since", "all", "--json"])
+    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "user")):
+        done = CliRunner().invoke(program, ["--db", str(path), command, "--by", by, "--since", "all", "--json"])
         assert done.exit_code == 0, done.output
         total = json.loads(done.stdout)["total"]
         assert (total["calls"], total["unpriced_calls"], total["total_tokens"]) == (
@@ -173,7 +175,30 @@ def test_every_total_is_the_sum_over_its_calls_and_a_call_without_a_price_change
             check_api(client, record)
             check_command_line(path, record)
             before = record.whole()
-            record.make(Made(UNPRICED, "two", 5, TokenCounts(input=9, output=9), failed=False, elsewhere=False))
+            record.make(Made(UNPRICED, "two", 5, TokenCounts(input=9, output=9)))
             after = record.whole()
             assert (after.nanos, after.unpriced) == (before.nanos, before.unpriced + 1)
             check_pages(client, record)
+
+
+FIXED = (
+    Made("claude-opus-4-5", "one", 0, TokenCounts(input=1000, output=50, cache_read=300)),
+    Made("claude-haiku-4-5", "below", 26, TokenCounts(input=9, output=5, cache_write_1h=3), failed=True),
+    Made(UNPRICED, "two", 30, TokenCounts(input=10, output=50)),
+    Made("named-its-price", None, 50, TokenCounts(input=1, output=5)),
+    Made("claude-opus-4-5", None, 50, TokenCounts(input=1, output=5), elsewhere=True),
+)
+
+
+def test_on_postgresql_every_total_is_the_sum_over_its_calls(databases: Databases) -> None:
+    url = databases.create("postgresql")
+    try:
+        with Store(url, clock=FixedClock(NOW)) as store:
+            record = fresh(store)
+            for one in FIXED:
+                record.make(one)
+            with served(record) as client:
+                check_pages(client, record)
+                check_api(client, record)
+    finally:
+        databases.drop(url)

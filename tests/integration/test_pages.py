@@ -88,7 +88,7 @@ def test_every_link_from_the_first_page_on_leads_to_a_whole_page(site: Site) -> 
     client, _ = site
     waiting, seen, variants = ["/"], set(), Counter[str]()
     while waiting:
-        path = waiting.pop()
+        path = waiting.pop(0)
         # Each list leads to itself in thousands of ways: some of them do.
         if path in seen or len(seen) > 250 or variants[path.partition("?")[0]] > 15:
             continue

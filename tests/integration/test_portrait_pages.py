@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from page_fixtures import NASTY, Filled, served, signed_in
@@ -158,9 +159,18 @@ def test_a_list_is_exported_whole(site: Site, name: str) -> None:
     rows = list(csv.reader(io.StringIO(client.get(f"/{name}.csv").text)))
     assert len(rows) == (total or 0) + 1
     assert not [cell for row in rows for cell in row if cell.startswith("=")]
-    page = shown(client, f"/{name}")
-    assert "next 50" in page
+    assert "next 50" in shown(client, f"/{name}?since=all")
     assert client.get(f"/{name}.csv?sort=shoes").status_code == 422
+
+
+@pytest.mark.parametrize("name", ["agents", "users", "errors"])
+def test_a_list_shows_the_last_week_and_everything_where_that_is_empty(site: Site, name: str) -> None:
+    client, filled = site
+    # The links say which range it is, so that one who follows them stays in it.
+    assert 'since=7d" aria-current="true"' in shown(client, f"/{name}")
+    filled.store.engine.maker.clock.at += timedelta(days=30)  # type: ignore[attr-defined]
+    assert 'since=all" aria-current="true"' in shown(client, f"/{name}")
+    assert "match. Active filters:" in shown(client, f"/{name}?since=7d")
 
 
 def test_an_empty_record_says_what_fills_the_pages() -> None:

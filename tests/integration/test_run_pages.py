@@ -168,7 +168,7 @@ def test_runs_are_compared_figure_by_figure_and_text_by_text(site: Site) -> None
     assert "Tool calls 1 0 −1" in text
     assert "Errors 1 0 −1 (−100 %)" in text
     assert "Input The same in both." in text
-    assert "− done + all done" in text
+    assert "− only in A done + only in B all done" in text
     told = client.get("/api/runs/compare?a=r-1&b=r-2").json()
     assert [part["name"] for part in told["tools"]] == ["Bash"]
     assert told["sums_a"]["errors"] == 1

@@ -141,6 +141,14 @@ def test_what_cannot_be_understood_is_refused_with_its_field_and_the_mend(text: 
     assert says in refused.value.reason
 
 
-def test_a_command_line_quotes_by_its_arguments() -> None:
-    assert joined(["flaky", "two words", "status:error", 'user:"a b"']) == 'flaky "two words" status:error user:"a b"'
-    assert joined([]) is None
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        (["flaky", "two words", "status:error"], 'flaky "two words" status:error'),
+        (["user:Ana Lee", 'user:"a b"'], 'user:"Ana Lee" user:"a b"'),
+        (["status:error user:bob", ""], "status:error user:bob"),
+        ([], None),
+    ],
+)
+def test_what_a_shell_was_given_in_quotes_is_one_value(arguments: list[str], query: str | None) -> None:
+    assert joined(arguments) == query

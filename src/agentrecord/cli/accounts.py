@@ -106,7 +106,12 @@ def create(email: str, role: str, name: str | None, from_stdin: bool) -> None:
 @click.argument("email")
 @output_options
 def disable(email: str) -> None:
-    """Let an account sign in no more, and sign it out everywhere."""
+    """Let an account sign in no more, and sign it out everywhere.
+
+    \b
+    Example:
+      agentrecord accounts disable ana@example.org
+    """
     with writing(as_user=False) as store:
         _show(store, store.accounts.disable(_found(store, email).id, by=whoever_types()))
 
@@ -115,7 +120,12 @@ def disable(email: str) -> None:
 @click.argument("email")
 @output_options
 def enable(email: str) -> None:
-    """Let a disabled account sign in again."""
+    """Let a disabled account sign in again.
+
+    \b
+    Example:
+      agentrecord accounts enable ana@example.org
+    """
     with writing(as_user=False) as store:
         _show(store, store.accounts.enable(_found(store, email).id, by=whoever_types()))
 
@@ -125,7 +135,12 @@ def enable(email: str) -> None:
 @click.argument("role", type=ROLES)
 @output_options
 def set_role(email: str, role: str) -> None:
-    """Make an account a reader (read), a member (write) or an administrator (admin); it counts at once."""
+    """Make an account a reader (read), a member (write) or an administrator (admin); it counts at once.
+
+    \b
+    Example:
+      agentrecord accounts role ana@example.org admin
+    """
     with writing(as_user=False) as store:
         _show(store, store.accounts.set_role(_found(store, email).id, Role(role), by=whoever_types()))
 
@@ -134,7 +149,12 @@ def set_role(email: str, role: str) -> None:
 @click.argument("email")
 @FROM_STDIN
 def set_password(email: str, from_stdin: bool) -> None:
-    """Give an account another password, and sign it out everywhere; asks for the password."""
+    """Give an account another password, and sign it out everywhere; asks for the password.
+
+    \b
+    Example:
+      agentrecord accounts password ana@example.org
+    """
     password_hash = _password_hash(from_stdin=from_stdin)
     with writing(as_user=False) as store:
         store.accounts.set_password(_found(store, email).id, password_hash, by=whoever_types())

@@ -58,7 +58,7 @@ def columns(now: datetime) -> list[Column[AgentFigures]]:
 
 
 @click.group("agents", invoke_without_command=True)
-@click.option("--words", "text", metavar="WORDS", help="Those whose id or name holds WORDS.")
+@click.option("--filter", "text", metavar="FILTER", help="In the filter's words: cost:>1 failed:>0 support-*")
 @since_option("Over the days since")
 @until_option()
 @click.option("--sort", default="-last_active_at", show_default=True, metavar="FIELD",
@@ -75,6 +75,7 @@ def command(
     \b
     Examples:
       agentrecord agents --since 7d --sort -cost
+      agentrecord agents --filter "has:error cost:>0.50"
       agentrecord agents show claude-code
       agentrecord agents compare support-bot 1.3.0 1.4.0
     """
@@ -85,7 +86,7 @@ def command(
         first, last = bounds(since, until, now=now)
         page = collect(
             lambda size, place: store.agents.report(
-                words=text, since=first, until=last, sort=sort, limit=size, cursor=place
+                query=text, since=first, until=last, sort=sort, limit=size, cursor=place
             ),
             limit=limit, cursor=cursor, everything=everything,
         )  # fmt: skip

@@ -53,7 +53,12 @@ def _finish(found: Sequence[Finding]) -> None:
 @command.command("info", short_help="Engine, sizes, rows per table, schema.")
 @output_options
 def info() -> None:
-    """Show the engine, its settings and sizes, the schema's version, and the rows of each table."""
+    """Show the engine, its settings and sizes, the schema's version, and the rows of each table.
+
+    \b
+    Example:
+      agentrecord db info --json
+    """
     with reading() as store:
         facts = {**store.engine.describe(), "schema_version": current_version(store.engine)}
         rows = rows_by_table(store.engine)
@@ -79,7 +84,12 @@ def _told(pair: tuple[str, object]) -> str:
 
 @command.command("migrate", short_help="Bring the schema up to date.")
 def migrate_() -> None:
-    """Bring the database up to this program's schema; every other command does so too."""
+    """Bring the database up to this program's schema; every other command does so too.
+
+    \b
+    Example:
+      agentrecord --db postgresql:///record db migrate
+    """
     with opened_raw() as engine:
         before = current_version(engine)
         steps = migrate(engine, at=engine.maker.clock.now())
@@ -113,7 +123,12 @@ def _checks(store: Store) -> Iterator[Finding]:
 @command.command("check", short_help="Recount every figure, follow references.")
 @output_options
 def check() -> None:
-    """Count every figure anew from its rows, and follow every reference; exit 1 if one is wrong."""
+    """Count every figure anew from its rows, and follow every reference; exit 1 if one is wrong.
+
+    \b
+    Example:
+      agentrecord db check
+    """
     with reading() as store:
         found = list(_checks(store))
     _finish(found)
@@ -122,7 +137,12 @@ def check() -> None:
 @command.command("verify", short_help="Check everything.")
 @output_options
 def verify() -> None:
-    """Check everything: the file, the search index, figures, references and the audit chain; exit 1 on a fault."""
+    """Check everything: the file, the search index, figures, references and the audit chain; exit 1 on a fault.
+
+    \b
+    Example:
+      agentrecord db verify && agentrecord db backup record-copy.db
+    """
     with reading() as store:
         is_file = isinstance(store.engine, SqliteEngine)
         found = [
@@ -139,7 +159,12 @@ def verify() -> None:
 @command.command("doctor", short_help="What this database can promise.")
 @output_options
 def doctor() -> None:
-    """Show what this database can promise here, and what stands against it; exit 1 on a fault."""
+    """Show what this database can promise here, and what stands against it; exit 1 on a fault.
+
+    \b
+    Example:
+      agentrecord db doctor
+    """
     with reading() as store:
         found = list(examine(store.engine))
     _finish(found)
@@ -163,7 +188,12 @@ def _file_engine(store: Store, tool: str, path: Path) -> SqliteEngine:
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH")
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def backup(target: Path, force: bool) -> None:
-    """Write a consistent copy to PATH while others go on writing; it is verified before it gets its name."""
+    """Write a consistent copy to PATH while others go on writing; it is verified before it gets its name.
+
+    \b
+    Example:
+      agentrecord db backup record-copy.db
+    """
     if target.exists() and not force:
         raise Conflict("file", target, "is there already; --force replaces it")
     if not target.absolute().parent.is_dir():
@@ -199,7 +229,12 @@ def _close_old(path: Path, *, force: bool) -> Path | None:
 @click.argument("source", type=click.Path(path_type=Path, dir_okay=False), metavar="PATH")
 @click.option("--force", is_flag=True, help="Replace a record that holds something; it is kept beside it.")
 def restore(source: Path, force: bool) -> None:
-    """Put a backup in the record's place, after verifying it; the old record is kept as .before-restore."""
+    """Put a backup in the record's place, after verifying it; the old record is kept as .before-restore.
+
+    \b
+    Example:
+      agentrecord db restore record-copy.db
+    """
     target = settings.current().path
     if target is None:
         raise StoreUnavailable(f"this record is no file; for PostgreSQL run: {_dump_command('pg_restore', source)}")
@@ -224,7 +259,12 @@ def restore(source: Path, force: bool) -> None:
 
 @command.command("vacuum", short_help="Give free space back to the disk.")
 def vacuum() -> None:
-    """Give the space of what was deleted back to the disk; writers wait meanwhile."""
+    """Give the space of what was deleted back to the disk; writers wait meanwhile.
+
+    \b
+    Example:
+      agentrecord db vacuum
+    """
     with writing() as store:
         engine = store.engine
         if not isinstance(engine, SqliteEngine):

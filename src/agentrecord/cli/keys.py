@@ -93,7 +93,12 @@ def create(name: str, role: str, expires: str | None) -> None:
 @click.argument("key_id", metavar="ID", type=click.UUID)
 @output_options
 def revoke(key_id: UUID) -> None:
-    """Take a key out of use at once; `agentrecord keys` tells its ID."""
+    """Take a key out of use at once; `agentrecord keys` tells its ID.
+
+    \b
+    Example:
+      agentrecord keys revoke 01a21464-411f-73e5-bd07-1020eecbc9d9
+    """
     with writing(as_user=False) as store:
         now = store.engine.maker.clock.now()
         revoked = store.keys.revoke(key_id, by=whoever_types())

@@ -14,7 +14,7 @@ from uuid import UUID
 import click
 import msgspec
 
-from agentrecord.cli.terminal import Terminal, cells, clip, hint, one_line, out, pad, say
+from agentrecord.cli.terminal import FORM, Terminal, cells, clip, hint, one_line, out, pad, say
 from agentrecord.codec.jsonable import to_json
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_EMPTY = 3
 GAP = 2
 MIN_FLEXIBLE = 12
-_FORM, _STRICT = "agentrecord.form", "agentrecord.fail_if_empty"
+_FORM, _STRICT = FORM, "agentrecord.fail_if_empty"
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -120,6 +120,11 @@ def chosen_form() -> Form:
     return Form(named) if named else Form.TABLE if out().is_tty else Form.PLAIN
 
 
+def is_plain_asked() -> bool:
+    """Say whether tab-separated rows were asked for by name: what reads as a text goes into a pipe as a text."""
+    return click.get_current_context().meta.get(_FORM) == Form.PLAIN
+
+
 def wants_json() -> bool:
     """Say whether JSON was asked for."""
     return chosen_form() in (Form.JSON, Form.JSONL)
@@ -177,10 +182,15 @@ def show(listing: Listing[T]) -> None:
         case Form.TABLE:
             _write_all(table(listing, out()))
     if not listing.rows:
-        if not wants_json():
-            hint(listing.empty)
-        if click.get_current_context().meta.get(_STRICT):
-            raise click.exceptions.Exit(EXIT_EMPTY)
+        tell_nothing(listing.empty)
+
+
+def tell_nothing(text: str) -> None:
+    """Say that nothing was found, beside the data; exit 3 if that may not be."""
+    if not wants_json():
+        hint(text)
+    if click.get_current_context().meta.get(_STRICT):
+        raise click.exceptions.Exit(EXIT_EMPTY)
 
 
 def _record(listing: Listing[T], row: T) -> object:
@@ -194,11 +204,16 @@ def _write_all(lines: Iterable[str]) -> None:
 
 
 def _csv(listing: Listing[T]) -> Iterator[str]:
+    yield csv_line([column.name for column in listing.columns])
+    for row in listing.rows:
+        yield csv_line([plain(column.value(row)) for column in listing.columns])
+
+
+def csv_line(values: Sequence[str]) -> str:
+    """Return a row of CSV."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([column.name for column in listing.columns])
-    writer.writerows([[plain(column.value(row)) for column in listing.columns] for row in listing.rows])
-    yield buffer.getvalue().removesuffix("\n")
+    csv.writer(buffer, lineterminator="").writerow(values)
+    return buffer.getvalue()
 
 
 def _tsv(listing: Listing[T]) -> Iterator[str]:

@@ -217,7 +217,12 @@ def check_price(model: str, host: str | None, at: str | None) -> None:
 @command.command("retire", short_help="Take a price out of force.")
 @click.argument("price_id", metavar="ID", type=click.UUID)
 def retire_price(price_id: UUID) -> None:
-    """Take one of one's own prices out of force; `agentrecord prices --own` tells its ID."""
+    """Take one of one's own prices out of force; `agentrecord prices --own` tells its ID.
+
+    \b
+    Example:
+      agentrecord prices retire 01a21464-411f-73e5-bd07-1020eecbc9d9
+    """
     with writing() as store:
         store.prices.retire(price_id)
     hint("retired; calls that it charged keep it until `agentrecord reprice --apply`")

@@ -10,9 +10,18 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Form, chosen_form, encode, fields_of, output_options, show, write_json
+from agentrecord.cli.output import (
+    Form,
+    chosen_form,
+    encode,
+    fields_of,
+    is_plain_asked,
+    output_options,
+    show,
+    write_json,
+)
 from agentrecord.cli.runs import SIGNS
-from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out, pad, say
+from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out, pad, say, told_in_lines
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run, RunStatus
@@ -119,7 +128,7 @@ def _header(tree: RunTree, run: Run, terminal: Terminal) -> Iterator[str]:
         f"{usage.total_tokens:,} tokens",
         words.money(usage.cost_usd) if usage.calls else "no calls",
     ]
-    yield f" {terminal.glyph('dot')} ".join(told)
+    yield from told_in_lines(told, terminal)
     if run.error_message:
         yield terminal.style(f"{terminal.glyph('error')} {clean(run.error_message)}", fg="red")
 
@@ -166,7 +175,7 @@ def command(run_id: str, errors: bool) -> None:
     if form is Form.JSONL:
         for span in found:
             write_json(span)
-    elif form is Form.CSV:
+    elif form is Form.CSV or is_plain_asked():
         show(fields_of(found, "depth", "kind", "name", "started_at", "duration_ms", "cost_usd", "is_failed",
                        "error_message"))  # fmt: skip
     else:

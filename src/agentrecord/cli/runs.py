@@ -6,12 +6,15 @@ from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of severa
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import Filtering, tell_excluded, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.cli.terminal import out
+from agentrecord.records.facet import RunSums
 from agentrecord.records.page import Page
+from agentrecord.records.query import joined
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.store import Store
 
@@ -24,7 +27,7 @@ SIGNS = {
     RunStatus.CANCELLED: "cancelled",
 }
 
-SORTS = ("started_at", "finished_at", "cost", "tokens", "calls", "run_id")
+SORTS = ("started_at", "finished_at", "duration", "cost", "tokens", "calls", "tools", "errors", "run_id")
 
 
 class Wanted(TypedDict):
@@ -76,20 +79,22 @@ def _columns(now: datetime) -> list[Column[Run]]:
     ]  # fmt: skip
 
 
-def _footer(page: Page[Run]) -> dict[str, str]:
+def _footer(page: Page[Run], sums: RunSums) -> dict[str, str]:
+    """Return the totals over the whole filter, whatever part of it is printed."""
     return {
-        "run_id": f"{len(page):,} of {page.total:,}" if page.total is not None else words.count(len(page)),
-        "calls": words.count(sum(run.usage.calls for run in page)),
-        "tool_call_count": words.count(sum(run.tool_call_count for run in page)),
-        "total_tokens": words.count(sum(run.usage.total_tokens for run in page)),
-        "cost_usd": words.money(sum(run.usage.cost_usd or 0 for run in page) + words.NO_DOLLARS),
+        "run_id": f"{len(page):,} of {sums.runs:,}",
+        "calls": words.count(sums.totals.calls),
+        "tool_call_count": words.count(sums.tool_calls),
+        "total_tokens": words.count(sums.totals.total_tokens),
+        "cost_usd": words.money(sums.totals.cost_usd) if sums.totals.calls else words.NONE,
+        "duration_ms": words.duration(sums.duration_ms) if sums.duration_ms else words.NONE,
     }
 
 
-def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
+def _wanted(store: Store, text: tuple[str, ...], wanted: Wanted) -> RunFilter:
     since, until = bounds(wanted["since"], wanted["until"], now=store.engine.maker.clock.now())
-    chosen = RunFilter(
-        words=" ".join(text) or None,
+    return RunFilter(
+        query=joined(text),
         agent_id=wanted["agent"],
         status=RunStatus(wanted["status"]) if wanted["status"] else None,
         session_uuid=store.sessions.get(wanted["session"]).id if wanted["session"] else None,
@@ -98,14 +103,10 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
         until=until,
         include_children=not wanted["no_children"],
     )
-    return collect(
-        lambda size, place: store.runs.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
-        limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
-    )  # fmt: skip
 
 
-@click.command("runs")
-@click.argument("text", nargs=-1, metavar="[WORDS]...")
+@click.command("runs", cls=Filtering)
+@words_argument
 @click.option("--agent", metavar="ID", help="Of one agent.")
 @click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="In one state.")
 @click.option("--session", metavar="ID", help="In one session.")
@@ -118,18 +119,27 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Run]:
 @page_options
 @output_options
 def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
-    """List runs of agents, the last started first; WORDS must occur in the id or objective.
+    """List runs of agents, the last started first; WORDS are a filter, as in the dashboard.
+
+    A plain word must occur in the id or objective. docs/reference/filters.md lists the others: status, user, agent,
+    model, tool, cost, tokens, duration and more. The last row sums up the whole filter.
 
     \b
     Examples:
-      agentrecord runs --since 24h --errors
-      agentrecord runs --agent claude-code --sort -cost --limit 10
+      agentrecord runs status:error user:bob --since 24h
+      agentrecord runs 'cost:>0.05' -model:claude-haiku-* refund
+      agentrecord runs agent:claude-code --sort -cost --limit 10
     """
     with reading() as store:
-        page = _ask(store, text, wanted)
-        now = store.engine.maker.clock.now()
+        chosen, now = _wanted(store, text, wanted), store.engine.maker.clock.now()
+        page = collect(
+            lambda size, place: store.runs.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
+            limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
+        )  # fmt: skip
+        sums = store.runs.sums(chosen) if chosen_form() is Form.TABLE else RunSums()
     show(Listing(
-        columns=_columns(now), rows=page.items, footer=_footer(page), document=page_document(page),
+        columns=_columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
         empty="No runs match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
+    tell_excluded(sums.totals)
     tell_rest(page)

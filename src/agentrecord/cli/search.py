@@ -6,7 +6,7 @@ from agentrecord.cli import words
 from agentrecord.cli.moments import bounds, since_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
-from agentrecord.cli.terminal import Terminal, hint, one_line, out, say
+from agentrecord.cli.terminal import Terminal, cells, clip, hint, one_line, out, say
 from agentrecord.records.message import MessageRole, SearchHit
 from agentrecord.records.page import MAX_PAGE
 
@@ -21,7 +21,8 @@ _COLUMNS: list[Column[SearchHit]] = [
 
 def _lines(hit: SearchHit, terminal: Terminal) -> tuple[str, str]:
     head = f"{hit.session_id} #{hit.sequence}  {hit.role}  {words.moment(hit.created_at)}"
-    title = one_line(hit.session_title or "")
+    room = terminal.width - cells(head) - 2
+    title = clip(one_line(hit.session_title or ""), room, mark=terminal.glyph("more")) if room > 0 else ""
     marked = [
         terminal.style(one_line_kept(part), bold=True, fg="yellow") if place % 2 else one_line_kept(part)
         for place, part in enumerate(hit.excerpt)

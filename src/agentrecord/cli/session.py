@@ -6,8 +6,17 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Form, chosen_form, encode, fields_of, output_options, show, write_json
-from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, say
+from agentrecord.cli.output import (
+    Form,
+    chosen_form,
+    encode,
+    fields_of,
+    is_plain_asked,
+    output_options,
+    show,
+    write_json,
+)
+from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, say, told_in_lines
 from agentrecord.records.message import Message, MessageRole, Part, PartKind
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.session import Session
@@ -65,7 +74,7 @@ def _header(session: Session, terminal: Terminal) -> Iterator[str]:
     ]
     if session.child_count:
         told.append(f"with {words.plural(session.child_count, 'sub-agent session')}")
-    yield f" {terminal.glyph('dot')} ".join(told)
+    yield from told_in_lines(told, terminal)
     yield f"{words.moment(session.created_at)} to {words.moment(session.last_activity_at)} UTC"
 
 
@@ -172,7 +181,7 @@ def command(session_id: str, full: bool, no_tools: bool, pager: bool) -> None:
         elif form is Form.JSON:
             tools = list(tool_calls_of(store, session).values())
             say(encode({"session": session, "messages": list(messages_of(store, session)), "tool_calls": tools}))
-        elif form is Form.CSV:
+        elif form is Form.CSV or is_plain_asked():
             messages = list(messages_of(store, session))
             show(fields_of(messages, "sequence", "role", "created_at", "model_used", "tool_name", "content"))
         elif pager:

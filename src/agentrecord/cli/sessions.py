@@ -1,21 +1,29 @@
 """`agentrecord sessions`: conversations, the last active first."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of several types
+from uuid import UUID
 
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import Filtering, tell_excluded, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.cli.session import name_of
-from agentrecord.records.page import Page
+from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.query import joined
 from agentrecord.records.session import Session, SessionFilter, SessionStatus
+from agentrecord.records.usage import UsageTotals
 from agentrecord.store import Store
+from agentrecord.store.pages import NO_SUMS, SessionSums
 
-SORTS = ("last_activity_at", "created_at", "updated_at", "cost", "messages", "session_id", "title")
+SORTS = ("last_activity_at", "created_at", "updated_at", "cost", "tree_cost", "tree_tokens", "duration", "messages",
+         "runs", "errors", "session_id", "title")  # fmt: skip
 
 
 class Wanted(TypedDict):
@@ -53,27 +61,41 @@ def _columns(now: datetime) -> list[Column[Session]]:
                text=lambda s: words.count(s.message_count), right=True, priority=5),
         Column(name="error_count", title="errors", value=lambda s: s.error_count,
                text=lambda s: words.count(s.error_count), right=True, priority=6),
-        Column(name="total_tokens", title="tokens", value=lambda s: s.usage.total_tokens,
-               text=lambda s: words.count(s.usage.total_tokens), right=True, priority=3),
-        Column(name="cost_usd", title="cost", value=lambda s: s.usage.cost_usd if s.usage.calls else None,
-               text=lambda s: words.money(s.usage.cost_usd) if s.usage.calls else words.NONE, right=True, priority=2),
+        Column(name="total_tokens", title="tokens", value=lambda s: _whole(s).total_tokens,
+               text=lambda s: words.count(_whole(s).total_tokens), right=True, priority=3),
+        Column(name="cost_usd", title="cost", value=lambda s: _whole(s).cost_usd if _whole(s).calls else None,
+               text=lambda s: words.money(_whole(s).cost_usd) if _whole(s).calls else words.NONE, right=True,
+               priority=2),
     ]  # fmt: skip
 
 
-def _footer(page: Page[Session]) -> dict[str, str]:
+def _footer(page: Page[Session], sums: SessionSums) -> dict[str, str]:
+    """Return the totals over the whole filter, whatever part of it is printed."""
     return {
-        "session_id": f"{len(page):,} of {page.total:,}" if page.total is not None else words.count(len(page)),
-        "message_count": words.count(sum(s.message_count for s in page)),
-        "error_count": words.count(sum(s.error_count for s in page)),
-        "total_tokens": words.count(sum(s.usage.total_tokens for s in page)),
-        "cost_usd": words.money(sum(s.usage.cost_usd or 0 for s in page) + words.NO_DOLLARS),
+        "session_id": f"{len(page):,} of {sums.sessions:,}",
+        "message_count": words.count(sums.messages),
+        "error_count": words.count(sums.errors),
+        "total_tokens": words.count(sums.totals.total_tokens),
+        "cost_usd": words.money(sums.totals.cost_usd) if sums.totals.calls else words.NONE,
     }
 
 
-def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Session]:
+def _whole(session: Session) -> UsageTotals:
+    """Return a session's figures with those of the sessions below it, where they were asked for."""
+    return session.subtree or session.usage
+
+
+def _with_trees(store: Store, found: Sequence[Session]) -> list[Session]:
+    sums: dict[UUID, UsageTotals] = {}
+    for start in range(0, len(found), MAX_PAGE):
+        sums.update(store.pages.subtree_sums([session.id for session in found[start : start + MAX_PAGE]]))
+    return [replace(session, subtree=sums.get(session.id)) for session in found]
+
+
+def _wanted(store: Store, text: tuple[str, ...], wanted: Wanted) -> SessionFilter:
     since, until = bounds(wanted["since"], wanted["until"], now=store.engine.maker.clock.now())
-    chosen = SessionFilter(
-        words=" ".join(text) or None,
+    return SessionFilter(
+        query=joined(text),
         agent_id=wanted["agent"],
         source=wanted["source"],
         status=SessionStatus(wanted["status"]) if wanted["status"] else None,
@@ -82,14 +104,10 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Session]:
         until=until,
         include_children=wanted["children"],
     )
-    return collect(
-        lambda size, place: store.sessions.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
-        limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
-    )  # fmt: skip
 
 
-@click.command("sessions")
-@click.argument("text", nargs=-1, metavar="[WORDS]...")
+@click.command("sessions", cls=Filtering)
+@words_argument
 @click.option("--agent", metavar="ID", help="Of one agent.")
 @click.option("--source", metavar="NAME", help="From one source: claude-code, codex, …")
 @click.option("--status", type=click.Choice([str(status) for status in SessionStatus]), help="In one state.")
@@ -102,21 +120,31 @@ def _ask(store: Store, text: tuple[str, ...], wanted: Wanted) -> Page[Session]:
 @page_options
 @output_options
 def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
-    """List conversations, the last active first; WORDS must occur in the id, title or first task.
+    """List conversations, the last active first; WORDS are a filter, as in the dashboard.
 
-    Figures are each session's own; `agentrecord usage --by session` adds those of its sub-agents.
+    A plain word must occur in the id, title or first task. docs/reference/filters.md lists the others: status, user,
+    agent, model, tool, cost, tokens, duration and more. Tokens and cost include sub-agents, each session's own alone
+    with --children. The last row sums up the whole filter.
 
     \b
     Examples:
-      agentrecord sessions --since 7d
+      agentrecord sessions has:error --since 7d
+      agentrecord sessions 'cost:>1' 'model:claude-*' -source:codex
       agentrecord sessions flaky test --sort -cost --limit 10
       agentrecord sessions --all --jsonl | jq .session_id
     """
     with reading() as store:
-        page = _ask(store, text, wanted)
-        now = store.engine.maker.clock.now()
+        chosen, now = _wanted(store, text, wanted), store.engine.maker.clock.now()
+        page = collect(
+            lambda size, place: store.sessions.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
+            limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
+        )  # fmt: skip
+        if not wanted["children"]:
+            page = replace(page, items=_with_trees(store, page.items))
+        sums = store.sessions.sums(chosen) if chosen_form() is Form.TABLE else NO_SUMS
     show(Listing(
-        columns=_columns(now), rows=page.items, footer=_footer(page), document=page_document(page),
+        columns=_columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
         empty="No sessions match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
+    tell_excluded(sums.totals)
     tell_rest(page)

@@ -8,8 +8,19 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Form, chosen_form, encode, flush, output_options, plain
-from agentrecord.cli.terminal import Terminal, clip, hint, one_line, out, pad, say
+from agentrecord.cli.output import (
+    GAP,
+    Form,
+    chosen_form,
+    csv_line,
+    encode,
+    flush,
+    output_options,
+    plain,
+    tell_nothing,
+    write_json,
+)
+from agentrecord.cli.terminal import Terminal, cells, clip, hint, one_line, out, pad, say
 from agentrecord.records.change import Change, ChangeKind
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.usage import dollars
@@ -25,6 +36,9 @@ _COLORS = {
     ChangeKind.SESSION: "green",
 }
 _BAD = ("error", "failed")
+MIN_TEXT = 24
+_NOTHING = "Nothing has arrived yet."
+_HEAD = 8 + 9 + 9 + 3 * GAP
 
 
 class Summary:
@@ -38,6 +52,11 @@ class Summary:
         """Count one change."""
         self.seen[change.kind][change.id] = change.cost_nanos or 0
 
+    @property
+    def is_something(self) -> bool:
+        """Whether anything came."""
+        return any(self.seen.values())
+
     def __str__(self) -> str:
         """Return it as one line; what runs and sessions cost is what their calls did."""
         counted = [words.plural(len(ids), kind.replace("_", " ")) for kind, ids in self.seen.items() if ids]
@@ -47,15 +66,20 @@ class Summary:
 
 
 def line(change: Change, terminal: Terminal) -> str:
-    """Return a change as a line for people."""
+    """Return a change as a line for people; where it is narrow, the session's id goes first, then the cost."""
     bad = change.status in _BAD or change.kind is ChangeKind.ERROR
-    kind = terminal.style(pad(change.kind, 9), fg="red" if bad else _COLORS[change.kind])
-    status = terminal.style(pad(change.status or "", 9), fg="red" if bad else None)
-    cost = f"  {words.money(dollars(change.cost_nanos))}" if change.cost_nanos is not None else ""
-    session = change.session_id or words.NONE
-    head = f"{change.at:%H:%M:%S}  "
-    room = terminal.width - len(head) - 9 - 2 - 9 - 2 - len(session) - 2 - len(cost)
-    return f"{head}{kind}  {status}  {session}  {clip(one_line(change.line), max(10, room))}{cost}"
+    head = [
+        f"{change.at:%H:%M:%S}",
+        terminal.style(pad(change.kind, 9), fg="red" if bad else _COLORS[change.kind]),
+        terminal.style(pad(clip(change.status or "", 9, mark=terminal.glyph("more")), 9), fg="red" if bad else None),
+    ]
+    tail = [words.money(dollars(change.cost_nanos)) if change.cost_nanos is not None else "", change.session_id or ""]
+    room = terminal.width - _HEAD
+    while tail and room - sum(cells(part) + GAP for part in tail if part) < MIN_TEXT:
+        tail.pop()
+    text = one_line(change.line)
+    text = clip(text, max(1, room - sum(cells(part) + GAP for part in tail if part)), mark=terminal.glyph("more"))
+    return (" " * GAP).join([*head, text, *filter(None, tail)])
 
 
 def _shown(change: Change, form: Form, terminal: Terminal) -> str:
@@ -64,6 +88,8 @@ def _shown(change: Change, form: Form, terminal: Terminal) -> str:
     if form is Form.TABLE:
         return line(change, terminal)
     values = (change.at, change.kind, change.status, change.session_id, change.line, change.cost_nanos)
+    if form is Form.CSV:
+        return csv_line([plain(value) for value in values])
     return "\t".join(one_line(plain(value)) for value in values)
 
 
@@ -96,10 +122,19 @@ def command(lines: int, kinds: tuple[str, ...], no_follow: bool) -> None:
     """
     summary, form, terminal = Summary(), chosen_form(), out()
     with reading() as store:
+        changes = follow(store, [ChangeKind(kind) for kind in kinds], last=lines, goes_on=not no_follow)
+        if no_follow and form is Form.JSON:
+            found = list(changes)
+            write_json({"items": found})
+            if not found:
+                tell_nothing(_NOTHING)
+            return
         try:
-            for change in follow(store, [ChangeKind(kind) for kind in kinds], last=lines, goes_on=not no_follow):
+            for change in changes:
                 summary.add(change)
                 say(_shown(change, form, terminal))
                 flush()
         except KeyboardInterrupt:
             hint(f"\n{summary}")
+    if not summary.is_something:
+        tell_nothing(_NOTHING)

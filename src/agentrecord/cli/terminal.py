@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO  # `Any`: click's styles are keywords of several types
 
@@ -14,6 +15,10 @@ from agentrecord.cli import settings
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"\s+")
+FORM = "agentrecord.form"
+"""Where a command's context keeps the format that was asked for."""
+
+_IN_ASCII = str.maketrans({"–": "-", "·": "|", "…": "~", "→": ">"})
 
 
 def cells(text: str) -> int:
@@ -138,6 +143,26 @@ def hint(text: str, *, warning: bool = False) -> None:
     click.echo(terminal.style(text, **look), err=True, color=terminal.color)
 
 
+def told_in_lines(parts: Iterable[str], terminal: Terminal) -> Iterator[str]:
+    """Yield short facts side by side, on as many lines as they need."""
+    between, line = f" {terminal.glyph('dot')} ", ""
+    for part in parts:
+        if line and cells(line + between + part) > terminal.width:
+            yield line
+            line = part
+        else:
+            line = f"{line}{between}{part}" if line else part
+    yield line
+
+
 def say(text: str = "") -> None:
-    """Print a line of text to standard output."""
-    click.echo(text, color=out().color)
+    """Print a line of text to standard output; signs of ours in ASCII where nothing else can be shown."""
+    terminal = out()
+    if not terminal.unicode and not _is_for_programs():
+        text = text.translate(_IN_ASCII)
+    click.echo(text, color=terminal.color)
+
+
+def _is_for_programs() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(FORM, "table") != "table"

@@ -38,7 +38,7 @@ def _columns(now: datetime) -> list[Column[UserFigures]]:
 
 
 @click.group("users", invoke_without_command=True)
-@click.option("--words", "text", metavar="WORDS", help="Those whose string, name or e-mail holds WORDS.")
+@click.option("--filter", "text", metavar="FILTER", help="In the filter's words: cost:>1 has:error *@acme.io")
 @since_option("Over the days since")
 @until_option()
 @click.option("--sort", default="-last_seen_at", show_default=True, metavar="FIELD",
@@ -64,7 +64,7 @@ def command(
         first, last = bounds(since, until, now=now)
         page = collect(
             lambda size, place: store.users.report(
-                words=text, since=first, until=last, sort=sort, limit=size, cursor=place
+                query=text, since=first, until=last, sort=sort, limit=size, cursor=place
             ),
             limit=limit, cursor=cursor, everything=everything,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, spend_chart
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
@@ -33,6 +33,7 @@ class AgentsPage:
     stretch: Range
     sort: str
     is_first: bool
+    is_filtered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +73,14 @@ class ComparePage:
 
 async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
     """Return a page of agents."""
-    stretch, sort, cursor = days_of(asked, now), asked.get("sort", "-last_active_at"), asked.get("after")
-    found = await store.agents.report(
-        words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
-    )
+    sort, cursor = asked.get("sort", "-last_active_at"), asked.get("after")
+
+    async def ask(stretch: Range) -> Page[AgentFigures]:
+        return await store.agents.report(
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+        )
+
+    stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
     first, last = span_of([one.days for one in found], *edges(stretch), now.date())
     return AgentsPage(
         found=found,
@@ -83,6 +88,7 @@ async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
         stretch=stretch,
         sort=sort,
         is_first=cursor is None,
+        is_filtered=is_filtered(asked),
     )
 
 

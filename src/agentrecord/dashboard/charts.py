@@ -19,6 +19,7 @@ MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
 SPARK_HEIGHT = 24
+OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +69,17 @@ def bars_of(
 ) -> tuple[Bar, ...]:  # fmt: skip
     """Return a bar for each period from the first to the last, those without calls included.
 
-    With `path`, that of a list, each bar leads to what the list holds of the bar's days.
+    Series beyond those that have a colour of their own are one, "other". With `path`, that of a list, each bar leads
+    to what the list holds of the bar's days.
     """
+    grey = {row.split or row.label for row in rows if slots.get(row.split or row.label, SLOTS) >= SLOTS}
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         parts = found.setdefault(row.key, {})
-        parts[row.split or row.label] = parts.get(row.split or row.label, 0) + measure(row)
+        name = row.split or row.label
+        # All in one grey cannot be told apart, so that many are one part.
+        series = OTHER if name in grey and len(grey) > 1 else name
+        parts[series] = parts.get(series, 0) + measure(row)
     bars = []
     for label in filled(sorted(found), by):
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (slots.get(item[0], SLOTS), item[0]))
@@ -122,7 +128,13 @@ def scale(highest: int) -> tuple[int, int]:
 
 
 def stacked_bars(
-    bars: Sequence[Bar], *, title: str, tick: Callable[[int], str], width: int = WIDTH, limits: Sequence[Limit] = ()
+    bars: Sequence[Bar],
+    *,
+    title: str,
+    tick: Callable[[int], str],
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    limits: Sequence[Limit] = (),
 ) -> Markup:
     """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable."""
     if not bars:
@@ -130,7 +142,7 @@ def stacked_bars(
     highest = max(bar.value for bar in bars)
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
-    plot = HEIGHT - BOTTOM - TOP
+    plot = height - BOTTOM - TOP
     lines = []
     for value in range(0, top + 1, step):
         y = TOP + plot - plot * value / top
@@ -143,14 +155,14 @@ def stacked_bars(
     every = math.ceil(LABEL_SPACE / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
-        lines.append(_bar(bar, middle - thick / 2, thick, plot / top))
+        lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
-            lines.append(_label(bar.label, middle, width))
+            lines.append(_label(bar.label, middle, width, height))
     lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, width) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
     role = "group" if any(bar.href for bar in bars) else "img"
     hatch = _HATCH if any(part.is_bad for bar in bars for part in bar.parts) else ""
-    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {HEIGHT}" role="{role}" aria-label="{escape(title)}">'
+    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
     return Markup(head + f"<title>{escape(title)}</title>" + hatch + "".join(lines) + "</svg>")
 
 
@@ -182,14 +194,14 @@ def sparkline(values: Sequence[float], *, title: str) -> Markup:
     )
 
 
-def _label(label: str, middle: float, width: int) -> str:
+def _label(label: str, middle: float, width: int, height: int) -> str:
     # A label in the middle of the last bar would reach over the edge.
     x, anchor = (width, "end") if middle + LABEL_SPACE / 3 > width else (middle, "middle")
-    return f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{_short(label)}</text>'
+    return f'<text class="tick" x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{_short(label)}</text>'
 
 
-def _bar(bar: Bar, x: float, width: float, unit: float) -> str:
-    drawn, floor = [], HEIGHT - BOTTOM
+def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
+    drawn = []
     y = float(floor)
     for part in bar.parts:
         height = part.value * unit

@@ -16,7 +16,7 @@ from agentrecord.records.session import Session
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
 from agentrecord.records.usage import UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.pages import Conversation
+from agentrecord.store.pages import COSTLY_NANOS, Conversation
 
 STRETCH = 100
 OUTLINE = 120
@@ -258,8 +258,8 @@ def _drivers(session: Session, found: Conversation, numbers: dict[UUID, int]) ->
     if whole.cost_nanos:
         top, totals = max(found.models.items(), key=lambda item: item[1].cost_nanos)
         drivers.append((f"{formats.percent(totals.cost_nanos, whole.cost_nanos)} {top}", "#figures"))
-        costly = sorted(found.runs, key=lambda run: -run.usage.cost_nanos)[:2]
-        for run in costly:
+        drivers.extend(_costly(found))
+        for run in sorted(found.runs, key=lambda run: -run.usage.cost_nanos)[:2]:
             if run.usage.cost_nanos and run.id in found.starts:
                 said = f"turn {numbers[run.id]} = {formats.money(run.usage.cost_nanos)}"
                 drivers.append((said, f"?from={page_start(found.starts[run.id])}#turn-{numbers[run.id]}"))
@@ -269,6 +269,14 @@ def _drivers(session: Session, found: Conversation, numbers: dict[UUID, int]) ->
     if whole.calls:
         drivers.append((f"{formats.percent(whole.cached_share)} of input from cache", "#figures"))
     return drivers
+
+
+def _costly(found: Conversation) -> Iterator[tuple[str, str]]:
+    """Yield how many calls cost much, and where the costliest of them is."""
+    call = found.costliest
+    if call is not None:
+        calls = f"{formats.counted(found.costly_calls, 'call')} over {formats.money(COSTLY_NANOS).rstrip('0')}"
+        yield calls, "#figures" if call.run_uuid is None else f"/r/{call.run_uuid}?span={call.id}"
 
 
 def page_start(sequence: int) -> int:

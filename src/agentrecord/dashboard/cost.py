@@ -16,7 +16,7 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 
-MOST_ROWS = 200
+MOST_ROWS = 100
 TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 TREND_DAYS = 7
 """From how many whole days before today the forecast takes what a day costs."""
@@ -78,14 +78,12 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     """Return the page of what was spent."""
     uses = await store.prices.uses()
     wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
-    report, models, before, rows = await asyncio.gather(
-        _report(store, wanted.by, wanted.stretch, wanted),
-        _report(store, UsageBy.MODEL, wanted.stretch, wanted),
-        _before(store, wanted),
-        _crossed(store, wanted),
+    models = await _report(store, UsageBy.MODEL, wanted.stretch, wanted)
+    report, before, rows = await asyncio.gather(
+        _rows_of(store, wanted, models), _before(store, wanted), _crossed(store, wanted)
     )
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, uses, now)
+        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, models, uses, now)
     )
     shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
     return CostPage(
@@ -129,6 +127,11 @@ async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked
     return await store.usage.report(
         by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
     )
+
+
+async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
+    """Return the report that the page is of; that of models is there already."""
+    return models if wanted.by is UsageBy.MODEL else await _report(store, wanted.by, wanted.stretch, wanted)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
@@ -191,14 +194,14 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
     by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
-    rows, budgets, ever = await asyncio.gather(
+    rows, budgets = await asyncio.gather(
         store.usage.series(
             of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
         ),
         store.budgets.list(limit=MAX_PAGE),
-        store.usage.report(of),
     )
-    slots = charts.series_slots(uses) if of is UsageBy.MODEL else figures.slots_of(ever.rows)
+    ever = () if of is UsageBy.MODEL else (await store.usage.report(of)).rows
+    slots = figures.slots_of(ever) if ever else charts.series_slots(uses)
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
@@ -214,11 +217,10 @@ def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
 
 
 async def _tiles(
-    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], now: datetime
+    store: AsyncStore, wanted: _Asked, models: UsageReport, uses: Sequence[ModelUse], now: datetime
 ) -> Sequence[figures.FigureTile]:
     stretch, before = wanted.stretch, wanted.stretch.previous()
-    models, activity, forecast = await asyncio.gather(
-        _report(store, UsageBy.MODEL, stretch, wanted),
+    activity, forecast = await asyncio.gather(
         store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until),
         _forecast(store, wanted, now),
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from markupsafe import Markup
 
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of
+from agentrecord.dashboard.portraits import ROWS, in_range, is_filtered
 from agentrecord.dashboard.sparks import sparkline
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorRecord, ErrorStatus
@@ -39,6 +39,7 @@ class ErrorsPage:
     stretch: Range
     sort: str
     is_first: bool
+    is_filtered: bool
     statuses: tuple[ErrorStatus, ...] = tuple(ErrorStatus)
     looks: Mapping[str, str]
     marks: Mapping[str, str]
@@ -67,37 +68,59 @@ def status_of(asked: Asked) -> ErrorStatus | None:
 
 async def errors(store: AsyncStore, asked: Asked, now: datetime) -> ErrorsPage:
     """Return groups of equal errors, and what else failed."""
-    stretch, tool = days_of(asked, now), asked.get("tool")
-    sort, cursor = asked.get("sort", "-last_seen_at"), asked.get("after")
-    groups, tools, failures, models, failed = await asyncio.gather(
+    sort, cursor, tool = asked.get("sort", "-last_seen_at"), asked.get("after"), asked.get("tool")
+
+    async def ask(stretch: Range) -> _Found:
+        return await _failed(store, asked, stretch, sort=sort, cursor=cursor)
+
+    stretch, found = await in_range(asked, now, ask, is_empty=_Found.is_empty)
+    failures = await store.tool_calls.list(
+        status=ToolCallStatus.ERROR, tool_name=tool, sort="-started_at", limit=LATEST, cursor=asked.get("failures")
+    )
+    return ErrorsPage(
+        groups=found.groups,
+        trends={group.id: trend(group, now) for group in found.groups},
+        tools=sorted((one for one in found.tools if one.errors), key=lambda one: -one.errors),
+        failures=failures,
+        models=sorted(found.models, key=lambda row: -row.totals.failed_calls),
+        runs=found.runs,
+        tool=tool,
+        stretch=stretch,
+        sort=sort,
+        is_first=cursor is None,
+        is_filtered=is_filtered(asked),
+        looks=LOOKS,
+        marks=MARKS,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What failed in a range."""
+
+    groups: Page[ErrorGroup]
+    tools: Sequence[ToolFigures]
+    models: Sequence[UsageRow]
+    runs: Page[Run]
+
+    def is_empty(self) -> bool:
+        return not (self.groups.items or self.models or self.runs.items or any(one.errors for one in self.tools))
+
+
+async def _failed(store: AsyncStore, asked: Asked, stretch: Range, *, sort: str, cursor: str | None) -> _Found:
+    groups, tools, models, failed = await asyncio.gather(
         store.errors.groups(
-            status=status_of(asked), words=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
+            status=status_of(asked), query=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
             since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor,
         ),
         store.tool_calls.figures(since=stretch.since, until=stretch.until),
-        store.tool_calls.list(
-            status=ToolCallStatus.ERROR, tool_name=tool, sort="-started_at", limit=LATEST, cursor=asked.get("failures"),
-        ),
         store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until),
         store.runs.list(
             RunFilter(status=RunStatus.ERROR, since=stretch.since, until=stretch.until), limit=LATEST
         ),
     )  # fmt: skip
     failing = [row for row in models.rows if row.totals.failed_calls]
-    return ErrorsPage(
-        groups=groups,
-        trends={group.id: trend(group, now) for group in groups},
-        tools=sorted((found for found in tools if found.errors), key=lambda found: -found.errors),
-        failures=failures,
-        models=sorted(failing, key=lambda row: -row.totals.failed_calls),
-        runs=failed,
-        tool=tool,
-        stretch=stretch,
-        sort=sort,
-        is_first=cursor is None,
-        looks=LOOKS,
-        marks=MARKS,
-    )
+    return _Found(groups=groups, tools=tools, models=failing, runs=failed)
 
 
 def trend(group: ErrorGroup, now: datetime) -> Markup:

@@ -84,7 +84,7 @@ def folded(asked: Asked, words: Words, legacy: Mapping[str, str]) -> Asked:
     rest = {name: value for name, value in asked.items() if name not in legacy}
     added = " ".join(str(Term(word=word, values=(written(value),))) for word, value in found)
     text = " ".join(part for part in (rest.pop("q", ""), added) if part)
-    return {**rest, "q": text} if text else rest
+    return {"q": text, **rest} if text else rest
 
 
 def understood(words: Words, asked: Asked) -> Query:

@@ -1,8 +1,9 @@
 """What the pages of agents and users share: their range, their bars of spend, how their values are written."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import WIDE, bars_of, series_slots, stacked_bars
@@ -11,13 +12,39 @@ from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow
 
+T = TypeVar("T")
+
 ROWS = 50
+DEFAULT = "7d"
+_RANGE = ("since", "from", "to")
 MOST_DAYS, MOST_WEEKS = 70, 80
 
 
 def days_of(asked: Asked, now: datetime) -> Range:
     """Return the range that is asked for; everything where none is."""
     return range_of(asked, now, default="all")
+
+
+async def in_range(
+    asked: Asked, now: datetime, ask: Callable[[Range], Awaitable[T]], *, is_empty: Callable[[T], bool]
+) -> tuple[Range, T]:
+    """Return a range and what `ask` finds in it: the one asked for, else the last week, or all if that is empty."""
+    stretch = range_of(asked, now, default=DEFAULT)
+    found = await ask(stretch)
+    if is_empty(found) and not any(name in asked for name in _RANGE):
+        stretch = range_of({}, now, default="all")
+        found = await ask(stretch)
+    return stretch, found
+
+
+def is_filtered(asked: Asked) -> bool:
+    """Say whether an address asks for anything but an order, a place or another tab."""
+    return any(name not in ("sort", "after", "tab", "tool", "failures") for name in asked)
+
+
+def with_range(asked: Asked, stretch: Range) -> Asked:
+    """Return what was asked for with its range in words, so that every link from the page keeps to it."""
+    return asked if stretch.name == "custom" else {**asked, "since": stretch.name}
 
 
 def edges(stretch: Range) -> tuple[date | None, date | None]:

@@ -89,7 +89,9 @@ def _token_rows(detail: CallDetail) -> Iterator[TokenRow]:
     charged = {charge.token_class: charge for charge in detail.charges}
     for name, label in _CLASSES:
         count, charge = getattr(detail.call.tokens, name), charged.get(name)
-        rate = None if charge is None else charge.rate
+        # A class without tokens is charged nothing, but its own rate is known.
+        listed = None if detail.price is None else getattr(detail.price.rates, name)
+        rate = listed if charge is None else charge.rate
         yield TokenRow(label=label, tokens=count, rate=rate, cost_nanos=None if charge is None else charge.cost_nanos)
     if "request" in charged:
         yield TokenRow(label="each call", tokens=None, rate=None, cost_nanos=charged["request"].cost_nanos)

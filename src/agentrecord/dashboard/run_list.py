@@ -23,7 +23,7 @@ from agentrecord.dashboard.listing import (
     sort_of,
     understood,
 )
-from agentrecord.dashboard.stretches import DEFAULT, stretch_of
+from agentrecord.dashboard.stretches import DEFAULT, between, stretch_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
 from agentrecord.records.page import Page
@@ -60,6 +60,7 @@ SLOTS = {
 
 _BUCKETS_S = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
 _MOST_BARS = 60
+HEIGHT = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
         return _nothing(refused(view, error))
     failures, chart = await asyncio.gather(
         store.runs.failures([run.id for run in found if run.tool_error_count or run.usage.failed_calls]),
-        _chart(store, wanted, found, now),
+        _chart(store, asked, wanted, found, now),
     )
     before = None
     if not found.items and stretch.name != "all":
@@ -133,7 +134,7 @@ def _nothing(view: ListView) -> RunsPage:
     )
 
 
-async def _chart(store: AsyncStore, wanted: RunFilter, found: Page[Run], now: datetime) -> Chart | None:
+async def _chart(store: AsyncStore, asked: Asked, wanted: RunFilter, found: Page[Run], now: datetime) -> Chart | None:
     """Return the chart of runs over time by status; None without runs."""
     if not found.items:
         return None
@@ -146,11 +147,11 @@ async def _chart(store: AsyncStore, wanted: RunFilter, found: Page[Run], now: da
     length_s = ((wanted.until or now) - start).total_seconds()
     bucket_s = next((size for size in _BUCKETS_S if length_s / size <= _MOST_BARS), _BUCKETS_S[-1])
     rows = await store.runs.series(wanted, bucket_s=bucket_s)
-    return chart_of(rows, bucket_s)
+    return chart_of(asked, rows, bucket_s)
 
 
-def chart_of(rows: Sequence[RunBucket], bucket_s: int) -> Chart | None:
-    """Return the chart of runs by status in buckets of so many seconds, those without runs included."""
+def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | None:
+    """Return the chart of runs by status in buckets of so many seconds, the empty ones too; each leads to its runs."""
     if not rows:
         return None
     by_start = {row.start: row.by_status for row in rows}
@@ -158,15 +159,22 @@ def chart_of(rows: Sequence[RunBucket], bucket_s: int) -> Chart | None:
     while at <= rows[-1].start:
         counts = by_start.get(at, {})
         parts = [
-            Part(series=status, slot=slot, value=counts[status], text=f"{counts[status]:,}")
+            Part(
+                series=status,
+                slot=slot,
+                value=counts[status],
+                text=f"{counts[status]:,}",
+                is_bad=status is RunStatus.ERROR,
+            )
             for status, slot in SLOTS.items()
             if counts.get(status)
         ]
-        bars.append(Bar(label=_label(at, bucket_s), parts=tuple(parts)))
-        at += timedelta(seconds=bucket_s)
+        after = at + timedelta(seconds=bucket_s)
+        bars.append(Bar(label=_label(at, bucket_s), parts=tuple(parts), href=between(asked, at, after)))
+        at = after
     seen = {status for row in rows for status in row.by_status}
-    title = f"Runs started, by status, for each {_span(bucket_s)}"
-    svg = stacked_bars(bars, title=title, tick=lambda value: f"{value:,}", width=WIDE)
+    title = f"Runs started per {_span(bucket_s)}, by status"
+    svg = stacked_bars(bars, title=title, tick=lambda value: f"{value:,}", width=WIDE, height=HEIGHT)
     series = [(str(status), slot) for status, slot in SLOTS.items() if status in seen]
     return Chart(title=title, svg=Markup(svg), bars=bars, series=series)
 

@@ -25,7 +25,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.records.usage import UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.pages import SessionSums
+from agentrecord.store.pages import NO_SUMS, SessionSums
 from agentrecord.store.sessions import SORTS
 from agentrecord.store.words import SESSION_WORDS
 
@@ -48,7 +48,6 @@ COLUMNS = (
     Column(name="errors", title="errors", sort="errors", is_number=True),
     Column(name="id", title="session id", sort="session_id", is_shown=False),
 )
-_NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ async def sessions(store: AsyncStore, given: Asked, now: datetime) -> SessionsPa
         )
     except InvalidFilter as error:
         return SessionsPage(
-            view=refused(view, error), found=Page([], ROWS, total=0), sums={}, whole=_NO_SUMS, before=None,
+            view=refused(view, error), found=Page([], ROWS, total=0), sums={}, whole=NO_SUMS, before=None,
             is_empty=False,
         )  # fmt: skip
     before = None

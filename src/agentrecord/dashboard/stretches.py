@@ -11,6 +11,7 @@ LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
 DEFAULT = "7d"
 _TYPED = re.compile(r"([1-9]\d{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -42,10 +43,10 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
     found = _TYPED.fullmatch(name)
     if found is None:
         raise InvalidFilter("since", name, f"is no range; use {', '.join(LIST_RANGES)}, or as in 45m, 36h, 5d or 2w")
-    try:
-        return Range(name=name, since=now - timedelta(**{_UNITS[found[2]]: int(found[1])}))
-    except OverflowError:
-        raise InvalidFilter("since", name, "reaches back too far") from None
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if length > now - _FIRST:
+        raise InvalidFilter("since", name, "reaches back to before 1970")
+    return Range(name=name, since=now - length)
 
 
 def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
@@ -55,15 +56,16 @@ def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
         return Moves(earlier=None, later=None, fixed=None, start="", end=_written(stretch.until))
     length = end - stretch.since
     return Moves(
-        earlier=_shifted(asked, stretch.since - length, stretch.since),
-        later=None if end >= now else _shifted(asked, end, end + length),
-        fixed=_shifted(asked, stretch.since, end),
+        earlier=between(asked, stretch.since - length, stretch.since),
+        later=None if end >= now else between(asked, end, end + length),
+        fixed=between(asked, stretch.since, end),
         start=_written(stretch.since),
         end=_written(stretch.until),
     )
 
 
-def _shifted(asked: Asked, start: datetime, end: datetime) -> str:
+def between(asked: Asked, start: datetime, end: datetime) -> str:
+    """Return the address of the same list between two instants."""
     return with_changes(asked, since=None, after=None, **{"from": _written(start), "to": _written(end)})
 
 

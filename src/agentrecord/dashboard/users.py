@@ -12,7 +12,7 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, spend_chart
+from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorGroup
@@ -36,6 +36,7 @@ class UsersPage:
     stretch: Range
     sort: str
     is_first: bool
+    is_filtered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +65,14 @@ class UserPage:
 
 async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
     """Return a page of users."""
-    stretch, sort, cursor = days_of(asked, now), asked.get("sort", "-last_seen_at"), asked.get("after")
-    found = await store.users.report(
-        words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
-    )
+    sort, cursor = asked.get("sort", "-last_seen_at"), asked.get("after")
+
+    async def ask(stretch: Range) -> Page[UserFigures]:
+        return await store.users.report(
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+        )
+
+    stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
     first, last = span_of([one.days for one in found], *edges(stretch), now.date())
     return UsersPage(
         found=found,
@@ -75,6 +80,7 @@ async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
         stretch=stretch,
         sort=sort,
         is_first=cursor is None,
+        is_filtered=is_filtered(asked),
     )
 
 

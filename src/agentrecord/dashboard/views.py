@@ -68,6 +68,18 @@ def _environment() -> Environment:
     return environment
 
 
+LIVE = {
+    "overview.html": "message llm_call tool_call error run session",
+    "sessions.html": "message llm_call tool_call error run session",
+    "runs.html": "run llm_call tool_call",
+    "errors.html": "error run tool_call",
+    "error.html": "error",
+    "users.html": "message llm_call tool_call error run session",
+    "agents.html": "llm_call tool_call error run",
+}
+"""Which pages follow the record when asked to, by template, and which kinds of change they show."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
     """Who looks at a page: shown in its footer, with what leads on from there."""
@@ -94,10 +106,10 @@ def render(
 
     With `keys` off, single keys do nothing on it.
     """
-    return (
-        _environment()
-        .get_template(template)
-        .render(page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer)
+    found = _environment().get_template(template)
+    live = LIVE.get(template, "")
+    return found.render(
+        page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live
     )
 
 

@@ -45,7 +45,8 @@ class AgentVersion:
 class AgentFigures:
     """How an agent did over the UTC days of a range; `version` is the one in service, if versions are recorded.
 
-    Latencies are those of its calls to models, within 9 %. `days` are the days on which it called one, with how often.
+    Latencies are those of its calls to models, within 9 %. `days` are those of
+    the last 90 on which it called one, with how often.
     `last_active_at` is exact where a call was the last that happened; else it is the beginning of that day.
     """
 

@@ -13,7 +13,8 @@ from agentrecord.records.usage import DayCount, NamedCount, UsageRow, UsageTotal
 class UserFigures:
     """What a user did and spent over the UTC days of a range.
 
-    `sessions` counts those begun, sub-agents' included. `days` are the days with calls to models, with how many.
+    `sessions` counts those begun, sub-agents' included. `days` are those of the last 90 with
+    calls to models, with how many.
     `last_seen_at` is exact where a call was the last that happened; else it is the beginning of that day.
     """
 

@@ -16,6 +16,8 @@ from agentrecord.records.measures import WordKind, bounds_of
 MAX_CHARS = 2_000
 MAX_TERMS = 50
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?=:)")
+_NAMED = re.compile(r"-?[A-Za-z][A-Za-z0-9_.-]*:")
+_NEXT = re.compile(r"\s-?[A-Za-z][A-Za-z0-9_.-]*:")
 _RAW = re.compile(r'[^\s",]+')
 _FREE = re.compile(r'[^\s"]+')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -203,8 +205,16 @@ def plain(text: str | None) -> str | None:
 
 
 def joined(texts: Iterable[str]) -> str | None:
-    """Return what a command line was given as one query: an argument with a space in it was quoted there."""
-    found = [
-        text if _FREE.fullmatch(text) or ":" in text or '"' in text else str(plain(text)) for text in texts if text
-    ]
-    return " ".join(found) or None
+    """Return what a command line was given as one query: what has a space in it was quoted there."""
+    return " ".join(_as_typed(text) for text in texts if text.strip()) or None
+
+
+def _as_typed(text: str) -> str:
+    if '"' in text or not any(char.isspace() for char in text.strip()):
+        return text
+    found = _NAMED.match(text)
+    if found is None:
+        return str(Value(text=text, is_quoted=True))
+    if _NEXT.search(text, found.end()):
+        return text
+    return found[0] + str(Value(text=text[found.end() :], is_quoted=True))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, case, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, FromClause, case, func, or_, select, type_coerce
 
 from agentrecord.codec import values as checked
 from agentrecord.records.measures import WordKind
@@ -116,6 +116,11 @@ RUN_WORDS = Words(
     ),
     free=(runs.c.run_id, runs.c.objective),
 )  # fmt: skip
+
+
+def run_source(wanted: RunFilter) -> FromClause:
+    """Return what a filter's rows are read from: without a condition on another table, the runs alone."""
+    return JOINED if wanted.query or wanted.user is not None or wanted.agent_id is not None else runs
 
 
 def run_conditions(scope: Scope, wanted: RunFilter) -> list[ColumnElement[bool]]:

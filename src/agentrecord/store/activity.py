@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal_column, select, union
+from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, union
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -117,7 +117,7 @@ def _bucket(column: Any, size: int) -> ColumnElement[int]:
     return divided
 
 
-def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Select[*tuple[Any, ...]]:
+def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Executable:
     begun = (
         select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.status)
         .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None))
@@ -130,7 +130,7 @@ def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Select[*tuple[Any, ...]]:
     ).group_by(begun.c.bucket)
 
 
-def _runs_by_day(scope: Scope, stretch: _Stretch) -> Select[*tuple[Any, ...]]:
+def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
     table = activity_days
     return (
         select(table.c.day, total(table.c.run_count), total(table.c.completed_runs), total(table.c.failed_runs))

@@ -20,7 +20,7 @@ from agentrecord.schema import agent_versions, llm_calls, models, runs
 from agentrecord.store import agents
 from agentrecord.store._intervals import mean_difference, share_difference
 from agentrecord.store._sql import within
-from agentrecord.store.agent_figures import TOKENS
+from agentrecord.store._words import TOKEN_COUNTERS
 from agentrecord.store.agents import VERSION_COLUMNS
 from agentrecord.store.run_figures import interpolated
 
@@ -28,7 +28,7 @@ MAX_RUNS = 10_000
 """How many of the latest runs of each version are measured."""
 
 _READ = (
-    "status", "started_at", "finished_at", "calls", "tool_call_count", "cost_nanos", "unpriced_calls", *TOKENS,
+    "status", "started_at", "finished_at", "calls", "tool_call_count", "cost_nanos", "unpriced_calls", *TOKEN_COUNTERS,
 )  # fmt: skip
 Row = Mapping[str, Any]
 
@@ -135,7 +135,7 @@ def _measures(a: Sequence[Row], b: Sequence[Row]) -> tuple[Measure, ...]:
     return (
         _error_rate(a, b),
         _mean("cost per run", Unit.DOLLARS, _costs(a), _costs(b)),
-        _mean("tokens per run", Unit.TOKENS, *_each(a, b, lambda row: sum(row[name] for name in TOKENS))),
+        _mean("tokens per run", Unit.TOKENS, *_each(a, b, lambda row: sum(row[name] for name in TOKEN_COUNTERS))),
         _mean("LLM calls per run", Unit.CALLS, *_each(a, b, lambda row: row["calls"])),
         _mean("tool calls per run", Unit.CALLS, *_each(a, b, lambda row: row["tool_call_count"])),
         _mean("duration", Unit.MILLISECONDS, took_a, took_b),

@@ -7,22 +7,23 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, or_, select, type_coerce
+from sqlalchemy import and_, case, func, select
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
 from agentrecord.records.agent import AgentDetails, AgentFigures, AgentVersion, VersionFigures
+from agentrecord.records.measures import WordKind
 from agentrecord.records.page import Page
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.schema.types import Whole
 from agentrecord.store import agents as agent_store
-from agentrecord.store._days import Days, last_seen
+from agentrecord.store._days import Days, counted, last_seen, words_of
 from agentrecord.store._figures import latency_bucket
 from agentrecord.store._page import page
-from agentrecord.store._sql import contains, total, usage_totals, within
+from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store._words import Words, column_word, measured_word, tokens_of
 from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
 from agentrecord.store.daily import percentile
 from agentrecord.store.usage import sums
@@ -40,7 +41,7 @@ def report(
     conn: Connection,
     scope: Scope,
     *,
-    words: str | None = None,
+    query: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     sort: str = "-last_active_at",
@@ -50,30 +51,33 @@ def report(
     """Return how agents did on the UTC days from `since` up to `until`, the last active first.
 
     A day that the range touches counts whole. Without a range, agents that never did anything are listed too; a scope
-    of one user sees the agents that worked for that user, with that user's figures. `words` must occur in the agent's
-    id or name.
+    of one user sees the agents that worked for that user, with that user's figures. `query` is a filter's
+    text: `agent`, `name`, `active`, `has`, `runs`, `failed`, `errors`, `calls`, `tokens`, `cost` …
     """
     days = Days(scope=scope, by=_BY, since=since, until=until)
-    statement, columns = _statement(scope, days)
-    if words:
-        statement = statement.where(or_(contains(agents.c.agent_id, words), contains(agents.c.name, words)))
+    statement, columns, known = _statement(scope, days)
+    wanted = []
+    if since is not None or until is not None or scope.user is not None:
+        wanted.append(days.acted(agents.c.id))
+    asked = known.conditions(scope, query)
     found = page(
-        conn, statement, _figures, sorts=columns, sort=sort, row_id=agents.c.id, limit=limit, cursor=cursor
+        conn, statement.where(*wanted, *asked), _figures, sorts=columns, sort=sort, row_id=agents.c.id,
+        limit=limit, cursor=cursor, counted=bool(asked),
     )  # fmt: skip
-    return replace(found, items=_with_details(conn, days, found.items))
+    items = _with_details(conn, days, found.items)
+    return replace(found, items=items) if asked else counted(conn, replace(found, items=items), scope, agents, wanted)
 
 
-def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
+def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any], Words]:
     active, spent = days.active(), days.spent(sums(usage_days))
     zero = func.coalesce
-    tokens = type_coerce(sum((spent.c[name] for name in TOKENS[1:]), start=spent.c[TOKENS[0]]), Whole())
     columns: dict[str, Any] = {
         "agent_id": agents.c.agent_id,
         "last_active_at": last_seen(active, spent),
         "runs": active.c.run_count,
         "failed_runs": active.c.failed_runs,
         "cost": spent.c.cost_nanos,
-        "tokens": tokens,
+        "tokens": tokens_of(spent),
         "calls": spent.c.calls,
     }
     statement = (
@@ -88,15 +92,15 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
         )
         .where(agents.c.project_id == scope.project)
     )
-    if days.since is not None or days.until is not None or scope.user is not None:
-        statement = statement.where(or_(active.c.owner.is_not(None), spent.c.owner.is_not(None)))
-    return statement, columns
-
-
-TOKENS = (
-    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens",
-    "unclassified_tokens",
-)  # fmt: skip
+    return statement, columns, words_of(
+        active,
+        spent,
+        column_word("agent", "The agent's id", "agent:support-*", agents.c.agent_id),
+        column_word("name", "The agent's name", "name:Support", agents.c.name),
+        measured_word("active", WordKind.MOMENT, "When it was last active, UTC", "active:>=2026-01-31",
+                      columns["last_active_at"]),
+        free=(agents.c.agent_id, agents.c.name),
+    )  # fmt: skip
 
 
 def _figures(row: Mapping[str, Any]) -> AgentFigures:
@@ -170,7 +174,7 @@ def details(
     days = Days(scope=scope, by=_BY, owner=known.id, since=since, until=until)
     if scope.user is not None and not days.is_known(conn):
         raise NotFound("agent", agent)
-    statement, _ = _statement(scope, days)
+    statement, *_ = _statement(scope, days)
     row = conn.first_map(statement.where(agents.c.id == known.id))
     figures = AgentFigures(agent=known) if row is None else _figures(row)
     return AgentDetails(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, and_, func, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -15,7 +15,9 @@ from agentrecord.exceptions import NotFound
 from agentrecord.ids import id_in
 from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
+from agentrecord.records.measures import WordKind
 from agentrecord.records.page import Page
+from agentrecord.records.query import Value
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
@@ -38,7 +40,8 @@ from agentrecord.store import audit
 from agentrecord.store._days import EPOCH
 from agentrecord.store._figures import day_of
 from agentrecord.store._page import page
-from agentrecord.store._sql import contains, total, usage_totals, within
+from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store._words import Words, choice_word, column_word, matching, measured_word, text_word
 
 GROUP_SORTS = {
     "last_seen_at": error_groups.c.last_seen_at,
@@ -60,7 +63,7 @@ def groups(
     *,
     include_resolved: bool = False,
     status: ErrorStatus | None = None,
-    words: str | None = None,
+    query: str | None = None,
     agent_id: str | None = None,
     user: str | None = None,
     since: datetime | None = None,
@@ -71,16 +74,18 @@ def groups(
 ) -> Page[ErrorGroup]:
     """Return groups of equal errors, the last seen first; a scope of one user sees the groups that it is in.
 
-    Their counts are then that user's own. `words` must occur in the type or message; `since` and `until` keep the
-    groups that were met between them; `agent_id` and `user` those met in that agent's work, by that user. A `status`
-    keeps the groups that stand so, resolved ones too where that is asked for.
+    Their counts are then that user's own. `query` is a filter's text: `status`, `type`, `agent`, `user`, `count`,
+    `first`, `last` and free text in the type or message. `since` and `until` keep the groups that were met between
+    them, `agent_id` and `user` those met in that agent's work and by that user, `status` those that stand so. Resolved
+    ones are left out, unless that or the filter asks for a status.
     """
     statement, columns = _seen_by(scope)
-    conditions = _standing(status, conn.now, columns) if status else []
-    if not include_resolved and status is not ErrorStatus.RESOLVED:
+    known = _words(columns, conn.now)
+    conditions = known.conditions(scope, query)
+    if status is not None:
+        conditions.extend(_standing(status, conn.now, columns))
+    elif not include_resolved and not any(term.word == "status" for term in known.parse(query or "").terms):
         conditions.append(error_groups.c.resolved_at.is_(None))
-    if words:
-        conditions.append(or_(*[contains(columns[name], words) for name in ("error_type", "error_message")]))
     if since is not None:
         conditions.append(columns["last_seen_at"] >= values.moment("since", since))
     if until is not None:
@@ -96,6 +101,35 @@ def groups(
         limit=limit, cursor=cursor,
     )  # fmt: skip
     return replace(found, items=_with_details(conn, scope, found.items))
+
+
+def _words(columns: Mapping[str, Any], now: datetime) -> Words:
+    return Words(
+        (
+            choice_word("status", "How the group stands", "status:regressed",
+                        {str(status): and_(*_standing(status, now, columns)) for status in ErrorStatus}),
+            column_word("type", "The type of the error", "type:Timeout*", columns["error_type"]),
+            column_word("group", "The group's fingerprint", "group:857143f5b149dd6e", columns["fingerprint"]),
+            text_word("agent", "Met in the work of an agent", "agent:support-bot", _in_work_of),
+            text_word("user", "Met by a user", "user:bob@acme.io", _met_by),
+            measured_word("count", WordKind.COUNT, "How often it was met", "count:>10", columns["count"]),
+            measured_word("first", WordKind.MOMENT, "When it was first met, UTC", "first:>=2026-01-31",
+                          columns["first_seen_at"]),
+            measured_word("last", WordKind.MOMENT, "When it was last met, UTC", "last:2026-01-31",
+                          columns["last_seen_at"]),
+        ),
+        free=(columns["error_type"], columns["error_message"]),
+    )  # fmt: skip
+
+
+def _in_work_of(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:
+    named = select(agents.c.id).where(agents.c.project_id == scope.project, matching(agents.c.agent_id, wanted))
+    return _met(scope, error_days.c.agent_uuid.in_(named))
+
+
+def _met_by(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:
+    named = select(users.c.id).where(users.c.project_id == scope.project, matching(users.c.external_id, wanted))
+    return _met(scope, error_days.c.user_uuid.in_(named))
 
 
 def _met(scope: Scope, by: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -235,7 +269,7 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
     )
     return ErrorBreakdown(
         agents=_named(conn, _days_of(scope, found.id, agents, _IN_WORK_OF, agents.c.agent_id)),
-        users=_named(conn, _days_of(scope, found.id, users, _MET_BY, users.c.external_id)),
+        users=_named(conn, _days_of(scope, found.id, users, _OF_USER, users.c.external_id)),
         versions=_named(
             conn,
             select(agent_versions.c.version_number, func.count())
@@ -267,7 +301,7 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
     )
 
 
-_MET_BY = (users.c.project_id == error_days.c.project_id) & (users.c.id == error_days.c.user_uuid)
+_OF_USER = (users.c.project_id == error_days.c.project_id) & (users.c.id == error_days.c.user_uuid)
 _OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
 
 

@@ -35,6 +35,9 @@ from agentrecord.store.usage_by_session import measures
 MAX_SPANS = 1000
 """As many calls, and as many tool calls, of one run as a page can show."""
 
+COSTLY_NANOS = 50_000_000
+"""From how many nano-dollars on a call is named among what made a session's cost: five cents."""
+
 MAX_MARKS = 500
 MAX_TURNS = 1000
 _ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
@@ -45,7 +48,8 @@ class Conversation:
     """A stretch of a session's messages with all that is shown between them.
 
     `runs` are the session's turns (at most `MAX_TURNS`), `starts` says at which message each begins; `models` are
-    the sums by model over the session and all below it; `next_sequence` starts the next stretch.
+    the sums by model over the session and all below it; `next_sequence` starts the next stretch. `costly_calls` counts
+    the calls there that cost `COSTLY_NANOS` or more, and `costliest` is the one that cost most, if any did.
     """
 
     messages: tuple[Message, ...]
@@ -58,6 +62,8 @@ class Conversation:
     children: tuple[Session, ...]
     child_runs: tuple[Run, ...]
     child_sums: Mapping[UUID, UsageTotals]
+    costly_calls: int = 0
+    costliest: LLMCall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,10 @@ class SessionSums:
     tool_errors: int
     errors: int
     totals: UsageTotals
+
+
+NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
+"""The sums over no session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +122,7 @@ def conversation(
     since = shown[0].created_at if shown and from_sequence > 1 else None
     until = rows[limit]["created_at"] if len(rows) > limit else None
     below = _children(conn, scope, session, since, until)
+    costly_calls, costliest = _costly(conn, scope, session)
     starts = conn.rows(
         select(messages.c.run_uuid, func.min(messages.c.sequence))
         .where(*within(scope, messages), messages.c.session_uuid == session, messages.c.run_uuid.is_not(None))
@@ -128,7 +139,23 @@ def conversation(
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
         child_sums=subtree_sums(conn, scope, [child.id for child in below]),
+        costly_calls=costly_calls,
+        costliest=costliest,
     )
+
+
+def _costly(conn: Connection, scope: Scope, session: UUID) -> tuple[int, LLMCall | None]:
+    costly = [
+        *within(scope, llm_calls),
+        llm_calls.c.session_uuid.in_(session_trees.subtree_of(scope, session)),
+        llm_calls.c.cost_nanos >= COSTLY_NANOS,
+    ]
+    row = conn.first_map(
+        call_store.SELECT_CALL.where(*costly).order_by(llm_calls.c.cost_nanos.desc(), llm_calls.c.id).limit(1)
+    )
+    if row is None:
+        return 0, None
+    return _count(conn, llm_calls, costly), call_of(row, row["model"], row["host"])
 
 
 def _by_model(conn: Connection, scope: Scope, session: UUID) -> Mapping[str, UsageTotals]:

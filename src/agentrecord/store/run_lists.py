@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, and_, distinct, func, select, type_coerce
+from sqlalchemy import FromClause, Select, and_, case, distinct, func, select, type_coerce
 
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
@@ -15,17 +15,16 @@ from agentrecord.records.page import COUNT_LIMIT, MAX_PAGE
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
 from agentrecord.store._facets import TOP, counted, observed, pairs
-from agentrecord.store._run_words import DURATION, ERRORS, JOINED, RUN_WORDS, run_conditions
+from agentrecord.store._run_words import DURATION, ERRORS, JOINED, RUN_WORDS, run_conditions, run_source
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.usage import sums as usage_sums
 
 MICROS_PER_MS = 1_000
 MAX_BUCKETS = 1_000
-DEEP = 1_000
+DEEP = 500
 """Over how many runs, the last started ones, models and tools are counted: for each its calls are read."""
 
 _FACETS = ("status", "agent", "user", "source")
@@ -33,35 +32,37 @@ _FACETS = ("status", "agent", "user", "source")
 
 def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunSums:
     """Return how many runs a filter finds and the sums over their own calls: each run counts by itself."""
-    rows = conn.maps(
+    wanted = where or RunFilter()
+    # Sums by a condition, and no GROUP BY: that would sort all the rows.
+    by_status = {status: total(case((runs.c.status == status, 1), else_=0)) for status in RunStatus}
+    row = conn.maps(
         select(
-            runs.c.status,
             func.count().label("runs"),
             total(runs.c.tool_call_count).label("tool_calls"),
             total(runs.c.tool_error_count).label("tool_errors"),
             total(ERRORS).label("errors"),
             total(DURATION).label("duration"),
+            *[count.label(f"is_{status}") for status, count in by_status.items()],
             *usage_sums(runs),
         )
-        .select_from(JOINED)
-        .where(*run_conditions(scope, where or RunFilter()))
-        .group_by(runs.c.status)
-    )
+        .select_from(run_source(wanted))
+        .where(*run_conditions(scope, wanted))
+    )[0]
     return RunSums(
-        runs=sum(row["runs"] for row in rows),
-        by_status={RunStatus(row["status"]): row["runs"] for row in sorted(rows, key=lambda row: str(row["status"]))},
-        tool_calls=sum(row["tool_calls"] for row in rows),
-        tool_errors=sum(row["tool_errors"] for row in rows),
-        errors=sum(row["errors"] for row in rows),
-        duration_ms=sum(row["duration"] for row in rows) // MICROS_PER_MS,
-        totals=sum((usage_totals(row) for row in rows), start=UsageTotals()),
+        runs=row["runs"],
+        by_status={status: row[f"is_{status}"] for status in sorted(RunStatus) if row[f"is_{status}"]},
+        tool_calls=row["tool_calls"],
+        tool_errors=row["tool_errors"],
+        errors=row["errors"],
+        duration_ms=row["duration"] // MICROS_PER_MS,
+        totals=usage_totals(row),
     )
 
 
 def facets(conn: Connection, scope: Scope, where: RunFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the runs that a filter finds.
 
-    Up to 10,000 runs are counted, the last started ones, up to 1,000 for models and tools; a run counts for each model
+    Up to 10,000 runs are counted, the last started ones, up to 500 for models and tools; a run counts for each model
     and tool that it used.
     """
     found = _latest(scope, where or RunFilter())
@@ -108,12 +109,13 @@ def series(
 
     Buckets without runs are left out; at most the last 1,000 are returned.
     """
+    wanted = where or RunFilter()
     width = checked.integer("bucket_s", bucket_s, minimum=1, maximum=366 * 86_400) * 1_000_000
     place = type_coerce(runs.c.started_at, Whole()) - type_coerce(runs.c.started_at, Whole()) % width
     found = (
         select(place.label("place"), runs.c.status.label("status"))
-        .select_from(JOINED)
-        .where(*run_conditions(scope, where or RunFilter()), runs.c.started_at.is_not(None))
+        .select_from(run_source(wanted))
+        .where(*run_conditions(scope, wanted), runs.c.started_at.is_not(None))
         .subquery("found")
     )
     rows = conn.rows(select(found.c.place, found.c.status, func.count()).group_by(found.c.place, found.c.status))

@@ -44,14 +44,16 @@ def estimated_rows(engine: Engine) -> dict[str, int | None]:
     def ask(conn: Connection) -> dict[str, int | None]:
         names = sorted(metadata.tables)
         if conn.is_sqlite:
-            (row,) = conn.text("SELECT " + ", ".join(f"(SELECT max(rowid) FROM {name})" for name in names))
-            return {name: found or 0 for name, found in zip(names, row, strict=True)}
+            known = [name for name in names if metadata.tables[name].dialect_options["sqlite"]["with_rowid"]]
+            (row,) = conn.text("SELECT " + ", ".join(f"(SELECT max(rowid) FROM {name})" for name in known))
+            found = {name: newest or 0 for name, newest in zip(known, row, strict=True)}
+            return {name: found.get(name) for name in names}
         estimates = conn.text(
             "SELECT relname::text, reltuples::bigint FROM pg_class"
             " WHERE relnamespace = to_regnamespace('agentrecord') AND relkind IN ('r', 'p')"
         )
-        known = {str(row[0]): int(row[1]) for row in estimates}
-        return {name: known[name] if known.get(name, -1) >= 0 else None for name in names}
+        counted = {str(row[0]): int(row[1]) for row in estimates}
+        return {name: counted[name] if counted.get(name, -1) >= 0 else None for name in names}
 
     return engine.read(ask)
 

@@ -5,20 +5,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import func, or_, select, type_coerce
+from sqlalchemy import func, select
 
 from agentrecord.engine import Connection
+from agentrecord.records.measures import WordKind
 from agentrecord.records.page import Page
 from agentrecord.records.people import UserDetails, UserFigures
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import NamedCount
 from agentrecord.schema import agents, usage_days, users
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.schema.types import Whole
-from agentrecord.store._days import Days, last_seen
+from agentrecord.store._days import Days, counted, last_seen, words_of
 from agentrecord.store._page import page
-from agentrecord.store._sql import contains, total, usage_totals
-from agentrecord.store.agent_figures import TOKENS
+from agentrecord.store._sql import total, usage_totals
+from agentrecord.store._words import Words, column_word, measured_word, tokens_of
 from agentrecord.store.people import named_user, user_of
 from agentrecord.store.usage import sums
 
@@ -34,7 +34,7 @@ def report(
     conn: Connection,
     scope: Scope,
     *,
-    words: str | None = None,
+    query: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     sort: str = "-last_seen_at",
@@ -43,23 +43,27 @@ def report(
 ) -> Page[UserFigures]:
     """Return what users did and spent on the UTC days from `since` up to `until`, the last seen first.
 
-    A day that the range touches counts whole. Without a range, users who never did anything are listed too. `words`
-    must occur in the string that the user is known by, the name or the e-mail address.
+    A day that the range touches counts whole. Without a range, users who never did anything are listed too.
+    `query` is a filter's text: `user`, `name`, `email`, `seen`, `has`, `runs`, `sessions`, `tokens`, `cost` …
     """
     days = Days(scope=scope, by=_BY, since=since, until=until)
-    statement, columns = _statement(scope, days)
-    if words:
-        named = (users.c.external_id, users.c.name, users.c.email)
-        statement = statement.where(or_(*[contains(column, words) for column in named]))
+    statement, columns, known = _statement(scope, days)
+    wanted = []
+    if scope.user is not None:
+        wanted.append(users.c.id == scope.user)
+    elif since is not None or until is not None:
+        wanted.append(days.acted(users.c.id))
+    asked = known.conditions(scope, query)
     found = page(
-        conn, statement, _figures, sorts=columns, sort=sort, row_id=users.c.id, limit=limit, cursor=cursor
+        conn, statement.where(*wanted, *asked), _figures, sorts=columns, sort=sort, row_id=users.c.id,
+        limit=limit, cursor=cursor, counted=bool(asked),
     )  # fmt: skip
-    return replace(found, items=_with_days(conn, days, found.items))
+    items = _with_days(conn, days, found.items)
+    return replace(found, items=items) if asked else counted(conn, replace(found, items=items), scope, users, wanted)
 
 
-def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
+def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any], Words]:
     active, spent = days.active(), days.spent(sums(usage_days))
-    tokens = type_coerce(sum((spent.c[name] for name in TOKENS[1:]), start=spent.c[TOKENS[0]]), Whole())
     columns: dict[str, Any] = {
         "user": users.c.external_id,
         "last_seen_at": last_seen(active, spent),
@@ -68,7 +72,7 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
         "failed_runs": active.c.failed_runs,
         "errors": active.c.error_count,
         "cost": spent.c.cost_nanos,
-        "tokens": tokens,
+        "tokens": tokens_of(spent),
         "calls": spent.c.calls,
     }
     statement = (
@@ -83,11 +87,16 @@ def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any]]:
         )
         .where(users.c.project_id == scope.project)
     )
-    if scope.user is not None:
-        statement = statement.where(users.c.id == scope.user)
-    elif days.since is not None or days.until is not None:
-        statement = statement.where(or_(active.c.owner.is_not(None), spent.c.owner.is_not(None)))
-    return statement, columns
+    return statement, columns, words_of(
+        active,
+        spent,
+        column_word("user", "The string that the user is known by", "user:bob@acme.io", users.c.external_id),
+        column_word("name", "The user's name", "name:Bob*", users.c.name),
+        column_word("email", "The user's e-mail address", "email:*@acme.io", users.c.email),
+        measured_word("seen", WordKind.MOMENT, "When they were last seen, UTC", "seen:>=2026-01-31",
+                      columns["last_seen_at"]),
+        free=(users.c.external_id, users.c.name, users.c.email),
+    )  # fmt: skip
 
 
 def _figures(row: Mapping[str, Any]) -> UserFigures:
@@ -110,7 +119,7 @@ def details(
     """
     known = named_user(conn, scope, user)
     days = Days(scope=scope, by=_BY, owner=known.id, since=since, until=until)
-    statement, _ = _statement(scope, days)
+    statement, *_ = _statement(scope, days)
     row = conn.first_map(statement.where(users.c.id == known.id))
     figures = UserFigures(user=known) if row is None else _figures(row)
     by_agent = conn.rows(

@@ -2,7 +2,7 @@
 import { announce, start } from "./keys.js";
 import { openPalette } from "./palette.js";
 
-if (document.querySelector("[data-live][id]")) import("./tail.js");
+if (document.querySelector("main[data-live]")) import("./tail.js");
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;

@@ -1,22 +1,22 @@
 // Live pages. `l`, or the button, turns it on; the page works without this file.
 //
-// What a template gives: each part that shall follow the record is an element with an `id` and
-//   data-live="run llm_call"    the kinds of change that concern it (message llm_call tool_call error run session)
-// In a part with a <tbody>, each row is known by its data-id="…", or else by where its first link leads.
-// The button goes into the element with data-live-control, or before the first part.
+// What a page gives: <main data-live="run llm_call">, the kinds of change that it shows (message llm_call tool_call error
+// run session; `LIVE` in dashboard/views.py says it for each template). Rows of a <tbody> are known by their
+// data-id="…", or else by where their first link leads; all else by its place.
 //
 // What happens: a signal comes over server-sent events, with an id to go on from, and the page's own address, filter
-// included, is asked for anew, at most twice a second; rows that differ are replaced, all others stay as they are, with
-// their focus and selection. While the pointer is over a table, or the page is scrolled, signals are counted instead.
-// Each signal is also a "live" event of the document, with `detail.items`.
-const parts = [...document.querySelectorAll("[data-live][id]")];
-const kinds = [...new Set(parts.flatMap((part) => part.dataset.live.split(/\s+/)))];
+// included, is asked for anew, at most twice a second; what differs is replaced, all else stays as it is, with focus and
+// selection. While the pointer is over a table, or its first row is scrolled away, signals are counted instead. Each signal is also
+// a "live" event of the document, with `detail.items`.
+import { rovingTables } from "./keys.js";
+
+const main = document.querySelector("main[data-live]");
+const kinds = main.dataset.live.split(/\s+/);
 const LEAST_MS = 500;
 const SAY_MS = 1000;
 const TRIES = 8;
 const name = `live ${location.pathname}`;
-const shown = new WeakMap();
-let source = null, place = "", tries = 0;
+let wanted = false, source = null, place = "", tries = 0;
 let timer = 0, nextAt = 0, busy = false, again = false;
 let over = false, sayTimer = 0, saidAt = 0;
 const unseen = new Set();
@@ -25,11 +25,13 @@ const sheet = document.createElement("link");
 sheet.rel = "stylesheet";
 sheet.href = new URL("live.css", import.meta.url).href;
 document.head.append(sheet);
-const box = document.createElement("div");
+const box = document.createElement("section");
 box.className = "tail";
+box.setAttribute("aria-label", "Live");
 const button = document.createElement("button");
 button.type = "button";
 button.title = "Follow the record (l)";
+button.dataset.key = "l";
 const fresh = document.createElement("button");
 fresh.type = "button";
 fresh.className = "fresh";
@@ -39,11 +41,12 @@ status.className = "hidden";
 status.setAttribute("role", "status");
 box.append(button, fresh, status);
 
-const isPaused = () => over || scrollY > 120;
+const list = () => main.querySelector("table.rows > tbody");
+const isPaused = () => over || list()?.getBoundingClientRect().top < 0;
 
 function draw() {
-  const state = !source ? "off" : source.readyState === 1 ? "on" : "connecting";
-  button.setAttribute("aria-pressed", String(!!source));
+  const state = !wanted ? "off" : source?.readyState === 1 ? "on" : "connecting";
+  button.setAttribute("aria-pressed", String(wanted));
   button.textContent = state === "on" ? (isPaused() ? "⏸ Live, paused" : "◉ Live") : state === "off" ? "○ Live" : "◔ Live";
   fresh.hidden = !unseen.size;
   if (unseen.size) fresh.textContent = `${unseen.size} new ▲`;
@@ -75,7 +78,7 @@ function open() {
 // The browser itself tries again after a cut; this is for an answer that was refused.
 function retry() {
   if (++tries > TRIES) return stop();
-  setTimeout(() => { if (source?.readyState === 2) open(); }, Math.min(30000, 500 * 2 ** tries));
+  setTimeout(() => { if (wanted && !document.hidden && source?.readyState === 2) open(); }, Math.min(30000, 500 * 2 ** tries));
 }
 
 function take(event) {
@@ -101,18 +104,23 @@ async function reload() {
   timer = 0;
   busy = true;
   const began = performance.now();
+  let worked = 0;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (answer.redirected) return stop();
-    if (answer.ok) replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.ok) {
+      const text = await answer.text(), at = performance.now();
+      replace(new DOMParser().parseFromString(text, "text/html"));
+      worked = performance.now() - at;
+    }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     again = true;
   } finally {
     busy = false;
-    // A page that takes long is asked for less often.
-    nextAt = performance.now() + Math.max(LEAST_MS, 3 * (performance.now() - began));
-    if (again && source) refresh();
+    // A page that takes the server or this thread long is asked for less often.
+    nextAt = performance.now() + Math.max(LEAST_MS, 3 * (performance.now() - began), 20 * worked);
+    if (again && wanted) refresh();
     again = false;
   }
 }
@@ -120,34 +128,54 @@ async function reload() {
 // -- what is shown ---------------------------------------------------------------------------------------------------
 
 function replace(page) {
-  let changed = false;
-  for (const part of parts) {
-    const next = page.getElementById(part.id);
-    if (!next) continue;
-    const body = part.querySelector("tbody"), nextBody = next.querySelector("tbody");
-    if (!body || !nextBody) changed = whole(part, next) || changed;
-    else {
-      changed = rows(body, nextBody) || changed;
-      for (const tag of ["caption", "tfoot"]) {
-        const [old, other] = [part.querySelector(tag), next.querySelector(tag)];
-        if (old && other) whole(old, other);
-      }
-    }
-  }
+  const next = page.getElementById("main");
+  if (!next) return;
+  const changed = morph(main, next);
+  if (changed) rovingTables(main);
   unseen.clear();
   draw();
   if (changed) say();
 }
 
-function whole(old, next) {
-  const html = next.innerHTML;
-  if ((shown.get(old) ?? old.innerHTML) === html || old.contains(document.activeElement)) return false;
-  shown.set(old, html);
-  old.replaceChildren(...next.childNodes);
-  return true;
+const OWN = new Set(["tabindex", "open", "data-live"]);
+const isTyped = (node) => /^(INPUT|SELECT|TEXTAREA|DIALOG)$/.test(node.nodeName);
+const keyOf = (row) => row.dataset.id ?? row.querySelector("a[href]")?.getAttribute("href") ?? row.cells[0]?.textContent;
+
+// Makes `old` what `next` is, touching no more than differs; says whether anything did.
+function morph(old, next) {
+  if (old.isEqualNode(next)) return false;
+  if (old.nodeType !== next.nodeType || old.nodeName !== next.nodeName) { old.replaceWith(next); return true; }
+  if (old.nodeType !== 1) { old.data = next.data; return true; }
+  // What somebody fills in is theirs; drawings are not worth looking into.
+  if (isTyped(old)) return false;
+  if (old.nodeName === "svg") { old.replaceWith(next); return true; }
+  let changed = attributes(old, next);
+  changed = (old.nodeName === "TBODY" ? rows(old, next) : children(old, next)) || changed;
+  return changed;
 }
 
-const keyOf = (row) => row.dataset.id ?? row.querySelector("a[href]")?.getAttribute("href") ?? row.cells[0]?.textContent;
+function attributes(old, next) {
+  let changed = false;
+  for (const { name: key, value } of [...next.attributes]) {
+    const wanted = key === "class" && old.classList.contains("at") ? `${value} at` : value;
+    if (!OWN.has(key) && old.getAttribute(key) !== wanted) { old.setAttribute(key, wanted); changed = true; }
+  }
+  for (const { name: key } of [...old.attributes]) {
+    if (!OWN.has(key) && key !== "class" && !next.hasAttribute(key)) { old.removeAttribute(key); changed = true; }
+  }
+  return changed;
+}
+
+function children(old, next) {
+  const [mine, theirs] = [[...old.childNodes], [...next.childNodes]];
+  let changed = mine.length !== theirs.length;
+  theirs.forEach((node, n) => {
+    if (n < mine.length) changed = morph(mine[n], node) || changed;
+    else old.append(node);
+  });
+  for (const gone of mine.slice(theirs.length)) gone.remove();
+  return changed;
+}
 
 function rows(body, nextBody) {
   const known = new Map();
@@ -155,14 +183,14 @@ function rows(body, nextBody) {
   const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
   let at = body.rows[0] ?? null, changed = false;
   for (const next of [...nextBody.rows]) {
-    let row = known.get(keyOf(next));
+    const row = known.get(keyOf(next)) ?? next;
     known.delete(keyOf(next));
-    if (!row) {
-      row = next;
-      shown.set(row, row.innerHTML);
+    row.classList.remove("fresh");
+    if (!row.className) row.removeAttribute("class");
+    if (row === next) {
       row.classList.add("fresh");
       changed = true;
-    } else changed = update(row, next) || changed;
+    } else changed = morph(row, next) || changed;
     if (row === at) at = row.nextElementSibling;
     else body.insertBefore(row, at);
   }
@@ -174,28 +202,17 @@ function rows(body, nextBody) {
   return changed;
 }
 
-function update(row, next) {
-  const html = next.innerHTML;
-  if ((shown.get(row) ?? row.innerHTML) === html) return false;
-  shown.set(row, html);
-  const inside = [...row.querySelectorAll("a, button, input")];
-  const focus = inside.indexOf(document.activeElement);
-  const ticks = [...row.querySelectorAll("input")].map((input) => input.checked);
-  row.replaceChildren(...next.childNodes);
-  row.querySelectorAll("input").forEach((input, n) => { input.checked = ticks[n] ?? false; });
-  row.querySelectorAll("a, button, input")[focus]?.focus({ preventScroll: true });
-  return true;
-}
-
 // -- what people do --------------------------------------------------------------------------------------------------
 
 function start() {
+  wanted = true;
   sessionStorage.setItem(name, "on");
   tries = 0;
   if (!document.hidden) open();
 }
 
 function stop() {
+  wanted = false;
   source?.close();
   source = null;
   place = "";
@@ -205,35 +222,29 @@ function stop() {
 }
 
 function look() {
-  if (unseen.size && source && !isPaused()) refresh();
+  if (unseen.size && wanted && !isPaused()) refresh();
   draw();
 }
 
-if (parts.length) {
-  const spot = document.querySelector("[data-live-control]");
-  if (spot) spot.append(box);
-  else parts[0].before(box);
-  button.addEventListener("click", () => (source ? stop() : start()));
-  fresh.addEventListener("click", () => {
-    scrollTo({ top: 0, behavior: "instant" });
-    over = false;
-    refresh();
-  });
-  for (const part of parts.filter((one) => one.querySelector("tbody"))) {
-    part.addEventListener("pointerenter", (event) => { over = event.pointerType === "mouse"; draw(); });
-    part.addEventListener("pointerleave", () => { over = false; look(); });
-  }
-  addEventListener("scroll", look, { passive: true });
-  addEventListener("keydown", (event) => {
-    if (event.key !== "l" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.target.isContentEditable) return;
-    source ? stop() : start();
-  });
-  // A browser has few connections to a server: tabs that nobody sees use none.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) source?.close();
-    else if (source) open();
-  });
-  draw();
-  if (sessionStorage.getItem(name)) start();
-}
+main.before(box);
+button.addEventListener("click", () => (wanted ? stop() : start()));
+fresh.addEventListener("click", () => {
+  if (isPaused()) list()?.closest("table").scrollIntoView({ block: "start", behavior: "instant" });
+  over = false;
+  refresh();
+});
+main.addEventListener("pointerover", (event) => {
+  const is = event.pointerType === "mouse" && !!event.target.closest("tbody");
+  if (is === over) return;
+  over = is;
+  look();
+});
+main.addEventListener("pointerleave", () => { over = false; look(); });
+addEventListener("scroll", look, { passive: true });
+// A browser has few connections to a server: tabs that nobody sees use none.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) source?.close();
+  else if (wanted) open();
+});
+draw();
+if (sessionStorage.getItem(name)) start();

@@ -29,6 +29,7 @@ function bar(kind, state, start, width) {
 
 function rowOf([id, kind, depth, name, note, time, tokens, cost, state, start, width], place, chosen) {
   const row = element("tr", state === 2 ? "failed" : state === 1 ? "going-on" : "");
+  if (kind === "phase") row.classList.add("of-phase");
   row.setAttribute("aria-rowindex", place + 2);
   if (id === chosen) { row.classList.add("selected"); row.setAttribute("aria-current", "true"); }
   const head = element("th", `d${depth}`);

@@ -26,7 +26,7 @@ class StretchQuery(Query):
 class AgentQuery(ListQuery):
     """Which agents, over which days."""
 
-    q: str | None = Field(None, description="Words in the id or the name", examples=["claude"])
+    q: str | None = Field(None, description="A filter, in the words of the page", examples=["has:calls claude"])
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
     sort: str = sort_of(REPORT_SORTS, "-last_active_at")
@@ -46,7 +46,7 @@ async def list_agents(request: Request, query: Annotated[AgentQuery, InQuery()])
     """List agents with what they did and cost on the UTC days of a range, the last active first."""
     return answer(
         await store_of(request).agents.report(
-            words=query.q, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
+            query=query.q, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
             cursor=query.cursor,
         )
     )  # fmt: skip

@@ -21,7 +21,7 @@ class GroupQuery(ListQuery):
 
     resolved: bool = Field(False, description="Also those that are resolved")
     status: ErrorStatus | None = None
-    q: str | None = Field(None, description="Words in the type or the message", examples=["timed out"])
+    q: str | None = Field(None, description="A filter, in the words of the page", examples=["type:Timeout* count:>0"])
     agent: str | None = Field(None, description="Met in the work of an agent", examples=["claude-code"])
     user: str | None = Field(None, description="Met by a user")
     since: Moment | None = Field(None, description="Last met at or after", examples=["2026-01-31T00:00:00Z"])
@@ -41,7 +41,7 @@ async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()])
     """List groups of equal errors, the last seen first."""
     return answer(
         await store_of(request).errors.groups(
-            include_resolved=query.resolved, status=query.status, words=query.q, agent_id=query.agent,
+            include_resolved=query.resolved, status=query.status, query=query.q, agent_id=query.agent,
             user=query.user, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
             cursor=query.cursor,
         )

@@ -89,7 +89,7 @@ async def export_agents(request: Request, shape: ExportAs) -> Response:
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_active_at")
     return await _sent(
         lambda cursor: store.agents.report(
-            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
         ),
         _AGENTS, "agents", shape,
     )  # fmt: skip
@@ -102,7 +102,7 @@ async def export_users(request: Request, shape: ExportAs) -> Response:
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_seen_at")
     return await _sent(
         lambda cursor: store.users.report(
-            words=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
         ),
         _USERS, "users", shape,
     )  # fmt: skip
@@ -115,7 +115,7 @@ async def export_groups(request: Request, shape: ExportAs) -> Response:
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-last_seen_at")
     return await _sent(
         lambda cursor: store.errors.groups(
-            status=status_of(asked), words=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
+            status=status_of(asked), query=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
             since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor,
         ),
         _GROUPS, "errors", shape,

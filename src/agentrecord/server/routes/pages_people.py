@@ -11,6 +11,7 @@ from agentrecord.dashboard import agents as agent_pages
 from agentrecord.dashboard import errors as error_pages
 from agentrecord.dashboard import filters
 from agentrecord.dashboard import users as user_pages
+from agentrecord.dashboard.portraits import with_range
 from agentrecord.exceptions import InvalidValue
 from agentrecord.records.session import SessionFilter
 from agentrecord.server.forms import form_of
@@ -33,7 +34,7 @@ async def agents(request: Request) -> HTMLResponse:
     """List agents with what they did and cost."""
     store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
     context = await agent_pages.agents(store, asked, store.engine.maker.clock.now())
-    return page(request, "agents.html", context, active="agents", asked=asked)
+    return page(request, "agents.html", context, active="agents", asked=with_range(asked, context.stretch))
 
 
 @router.get("/agents/{agent_id:path}/compare")
@@ -57,7 +58,7 @@ async def users(request: Request) -> HTMLResponse:
     """List users with what they did and spent."""
     store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
     context = await user_pages.users(store, asked, store.engine.maker.clock.now())
-    return page(request, "users.html", context, active="users", asked=asked)
+    return page(request, "users.html", context, active="users", asked=with_range(asked, context.stretch))
 
 
 @router.get("/u/{user_id:path}/export.jsonl")
@@ -109,7 +110,7 @@ async def errors(request: Request) -> HTMLResponse:
     """Show what failed."""
     store, asked = store_of(request), filters.checked(request.query_params, ERROR_FILTERS)
     context = await error_pages.errors(store, asked, store.engine.maker.clock.now())
-    return page(request, "errors.html", context, active="errors", asked=asked)
+    return page(request, "errors.html", context, active="errors", asked=with_range(asked, context.stretch))
 
 
 @router.get("/errors/{fingerprint}")

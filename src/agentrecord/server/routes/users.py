@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/users", tags=["users"], responses=PROBLEMS)
 class UserQuery(ListQuery):
     """Which users, over which days."""
 
-    q: str | None = Field(None, description="Words in the user's string, name or e-mail", examples=["example.org"])
+    q: str | None = Field(None, description="A filter, in the words of the page", examples=["has:calls example.org"])
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
     sort: str = sort_of(REPORT_SORTS, "-last_seen_at")
@@ -30,7 +30,7 @@ async def list_users(request: Request, query: Annotated[UserQuery, InQuery()]) -
     """List users with what they did and spent on the UTC days of a range, the last seen first."""
     return answer(
         await store_of(request).users.report(
-            words=query.q, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
+            query=query.q, since=query.since, until=query.until, sort=query.sort, limit=query.limit,
             cursor=query.cursor,
         )
     )  # fmt: skip

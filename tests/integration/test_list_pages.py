@@ -1,0 +1,157 @@
+"""The lists of runs and sessions: filters, ranges, facets, columns, totals and exports of the whole filter."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, quote
+
+import pytest
+from page_fixtures import START, Filled, call, served, signed_in
+from starlette.testclient import TestClient
+from test_pages import _read
+
+from agentrecord.dashboard.filters import Range
+from agentrecord.dashboard.stretches import moves_of, stretch_of
+from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.store.words import RUN_WORDS, SESSION_WORDS
+
+Site = tuple[TestClient, Filled]
+NOW = START + timedelta(days=1)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served() as (client, filled):
+        assert filled is not None
+        yield signed_in(client), filled
+
+
+def test_a_filter_in_words_finds_the_same_on_the_page_over_rest_and_in_the_export(site: Site) -> None:
+    client, filled = site
+    for text, found in (("has:error", {"r-1"}), ("model:claude-haiku-*", {"r-1/a"}), ("-agent:coder", {"r-1/a"})):
+        asked = quote(text)
+        page = _read(client, f"/runs?q={asked}&cols=run")
+        assert f"All {len(found)} run" in page.text
+        assert {name for name in ("r-1", "r-1/a") if f"{name} " in page.text} == found
+        listed = client.get(f"/api/runs?q={asked}").json()
+        assert {run["run_id"] for run in listed["items"]} == found
+        assert client.get(f"/api/runs/sums?q={asked}").json()["runs"] == len(found)
+        rows = list(csv.DictReader(io.StringIO(client.get(f"/runs.csv?q={asked}").text)))
+        assert {row["run_id"] for row in rows} == found
+        assert {run.run_id for run in filled.store.runs.list(RunFilter(query=text))} == found
+
+
+def test_the_totals_of_the_runs_are_those_of_the_whole_filter_and_name_what_they_leave_out(site: Site) -> None:
+    client, filled = site
+    for number in range(60):
+        run = filled.store.runs.start(NewRun(run_id=f"n-{number}", objective="many"))
+        filled.store.llm_calls.record(
+            call(run.id, "acme-local-70b" if number % 2 else "claude-opus-4-5", 100, 10, at=NOW)
+        )
+    page = _read(client, "/runs?q=many")
+    assert "All 60 runs of this filter (excludes 30 calls without a price)" in page.text
+    sums = filled.store.runs.sums(RunFilter(query="many"))
+    assert f"{sums.totals.total_tokens:,}" in page.text
+    assert client.get("/api/runs/sums?q=many").json()["totals"]["cost_nanos"] == sums.totals.cost_nanos
+    assert len(json.loads(client.get("/runs.json?q=many").text)["items"]) == 60
+    assert len(client.get("/runs.jsonl?q=many").text.splitlines()) == 60
+
+
+def test_the_first_failure_of_a_run_leads_to_its_span(site: Site) -> None:
+    client, filled = site
+    page = _read(client, "/runs")
+    assert f"/r/{filled.run}?span={filled.failed_tool}" in page.links
+    other = filled.store.runs.start(NewRun(run_id="broken")).id
+    failed = NewLLMCall(model="m", run_uuid=other, status=CallStatus.ERROR, error_message="overloaded")
+    span = filled.store.llm_calls.record(failed).id
+    page = _read(client, "/runs")
+    assert f"/r/{other}?span={span}" in page.links
+    assert "✕ m: overloaded" in page.text
+
+
+def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
+    client, _ = site
+    page = _read(client, "/runs")
+    assert "?q=agent%3Acoder" in page.links
+    assert "?q=model%3Aclaude-opus-4-5" in page.links
+    page = _read(client, "/runs?q=agent%3Acoder+fix&sort=cost")
+    assert "?q=fix&sort=cost" in page.links
+    assert "?q=agent%3Acoder&sort=cost" in page.links
+    assert "?q=agent%3Acoder+fix+status%3Acompleted&sort=cost" in page.links
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/runs?q=statsu:error", "is no word here; there are status"),
+        ("/runs?q=cost:much", "write dollars"),
+        ("/runs?cols=odd", "is no column"),
+        ("/runs?sort=odd", "must be one of"),
+        ("/sessions?q=%22open", "a quote that does not end"),
+    ],
+)
+def test_a_filter_that_is_not_understood_shows_the_reason_and_no_rows(site: Site, path: str, says: str) -> None:
+    client, filled = site
+    answer = client.get(path)
+    assert answer.status_code == 422
+    assert says in answer.text
+    assert 'role="alert"' in answer.text
+    assert str(filled.run) not in answer.text
+    assert str(filled.session) not in answer.text
+    assert client.get("/api" + path.partition("?")[0] + "?q=statsu:error").status_code == 422
+
+
+def test_the_list_begins_with_a_week_unless_nothing_happened_in_it(site: Site) -> None:
+    client, filled = site
+    assert "started in this range" in _read(client, "/runs").text
+    assert "last active in this range" in _read(client, "/sessions").text
+    clock = filled.store.engine.maker.clock
+    vars(clock)["at"] = NOW + timedelta(days=30)
+    assert "in this range" not in _read(client, "/runs").text
+    assert "All 2 sessions" in _read(client, "/sessions").text
+    page = _read(client, "/runs?since=7d")
+    assert "No run matches in this range. There are 2 outside of it: show all times" in page.text
+
+
+def test_columns_are_chosen_by_the_address_and_every_one_of_them_is_shown(site: Site) -> None:
+    client, _ = site
+    few = client.get("/runs?cols=cost&cols=started").text
+    head = few[few.index("cards list") : few.index("</thead>", few.index("cards list"))]
+    assert head.count("<th ") == 3
+    assert "LLM calls" not in head
+    both = {"/runs": ("run", "error", "user"), "/sessions": ("id", "source", "created", "status", "directory")}
+    for path, names in both.items():
+        shown = _read(client, f"{path}?cols={','.join(names)}")
+        assert "All 2" in shown.text
+
+
+def test_the_words_of_the_filter_are_offered_with_what_was_seen(site: Site) -> None:
+    client, _ = site
+    assert client.get("/api/runs/values?word=model&prefix=claude-h").json() == {"items": ["claude-haiku-4-5"]}
+    assert client.get("/api/sessions/values?word=directory").json() == {"items": ["/home/ana/work"]}
+    assert client.get("/api/sessions/values?word=odd").status_code == 422
+    text = client.get("/runs").text
+    assert all(f"&#34;name&#34;:&#34;{word}&#34;" in text for word in RUN_WORDS.known)
+    assert all(f"&#34;name&#34;:&#34;{word}&#34;" in client.get("/sessions").text for word in SESSION_WORDS.known)
+
+
+def test_ranges_are_moved_by_their_own_length_and_fixed_for_a_link() -> None:
+    hour = stretch_of({"since": "1h"}, NOW)
+    assert hour == Range(name="1h", since=NOW - timedelta(hours=1))
+    moves = moves_of({"since": "1h", "q": "x", "after": "c"}, hour, NOW)
+    assert moves.later is None
+    assert parse_qs((moves.earlier or "")[1:]) == {
+        "q": ["x"], "from": ["2026-03-03T07:00:00"], "to": ["2026-03-03T08:00:00"],
+    }  # fmt: skip
+    earlier = stretch_of({name: value[0] for name, value in parse_qs((moves.earlier or "")[1:]).items()}, NOW)
+    back = moves_of({}, earlier, NOW)
+    assert parse_qs((back.later or "")[1:]) == parse_qs((moves_of({}, hour, NOW).fixed or "")[1:])
+    day = stretch_of({"from": "2026-01-31", "to": "2026-01-31"}, NOW)
+    assert (day.since, day.until) == (datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    for asked in ({"since": "1y"}, {"from": "x"}, {"from": "2026-01-02", "to": "2026-01-01"}, {"since": "99999w"}):
+        with pytest.raises(InvalidFilter):
+            stretch_of(asked, NOW)

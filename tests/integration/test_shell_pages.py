@@ -1,0 +1,179 @@
+"""Search, settings and questions in SQL: as pages that need no script, over REST, and on the command line."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from page_fixtures import NASTY, Filled, served, signed_in
+from starlette.testclient import TestClient
+
+from agentrecord.cli.main import program
+from agentrecord.records.scope import Role
+from agentrecord.records.session import NewSession
+from agentrecord.store import Store
+
+Site = tuple[TestClient, Filled]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served() as (client, filled):
+        assert filled is not None
+        yield signed_in(client), filled
+
+
+def key_of(filled: Filled, role: Role, user: str | None = None) -> dict[str, str]:
+    return {"authorization": f"Bearer {filled.store.keys.create('k', role=role, user=user).secret}"}
+
+
+def test_everything_is_found_over_rest_with_the_page_that_shows_it(site: Site) -> None:
+    client, filled = site
+    for text, kind, path in (
+        ("s-1", "session", f"/s/{filled.session}"), (str(filled.run), "run", f"/r/{filled.run}"),
+        ("ana", "user", "/u/ana"), ("coder", "agent", "/agents/coder"), ("sett", "page", "/settings"),
+        (str(filled.message), "message", f"/m/{filled.message}"),
+        ("acme-local", "model", "/runs?q=model%3A%22acme-local-70b%22"),
+        (str(filled.call), "call", f"/r/{filled.run}?span={filled.call}#detail"),
+    ):  # fmt: skip
+        items = client.get("/api/find", params={"q": text}).json()["items"]
+        assert (kind, path) in [(item["kind"], item["path"]) for item in items], text
+        assert client.get(path.partition("#")[0]).status_code in (200, 303), path
+    error = client.get("/api/find", params={"q": "GitErr"}).json()["items"][0]
+    assert re.fullmatch(r"/errors/\w+", error["path"])
+    assert client.get(error["path"]).status_code == 200
+    assert client.get("/api/find").status_code == 422
+    assert client.get("/api/find", params={"q": "x" * 301}).status_code == 422
+
+
+def test_the_search_page_shows_what_the_palette_shows(site: Site) -> None:
+    client, filled = site
+    page = client.get("/search?q=ana").text
+    assert '<a href="/u/ana">ana</a>' in page
+    page = client.get("/search?q=broken").text
+    assert f"#m-{filled.message}" in page
+    assert "<mark>broken</mark>" in page
+    page = client.get(f"/search?q={filled.message}").text
+    assert f'href="/m/{filled.message}"' in page
+    page = client.get("/search?q=***").text
+    assert "No message was looked for: the text has no word to look for" in page
+    assert client.get("/search?q=fix&page=0").status_code == 422
+
+
+def test_settings_tell_administrators_alone_where_the_record_is_kept(site: Site) -> None:
+    client, filled = site
+    page = client.get("/settings").text
+    for told in ("SQLite, in memory", "Run the checks", "ar_llm_calls", "how long content is kept cannot be set yet"):
+        assert told in page
+    assert "✓ ok" not in page
+    assert "✓ ok" in client.get("/settings?check=yes").text
+    client.cookies.clear()
+    for role in (Role.READ, Role.WRITE):
+        page = client.get("/settings", headers=key_of(filled, role)).text
+        assert "Single keys" in page
+        for hidden in ("in memory", "ar_llm_calls", "Run the checks", "memory:"):
+            assert hidden not in page
+    for wrong in ("/settings?check=no", "/settings?keys=odd"):
+        assert client.get(wrong, headers=key_of(filled, Role.READ)).status_code == 422
+
+
+def test_single_keys_are_switched_off_for_this_browser(site: Site) -> None:
+    client, _ = site
+    assert 'data-keys="on"' in client.get("/runs").text
+    answer = client.get("/settings?keys=off")
+    assert 'data-keys="off"' in answer.text
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    assert 'data-keys="off"' in client.get("/runs").text
+    assert 'data-keys="on"' in client.get("/settings?keys=on").text
+    assert 'data-keys="on"' in client.get("/runs").text
+
+
+def test_a_query_is_answered_on_the_page_as_csv_and_over_rest(site: Site) -> None:
+    client, _ = site
+    sql = "SELECT session_id, title, message_count FROM ar_sessions ORDER BY session_id"
+    page = client.get("/sql", params={"q": sql})
+    assert page.status_code == 200
+    assert re.findall(r"<tr><td>([^<]*)</td>", page.text) == ["s-1", "s-1/a", "s-2"]
+    assert "<summary><code>token_usage</code></summary>" in page.text
+    rows = list(csv.reader(io.StringIO(client.get("/sql.csv", params={"q": sql}).text)))
+    assert rows[0] == ["session_id", "title", "message_count"]
+    assert [row[0] for row in rows[1:]] == ["s-1", "s-1/a", "s-2"]
+    answer = client.post("/api/sql", json={"sql": sql, "limit": 2}, headers={"sec-fetch-site": "same-origin"}).json()
+    assert [row[0] for row in answer["rows"]] == ["s-1", "s-1/a"]
+    assert "2 rows" in answer["cut_because"]
+    tables = client.get("/api/sql/tables").json()["items"]
+    assert "ar_sessions" in [table["name"] for table in tables]
+
+
+def test_a_query_that_is_refused_says_why_and_stays_in_its_field(site: Site) -> None:
+    client, _ = site
+    for sql in ("DELETE FROM ar_sessions", "SELECT secret_hash FROM ar_api_keys", "SELECT nothing FROM nowhere"):
+        page = client.get("/sql", params={"q": sql})
+        assert page.status_code == 422
+        assert f">{sql}</textarea>" in page.text
+        assert "✕ The query" in page.text
+        assert client.get("/sql.csv", params={"q": sql}).status_code == 422
+        asked = client.post("/api/sql", json={"sql": sql}, headers={"sec-fetch-site": "same-origin"})
+        assert (asked.status_code, asked.json()["errors"][0]["field"]) == (422, "sql")
+
+
+def test_what_a_query_gives_is_text_and_no_formula(site: Site) -> None:
+    client, filled = site
+    page = client.get("/sql", params={"q": "SELECT content FROM ar_messages"}).text
+    assert "&lt;script&gt;alert(1)" in page
+    assert NASTY not in page
+    filled.store.sessions.create(NewSession(session_id="f", title="=HYPERLINK(1)"))
+    text = client.get("/sql.csv", params={"q": "SELECT title FROM ar_sessions WHERE session_id = 'f'"}).text
+    assert text.splitlines()[1] == "'=HYPERLINK(1)"
+
+
+def test_who_does_not_administer_may_not_ask_a_file_in_sql(site: Site) -> None:
+    client, filled = site
+    client.cookies.clear()
+    for headers in (key_of(filled, Role.READ), key_of(filled, Role.WRITE), key_of(filled, Role.ADMIN, user="ana")):
+        for path in ("/sql", "/sql?q=SELECT+1", "/sql.csv?q=SELECT+1", "/api/sql/tables"):
+            assert client.get(path, headers=headers).status_code == 403, path
+        assert client.post("/api/sql", json={"sql": "SELECT 1"}, headers=headers).status_code == 403
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> str:
+    path = str(tmp_path / "record.db")
+    with Store(path) as store:
+        for name in ("one", "two", "three"):
+            store.sessions.create(NewSession(session_id=name, title=f"Title {name}"))
+    return path
+
+
+def asked(record: str, *words: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(program, ["--db", record, "sql", *words], input=given)
+
+
+def test_the_command_line_asks_in_sql(record: str) -> None:
+    sql = "SELECT session_id, title, 7 AS n FROM ar_sessions ORDER BY session_id"
+    told = asked(record, sql)
+    assert (told.exit_code, told.stdout.splitlines()[:2]) == (0, ["session_id\ttitle\tn", "one\tTitle one\t7"])
+    lines = asked(record, sql, "--jsonl").stdout.splitlines()
+    assert json.loads(lines[2]) == {"session_id": "two", "title": "Title two", "n": 7}
+    whole = json.loads(asked(record, sql, "--json").stdout)
+    assert (whole["columns"], len(whole["rows"])) == (["session_id", "title", "n"], 3)
+    assert asked(record, "--csv", given=sql).stdout.splitlines()[0] == "session_id,title,n"
+    twice = json.loads(asked(record, "SELECT 1 AS a, 2 AS a", "--jsonl").stdout)
+    assert twice == {"a:1": 1, "a:2": 2}
+    cut = asked(record, sql, "--limit", "2")
+    assert len(cut.stdout.splitlines()) == 3
+    assert "only the first 2 rows" in cut.stderr
+
+
+def test_the_command_line_refuses_what_does_not_read(record: str) -> None:
+    for sql in ("DELETE FROM ar_sessions", "ATTACH DATABASE '/tmp/x' AS x", "SELECT * FROM ar_accounts", "SELEC"):
+        told = asked(record, sql)
+        assert (told.exit_code, told.stdout) == (1, "")
+        assert told.stderr.startswith("error: sql: ")
+    assert asked(record, "SELECT 1 WHERE 1 = 0", "--fail-if-empty").exit_code == 3
+    with Store(record) as store:
+        assert len(store.sessions.list()) == 3

@@ -1,0 +1,141 @@
+"""Wrong numbers that other dashboards show: each has a test that ours does not."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from money_record import UNPRICED
+from page_fixtures import START, Filled, call, served, signed_in
+from starlette.testclient import TestClient
+
+from agentrecord.cli.main import program
+from agentrecord.dashboard import formats
+from agentrecord.records.session import NewSession
+from agentrecord.records.usage import UsageBy
+from agentrecord.store import Store
+
+Site = tuple[TestClient, Filled]
+WEEK = "since=all"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served() as (client, filled):
+        assert filled is not None
+        yield signed_in(client), filled
+
+
+def text(client: TestClient, path: str) -> str:
+    """Return a page's text, tags left out."""
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())
+
+
+def test_a_model_without_a_price_is_a_row_a_banner_and_a_field_and_every_total_says_what_it_excludes(
+    site: Site,
+) -> None:
+    client, _ = site
+    for path in (f"/?{WEEK}", f"/cost?{WEEK}"):
+        shown = text(client, path)
+        assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
+        assert "excludes 1 call without a price" in shown, path
+    assert re.search(rf"{UNPRICED} 1 500 2,000 0 50 – no price", text(client, f"/cost?{WEEK}"))
+    assert re.search(rf"{UNPRICED} 1 2\.\dK no price", text(client, f"/?{WEEK}"))
+    report = client.get("/api/usage?by=model").json()
+    assert report["unpriced_models"] == [UNPRICED]
+    assert report["total"]["unpriced_calls"] == 1
+    assert [row["totals"]["cost_usd"] for row in report["rows"] if row["key"] == UNPRICED] == [None]
+    assert text(client, "/prices").index(UNPRICED) < text(client, "/prices").index("claude-opus-4-5")
+    assert f"no price {UNPRICED}: no total contains 1 call" in text(client, f"/?{WEEK}")
+
+
+def test_one_session_id_in_two_projects_stays_two_sessions(site: Site) -> None:
+    client, filled = site
+    other = filled.store.scoped(project="other")
+    session = other.sessions.create(NewSession(session_id="s-1", created_at=START - timedelta(days=7)), user="ana")
+    other.llm_calls.record(call(None, "claude-opus-4-5", 10**6, 10**6, at=START, session=session.id))
+    assert session.id != filled.session
+    whole = filled.store.sessions.get("s-1", with_subtree=True)
+    assert whole.subtree is not None
+    shown = client.get("/s/s-1").text
+    assert re.search(rf'<dt>Cost</dt><dd class="value"[^>]*>{re.escape(formats.cost(whole.subtree))}</dd>', shown)
+    assert client.get(f"/s/{session.id}").status_code == 404
+    assert "All 2 sessions" in text(client, "/sessions")
+    # It began a week earlier there: the time from start to end here is not stretched by that.
+    assert "7 d" not in text(client, "/s/s-1").partition("From start to end")[2][:40]
+    assert client.get("/api/sessions/s-1").json()["id"] == str(filled.session)
+
+
+def test_the_cost_of_a_session_and_of_a_run_is_that_of_all_below_them(site: Site) -> None:
+    client, filled = site
+    spent = [row.cost_nanos or 0 for row in filled.store.llm_calls.list(limit=50)]
+    session, run = (client.get(f"/{kind}/{row}").text for kind, row in (("s", filled.session), ("r", filled.run)))
+    for page in (session, run):
+        assert formats.money(sum(spent)) in re.sub(r"<[^>]*>", " ", page.partition("<dt>Cost</dt>")[2][:300])
+    assert len([nanos for nanos in spent if nanos]) == 2
+
+
+def test_a_sessions_tokens_are_those_of_all_its_calls_not_of_its_last_turn(site: Site) -> None:
+    client, filled = site
+    filled.store.llm_calls.record(call(filled.run, "claude-opus-4-5", 7, 3, at=START, session=filled.session))
+    session = filled.store.sessions.get("s-1", with_subtree=True)
+    assert session.subtree is not None
+    # 1,000 and 3,000 tokens with four times as many from the cache, 200 and 30 out of them; then a turn of 38.
+    assert session.subtree.total_tokens == 5 * (1000 + 3000 + 7) + 200 + 30 + 3
+    assert f"Tokens {formats.short(session.subtree.total_tokens)}" in text(client, "/s/s-1")
+
+
+def test_without_data_nothing_is_zero_or_zero_percent_but_a_dash_and_a_sentence() -> None:
+    with served(filled=False) as (client, _):
+        signed_in(client)
+        for path in ("/", "/cost", "/cost?by=user", "/sessions", "/runs", "/prices", "/errors", "/agents", "/users"):
+            shown = text(client, path)
+            assert not re.search(r"\$0(?![.\d])|\b0(\.0)? %", shown), path
+    with served() as (client, _):
+        signed_in(client)
+        nothing = text(client, "/cost?from=2020-01-01&to=2020-01-02")
+        for tile in ("Spend – no calls", "Per run – no run began", "Failed calls – no call failed"):
+            assert tile in nothing
+        nothing = text(client, "/?from=2020-01-01&to=2020-01-02")
+        for tile in ("Runs – no run began", "Error rate – no run ended", "Spend – no call was made",
+                     "p95 run time – no run ended", "Active users – nobody was active"):  # fmt: skip
+            assert tile in nothing
+
+
+LINES = (
+    "2026-03-02T09:00:00Z", "2026-03-02T09:00:01.123Z", "2026-03-02T09:00:02.123456Z", "2026-03-02T09:00:03+00:00",
+    "2026-03-02T11:00:04.5+02:00", "2026-03-02T09:00:05.123456789Z", "2026-03-02T09:00:06",
+)  # fmt: skip
+
+
+def test_timestamps_of_every_iso_form_count_and_what_cannot_be_read_is_counted_and_said(tmp_path: Path) -> None:
+    folder = tmp_path / "projects" / "p"
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "type": "assistant", "sessionId": "s", "uuid": f"u{number}", "parentUuid": None, "timestamp": at,
+            "requestId": f"r{number}", "version": "2.1.0", "cwd": "/w",
+            "message": {
+                "id": f"m{number}", "role": "assistant", "type": "message", "model": "claude-opus-4-5",
+                "content": [{"type": "text", "text": "hello"}], "usage": {"input_tokens": 10, "output_tokens": 1},
+            },
+        }
+        for number, at in enumerate((*LINES, "yesterday"))
+    ]  # fmt: skip
+    (folder / "s.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    path = str(tmp_path / "record.db")
+    done = CliRunner().invoke(program, ["--db", path, "import", "claude-code", str(tmp_path / "projects")])
+    assert done.exit_code == 0, done.output
+    assert "1 line" in done.stderr + done.stdout
+    with Store(path) as store:
+        report = store.usage.report(UsageBy.DAY)
+        assert (report.total.calls, report.total.input_tokens) == (len(LINES), 10 * len(LINES))
+        assert [row.key for row in report.rows] == ["2026-03-02"]
+        assert {call.timestamp.astimezone(UTC).second for call in store.llm_calls.list(limit=50)} == set(range(7))
+        assert all(call.timestamp >= datetime(2026, 3, 2, 9, tzinfo=UTC) for call in store.llm_calls.list(limit=50))
+        assert len(store.imports.unreadable().items) == 1
