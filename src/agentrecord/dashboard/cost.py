@@ -263,8 +263,10 @@ def _amounts(
             note=formats.counted(activity.sessions, "session") if activity.sessions else "no session was active",
         ),
         figures.FigureTile(
-            name="Failed calls", value=formats.money(activity.failed_nanos if failed else None),
-            nanos=activity.failed_nanos if failed else None,
+            # A call that failed mostly tells no tokens: where none of them does, the cost is unknown and not nothing.
+            name="Failed calls",
+            value=formats.money(activity.failed_nanos or None),
+            nanos=activity.failed_nanos or None,
             note=f"{formats.counted(failed, 'call')} of {totals.calls:,}" if failed else "no call failed",
         ),
     )  # fmt: skip

@@ -21,6 +21,7 @@ from agentrecord.store import AsyncStore
 RECENT = 10
 TOP = 5
 MOST_ATTENTION = 10
+MOST_UNPRICED = 3
 STUCK = "stuck run"
 ENDS = (("completed", 0), ("failed", 1), ("going on or cancelled", 2))
 """How runs end, and the slot of each, from below."""
@@ -223,13 +224,22 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
 
 
 def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
-    for use in uses:
-        if use.totals.unpriced_calls and (stretch.since is None or use.last_at >= stretch.since):
-            calls = formats.counted(use.totals.unpriced_calls, "call")
-            yield Attention(
-                at=use.last_at, kind="no price", text=f"{use.model}: no total contains {calls}",
-                href=f"/prices?model={formats.segment(use.model)}",
-            )  # fmt: skip
+    found = [u for u in uses if u.totals.unpriced_calls and (stretch.since is None or u.last_at >= stretch.since)]
+    found.sort(key=lambda use: use.totals.unpriced_calls, reverse=True)
+    for use in found[:MOST_UNPRICED]:
+        calls = formats.counted(use.totals.unpriced_calls, "call")
+        yield Attention(
+            at=use.last_at, kind="no price", text=f"{formats.one_line(use.model, 60)}: no total contains {calls}",
+            href=f"/prices?model={formats.segment(use.model)}",
+        )  # fmt: skip
+    rest = found[MOST_UNPRICED:]
+    if rest:
+        calls = formats.counted(sum(use.totals.unpriced_calls for use in rest), "call")
+        models = formats.counted(len(rest), "model")
+        yield Attention(
+            at=max(use.last_at for use in rest), kind="no price", text=f"{models} more: no total contains {calls}",
+            href="/prices",
+        )  # fmt: skip
 
 
 def _near(budgets: Sequence[BudgetStatus], now: datetime) -> Iterator[Attention]:

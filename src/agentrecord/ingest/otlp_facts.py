@@ -28,7 +28,7 @@ from agentrecord.records.transcript import (
     SessionFact,
     ToolCallFact,
     ToolResultFact,
-)
+)  # fmt: skip
 
 _MICROSECOND = timedelta(microseconds=1)
 _TOOL_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "input.value", "ai.toolCall.args",
