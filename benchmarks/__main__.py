@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.common import Scale, Section, table, versions
 
 NAMES = (
-    "turns", "concurrency", "bulk", "transcripts", "otlp", "reading", "pages", "persistence", "serving", "startup",
+    "turns", "concurrency", "bulk", "transcripts", "otlp", "reading", "pages", "persistence", "runs", "serving",
+    "startup",
 )  # fmt: skip
 REPORT = Path(__file__).parent / "README.md"
 INTRODUCTION = """\

@@ -189,6 +189,14 @@ def test_a_resource_that_cannot_be_read_refuses_the_request(exporter: Exporter) 
     assert (answer.status_code, "intValue" in answer.json()["message"], exporter.count()) == (400, True, 0)
 
 
+def test_rings_of_spans_and_spans_without_their_parents_are_stored_and_the_server_goes_on(exporter: Exporter) -> None:
+    ring = [span(1, "a", parent=2), span(2, "b", parent=1), span(3, "own", parent=3), span(4, "orphan", parent=99)]
+    assert (exporter.send(as_json(*ring)).status_code, exporter.count()) == (200, 4)
+    assert exporter.store.usage.recount() == ()
+    assert exporter.send(as_json(ONE)).status_code == 200
+    assert exporter.client.get("/healthz").status_code == 200
+
+
 def test_text_that_is_no_utf_8_is_refused_in_protobuf(exporter: Exporter) -> None:
     broken = as_protobuf(span(1, "abcdef")).replace(b"abcdef", b"abc\xff\xfef")
     answer = exporter.send(broken, PROTOBUF)

@@ -4,11 +4,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from threading import Lock
 from uuid import UUID
 
 from agentrecord.ids import derived_id
 from agentrecord.ingest.fields import json_or_text
+from agentrecord.ingest.otlp_memory import Remembered
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
 from agentrecord.ingest.otlp_wire import LOG
@@ -39,9 +39,7 @@ _TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "traceloop.e
 _TOOL_REFS = ("gen_ai.tool.call.id", "tool_call.id", "tool.id", "ai.toolCall.id")
 _OBJECTIVE_CHARACTERS = 2000
 
-_LONG, _LONG_TRACES = 256, 4
-_REMEMBERED: dict[tuple[str, str], tuple[dict[str, Span], ImportBatch]] = {}
-_REMEMBERING = Lock()
+_REMEMBERED = Remembered()
 
 Tool = tuple[Identified, ToolCallFact, ToolResultFact | None]
 
@@ -51,19 +49,7 @@ def derive(spans: Sequence[Span], salt: str) -> ImportBatch:
 
     Of the last long traces it is remembered: a trace that comes in pieces is asked for again before each.
     """
-    if len(spans) < _LONG:
-        return _Facts(Tree(spans), salt).batch()
-    key, told = (spans[0].trace_id, salt), {span.span_id: span for span in spans}
-    known = _REMEMBERED.get(key)
-    if known is not None and known[0] == told:
-        return known[1]
-    found = _Facts(Tree(spans), salt).batch()
-    with _REMEMBERING:
-        _REMEMBERED.pop(key, None)
-        _REMEMBERED[key] = (told, found)
-        if len(_REMEMBERED) > _LONG_TRACES:
-            _REMEMBERED.pop(next(iter(_REMEMBERED)))
-    return found
+    return _REMEMBERED.batch(spans, salt, lambda: _Facts(Tree(spans), salt).batch())
 
 
 class _Facts:
