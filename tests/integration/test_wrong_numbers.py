@@ -70,7 +70,9 @@ def test_one_unpriced_name_at_two_hosts_is_told_apart_where_each_needs_a_price(s
 
 def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells(site: Site) -> None:
     client, filled = site
-    filled.store.errors.record(NewError(error_type="Flood", error_message="too much", created_at=START - timedelta(days=1)))
+    filled.store.errors.record(
+        NewError(error_type="Flood", error_message="too much", created_at=START - timedelta(days=1))
+    )
     assert "new error Flood: too much" not in text(client, f"/?{WEEK}")
     assert "ongoing error Flood: too much" in text(client, f"/?{WEEK}")
     assert "ongoing Flood too much" in text(client, f"/errors?{WEEK}")
