@@ -61,11 +61,22 @@ def test_one_unpriced_name_at_two_hosts_is_told_apart_where_each_needs_a_price(s
     client, filled = site
     for host, calls in (("azure", 1), ("OpenAI", 2)):
         for _ in range(calls):
-            tokens = TokenCounts(input=10)
+            tokens = TokenCounts(input=10, output=1)
             filled.store.llm_calls.record(NewLLMCall(model="nameless", host=host, tokens=tokens, timestamp=START))
     shown = text(client, f"/?{WEEK}")
     assert "nameless at OpenAI: no total contains 2 calls of all time" in shown
     assert "nameless at azure: no total contains 1 call of all time" in shown
+
+
+def test_calls_without_token_counts_are_told_of_and_no_price_is_asked_for_them(site: Site) -> None:
+    client, filled = site
+    for _ in range(7):
+        filled.store.llm_calls.record(NewLLMCall(model="silent-model", host="OpenAI", timestamp=START))
+    for path in (f"/?{WEEK}", f"/cost?{WEEK}"):
+        shown = text(client, path)
+        assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
+        assert "7 calls on silent-model : the source told no token counts" in shown, path
+        assert "no price silent-model: " not in shown, path
 
 
 def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells(site: Site) -> None:

@@ -230,7 +230,9 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
 
 
 def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
-    found = [u for u in uses if u.totals.unpriced_calls and (stretch.since is None or u.last_at >= stretch.since)]
+    # Where the source told no token counts, there is nothing that a price could charge.
+    found = [u for u in uses if u.totals.unpriced_calls > u.totals.uncounted_calls]
+    found = [u for u in found if stretch.since is None or u.last_at >= stretch.since]
     found.sort(key=lambda use: use.totals.unpriced_calls, reverse=True)
     for use in found[:MOST_UNPRICED]:
         calls = formats.counted(use.totals.unpriced_calls, "call")
