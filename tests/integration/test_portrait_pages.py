@@ -58,6 +58,13 @@ def test_the_list_of_users_adds_up_to_every_call(site: Site) -> None:
     assert "excludes" not in shown(client, "/users?since=all&q=user:ana").partition("<tfoot>")[2]
 
 
+def test_what_is_known_by_the_day_is_not_told_by_the_hour(site: Site) -> None:
+    client, filled = site
+    filled.store.runs.start(NewRun(run_id="late", agent_id="latecomer"), user="late@example.org")
+    for path in ("/agents?since=all", "/users?since=all", "/agents/latecomer", "/u/late@example.org"):
+        assert re.search(r'<time datetime="2026-03-03" title="on this UTC day">today</time>', shown(client, path)), path
+
+
 def test_a_model_without_a_price_has_no_share_of_an_agents_spend(site: Site) -> None:
     client, filled = site
     filled.store.llm_calls.record(

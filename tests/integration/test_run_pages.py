@@ -166,7 +166,7 @@ def test_runs_are_compared_figure_by_figure_and_text_by_text(site: Site) -> None
     assert f"Cost {formats.cost(a)} {formats.cost(b)}" in text
     assert f"Tokens {a.total_tokens:,} {b.total_tokens:,}" in text
     assert "Tool calls 1 0 −1" in text
-    assert "Errors 1 0 −1 (−100 %)" in text
+    assert "Failed calls 1 0 −1 (−100 %)" in text
     assert "Input The same in both." in text
     assert "− only in A done + only in B all done" in text
     told = client.get("/api/runs/compare?a=r-1&b=r-2").json()
