@@ -17,7 +17,7 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.scope import Scope
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.schema import llm_calls, messages, metadata, sessions
+from agentrecord.schema import arrivals, llm_calls, messages, metadata, sessions
 from agentrecord.store import Store
 from agentrecord.store._faces import work_in
 from agentrecord.store.messages import Turn as Stored
@@ -131,7 +131,10 @@ UNLIKE = frozenset({"created_at", "updated_at", "imported_at", "applied_at"})
 
 
 def dump(store: Store, *, without: Iterable[str] = UNLIKE) -> dict[str, list[str]]:
-    """Return every table's rows as sorted lines, the ids of users and agents replaced by their names."""
+    """Return every table's rows as sorted lines, the ids of users and agents replaced by their names.
+
+    The order in which facts arrived is left out: it is each delivery's own.
+    """
     left_out = frozenset(without)
 
     def read(conn: Connection, scope: Scope) -> dict[str, list[str]]:
@@ -139,6 +142,7 @@ def dump(store: Store, *, without: Iterable[str] = UNLIKE) -> dict[str, list[str
         found = {
             table.name: sorted(_line(row, names, left_out) for row in conn.maps(select(table)))
             for table in metadata.sorted_tables
+            if table is not arrivals
         }
         schema = "" if conn.is_sqlite else "agentrecord."
         indexed = conn.text(f"SELECT message_uuid FROM {schema}ar_search")
