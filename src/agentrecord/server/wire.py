@@ -58,7 +58,7 @@ EXAMPLES: dict[str, object] = {
 """What a field may hold, for the API's description."""
 
 
-class PageOf(BaseModel, Generic[T]):
+class PageOf(BaseModel, Generic[T], defer_build=True):
     """One page of a list: `next_cursor` is null on the last one, `total` counts the whole filter."""
 
     items: list[T]
@@ -68,7 +68,7 @@ class PageOf(BaseModel, Generic[T]):
     total_is_exact: bool = True
 
 
-class ItemsOf(BaseModel, Generic[T]):
+class ItemsOf(BaseModel, Generic[T], defer_build=True):
     """A whole list."""
 
     items: list[T]
@@ -160,7 +160,9 @@ def model_of(kind: type) -> type[BaseModel]:
     for name, member in vars(kind).items():
         if isinstance(member, property) and member.fget is not None:
             shapes[name] = (_shape(get_type_hints(member.fget)["return"]), _like(name))
-    model: type[BaseModel] = create_model(kind.__name__, __doc__=kind.__doc__, **shapes)
+    model: type[BaseModel] = create_model(
+        kind.__name__, __doc__=kind.__doc__, __config__=ConfigDict(defer_build=True), **shapes
+    )
     return model
 
 
