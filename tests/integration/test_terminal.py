@@ -57,8 +57,8 @@ NO_ROWS = {
 TEXTS = ("session", "run")
 """What reads as a text: it goes into a pipe as one."""
 
-PROSE = ("session", "db doctor", "db check", "db verify")
-"""Where whole sentences stand, which a terminal wraps and nobody wants cut."""
+PROSE = ("session", "db doctor", "db check", "db verify", "db info")
+"""Where whole sentences and addresses stand, which a terminal wraps and nobody wants cut."""
 
 EMPTY = ("unreadable", "sessions", "search", "runs", "agents", "users", "errors", "usage", "cost", "budgets", "keys",
          "accounts", "tail", "top", "sql")  # fmt: skip
