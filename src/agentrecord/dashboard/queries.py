@@ -9,7 +9,7 @@ from agentrecord.records.sql import SqlAnswer, SqlTable
 from agentrecord.store import AsyncStore
 
 ROWS = 200
-CELLS = 2_000
+CELLS = 1_500
 """So many cells a page shows at most: a browser lays out no more of them with ease."""
 
 LAST_SESSIONS = """SELECT session_id, title, message_count
