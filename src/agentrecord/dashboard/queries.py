@@ -65,5 +65,5 @@ def _shown(answer: SqlAnswer) -> SqlAnswer:
     return replace(
         answer,
         rows=answer.rows[:rows],
-        cut_because=f"only the first {rows:,} rows of so many columns are shown; name fewer, or take the CSV",
+        cut_because=f"only the first {rows:,} rows of so many columns are shown; name fewer, or take the file of all",
     )
