@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentrecord.exceptions import Conflict, NotFound
+from agentrecord.exceptions import Conflict, InvalidFilter, NotFound
 from agentrecord.ids import new_id
 from agentrecord.records.audit import Actor
 from agentrecord.records.error import ErrorStatus, NewError
@@ -166,3 +166,20 @@ def test_a_group_says_where_it_was_met_and_what_the_failed_runs_cost(store: Faci
     assert [(e.user, e.agent_id, e.run_id) for e in store.errors.list(group=group.id)][-1] == (
         "unassigned", "coder", "0"
     )  # fmt: skip
+
+
+@covers("errors.groups")
+def test_pages_of_groups_go_on_while_the_clock_does(store: Facing, clock: HeldClock) -> None:
+    for name in ("A", "B", "C"):
+        store.errors.record(NewError(error_type=name, error_message="bad"))
+    for asked in ({"status": ErrorStatus.NEW}, {"query": "status:new"}, {"query": "-status:ongoing"}):
+        found: list[str] = []
+        cursor = None
+        while len(found) < 3:
+            page = store.errors.groups(limit=1, cursor=cursor, **asked)
+            found += [group.error_type for group in page]
+            cursor = page.next_cursor
+            clock.advance(seconds=7)
+        assert (sorted(found), cursor) == (["A", "B", "C"], None)
+    with pytest.raises(InvalidFilter, match="another filter"):
+        store.errors.groups(status=ErrorStatus.ONGOING, cursor=store.errors.groups(limit=1).next_cursor)

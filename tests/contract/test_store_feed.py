@@ -1,5 +1,6 @@
 """The feed: every fact that arrives or changes, once, in the order of arrival, whatever time it names itself."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -205,3 +206,29 @@ def test_the_log_is_swept_of_what_is_old_but_keeps_its_last_rows(store: Facing, 
     for _ in range(150):
         store.sessions.activate(session.id)
     assert 1000 < store.run(count) <= 1350
+
+
+def test_what_another_server_numbered_neither_stops_a_write_nor_stays(open_store: Callable[[str, str], Facing]) -> None:
+    """A record that was restored elsewhere holds ids of transactions that this server has yet to reach."""
+    store = open_store("postgresql", "sync")
+    session = store.sessions.create(NewSession(session_id="s"))
+
+    def restore(conn: Any, scope: Any) -> None:
+        conn.text(
+            "INSERT INTO agentrecord.ar_arrivals (project_id, place, part, user_uuid, at, refs)"
+            " SELECT %s, pg_snapshot_xmax(pg_current_snapshot())::text::bigint + ahead, 0, %s, 1, ''::bytea"
+            " FROM generate_series(1, 300) AS ahead",
+            (scope.project, session.user_uuid),
+        )
+
+    def ahead(conn: Any, scope: Any) -> int:
+        unreached = "place >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+        return int(conn.text(f"SELECT count(*) FROM agentrecord.ar_arrivals WHERE {unreached}")[0][0])
+
+    place = store.feed.place()
+    store.run(restore)
+    assert store.run(ahead) > 200
+    for number in range(130):
+        store.sessions.create(NewSession(session_id=f"s{number}", title=str(number)))
+    assert store.run(ahead) == 0
+    assert [line for _, line, _ in follow(store, place)[0]] == [str(number) for number in range(130)]

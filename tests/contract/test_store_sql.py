@@ -1,10 +1,16 @@
 """SQL that people write: it reads what its scope sees, within its bounds, and nothing else, whatever it tries."""
 
+import itertools
+import resource
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
 
+from agentrecord.engine.guest_functions import bind_bounded
 from agentrecord.exceptions import Forbidden, InvalidValue
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
@@ -17,6 +23,7 @@ from databases import Databases
 from faces import Facing, covers
 
 SECRET = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$b25l"
+TRIMS = ("trim", "ltrim", "rtrim")
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
@@ -204,6 +211,68 @@ def test_what_is_more_than_the_limits_is_cut_and_says_so(filled: Facing) -> None
     for limit in (0, 10_001):
         with pytest.raises(InvalidValue):
             filled.queries.run("SELECT 1", limit=limit)
+
+
+LONG = {
+    "sqlite": (
+        "SELECT instr({n}, {m} || 'b')", "SELECT length(replace({n}, {m} || 'b', ''))",
+        "SELECT length(trim({n}, replace({m}, 'a', 'b') || 'a'))",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT zeroblob(9000000), i FROM n ORDER BY i",
+        "SELECT json_patch({n}, {m})",
+    ),
+    "postgresql": (
+        "SELECT strpos({n}, 'b' || {m})", "SELECT position('b' || {m} in {n})", "SELECT replace({n}, 'b' || {m}, '')",
+        "SELECT btrim({n}, 'b' || {m})", "SELECT {n} LIKE '%' || {m} || 'b%'", "SELECT {n} ILIKE ({m})",
+        "SELECT {n} ~~ {m}", "SELECT {n} !~~* {m}", "SELECT 'x' LIKE 'a' || {m}", "SELECT 'x' LIKE ANY (ARRAY[{m}])",
+        "SELECT to_jsonb(array_agg(i)) @> to_jsonb(array_agg(-i)) FROM generate_series(1, 60000) AS i",
+        "SELECT 'x' LIKE 'a'\n'b'", "SELECT split_part({n}, {m}, 1)", "SELECT string_to_array({n}, {m})",
+    ),
+}  # fmt: skip
+TEXTS = {
+    "sqlite": "replace(hex(zeroblob({})), '00', 'a')",
+    "postgresql": "(SELECT string_agg('a', '') FROM generate_series(1, {}))",
+}
+
+
+@covers("queries.run")
+def test_what_could_not_be_stopped_is_refused_or_takes_no_time(filled: Facing) -> None:
+    dialect = filled.engine.dialect.name
+    long, short = (TEXTS[dialect].format(size) for size in (2_000_000, 1_000_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for sql in LONG[dialect]:
+        started = time.monotonic()
+        if dialect == "postgresql" or "json_patch" in sql or "zeroblob(9" in sql:
+            with pytest.raises(InvalidValue):
+                filled.queries.run(sql.format(n=long, m=short))
+        else:
+            filled.queries.run(sql.format(n=long, m=short))
+        assert time.monotonic() - started < 10, sql
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+    said = "SELECT count(*) FROM ar_sessions WHERE title LIKE 'of a%' OR title NOT LIKE '%e%'"
+    assert filled.queries.run(said).rows == ((1,),)
+
+
+def test_texts_are_found_and_trimmed_as_sqlite_itself_does() -> None:
+    texts = ("", "a", "  ab a ", "ÄÖä", 17, None)
+    ask = f"SELECT instr(?1, ?2), replace(?1, ?2, ?3), {', '.join(f'{name}(?1), {name}(?1, ?2)' for name in TRIMS)}"
+    with closing(sqlite3.connect(":memory:")) as plain, closing(sqlite3.connect(":memory:")) as bounded:
+        bind_bounded(bounded)
+        for values in itertools.product(texts, texts, ("x", "", None)):
+            assert bounded.execute(ask, values).fetchone() == plain.execute(ask, values).fetchone(), values
+        for blobs in itertools.product((b"ab", b"b", b"", "b", None), repeat=2):
+            found = [driver.execute("SELECT instr(?, ?)", blobs).fetchone() for driver in (plain, bounded)]
+            assert found[0] == found[1], blobs
+
+
+def test_tables_that_others_keep_in_the_same_database_are_not_shown(owners: Store) -> None:
+    def share(conn: Any, scope: Any) -> None:
+        conn.text("CREATE TABLE public.others (secret text)")
+        conn.text("GRANT SELECT ON public.others TO PUBLIC")
+
+    owners.run(share)
+    for name in ("public.others", '"public".others', "public . others", "others", "PUBLIC/**/.others"):
+        with pytest.raises(InvalidValue):
+            owners.queries.run(f"SELECT secret FROM {name}")
 
 
 @pytest.fixture

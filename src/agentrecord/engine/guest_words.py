@@ -2,8 +2,10 @@
 
 Row-level security compares rows with settings of the transaction, and PostgreSQL lets every role change those with
 `set_config(…)`, or by way of functions that run a text as SQL (`query_to_xml(…)`). So what may be called is listed
-here, and nothing else is called. The text is split into words as PostgreSQL splits it; the few notations in which the
-two could differ (escape strings, dollar quotes, Unicode escapes in names) are refused.
+here, and nothing else is called. Nor is what PostgreSQL cannot be stopped in: it never looks at `statement_timeout`
+while it searches a text or a JSON value, which can take as long as the product of two lengths. The text is split into
+words as PostgreSQL splits it; the few notations in which the two could differ (escape strings, dollar quotes, Unicode
+escapes in names) are refused.
 """
 
 import re
@@ -38,22 +40,24 @@ _CALLABLE = frozenset(
     re.findall(
         r"\w+",
         """
-    abs age array_agg array_length array_to_string avg bool_and bool_or btrim cardinality cast ceil ceiling
-    char_length coalesce concat concat_ws corr count cume_dist date_part date_trunc dense_rank div every exp
-    extract first_value floor generate_series greatest initcap json_agg json_array_elements
-    json_array_elements_text json_array_length json_each json_each_text json_extract_path json_extract_path_text
-    json_object_agg json_object_keys json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text
-    jsonb_array_length jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_agg
-    jsonb_object_keys jsonb_pretty jsonb_typeof lag last_value lead least left length ln log lower ltrim
-    make_date make_interval make_timestamp make_timestamptz max md5 min mod mode nth_value ntile nullif
-    octet_length percent_rank percentile_cont percentile_disc position power rank regexp_match regexp_replace
-    replace reverse right round row_number row_to_json rtrim sign split_part sqrt starts_with stddev stddev_pop
-    stddev_samp string_agg string_to_array strpos substr substring sum timezone to_char to_date to_json to_jsonb
-    to_timestamp trim trunc unnest upper var_pop var_samp variance width_bucket
-    """,
+        abs age array_agg array_length array_to_string avg bool_and bool_or cardinality cast ceil ceiling
+        char_length coalesce concat concat_ws corr count cume_dist date_part date_trunc dense_rank div every exp
+        extract first_value floor generate_series greatest initcap json_agg json_array_elements
+        json_array_elements_text json_array_length json_each json_each_text json_extract_path json_extract_path_text
+        json_object_agg json_object_keys json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text
+        jsonb_array_length jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_agg
+        jsonb_object_keys jsonb_pretty jsonb_typeof lag last_value lead least left length ln log lower make_date
+        make_interval make_timestamp make_timestamptz max md5 min mod mode nth_value ntile nullif octet_length
+        percent_rank percentile_cont percentile_disc power rank regexp_match regexp_replace reverse right round
+        row_number row_to_json sign sqrt starts_with stddev stddev_pop stddev_samp string_agg substr substring sum
+        timezone to_char to_date to_json to_jsonb to_timestamp trunc unnest upper var_pop var_samp variance
+        width_bucket
+        """,
     )
 )
 _HIDDEN = re.compile(r"pg_|information_schema$")
+_UNSTOPPABLE = ("@", "~~", "?|", "?&")
+_LONGEST_PATTERN = 200
 
 
 def reads_only(sql: str) -> bool:
@@ -69,24 +73,47 @@ def _without_comment(sql: str) -> str:
     return text
 
 
-def refusal(sql: str, tables: Collection[str], *, hidden: Collection[str] = ()) -> str | None:
+def refusal(
+    sql: str, tables: Collection[str], *, hidden: Collection[str] = (), foreign: Collection[str] = ()
+) -> str | None:
     """Return why a query may not be run, None if it may.
 
-    `tables` are those of ours that it may name, `hidden` are views that it may not.
+    `tables` are those of ours that it may name, `hidden` are views that it may not, `foreign` are schemas that others
+    keep in the same database.
     """
     words = list(_words(sql))
     for place, (kind, word) in enumerate(words):
+        following = words[place + 1 : place + 2]
         if kind == "refused":
             return f"{word} is not taken here; write texts in plain single quotes"
+        unstoppable = _unstoppable(words, place)
+        if unstoppable is not None:
+            return unstoppable
         if kind not in ("word", "quoted"):
             continue
         if _HIDDEN.match(word) or word in hidden:
             return f"{word} is not shown here"
         if word.startswith("ar_") and word not in tables:
             return f"there is no table {word} here that you may read"
-        if words[place + 1 : place + 2] == [("other", "(")] and not _may_stand_before_a_bracket(words, place):
+        if word in foreign and following == [("other", ".")]:
+            return f"{word} is not shown here"
+        if following == [("other", "(")] and not _may_stand_before_a_bracket(words, place):
             return f"{word}(…) cannot be called here; functions that only compute can"
     return None
+
+
+def _unstoppable(words: list[tuple[str, str]], place: int) -> str | None:
+    """Return why an operator cannot be taken: nothing would end it."""
+    (kind, word), following = words[place], words[place + 1 : place + 3]
+    if kind == "other" and (word + "".join(text for _, text in following[:1])).startswith(_UNSTOPPABLE):
+        return "operators with @, ~~, ?| and ?& are not taken here; use LIKE, ~ or ->>"
+    if kind != "word" or word not in ("like", "ilike"):
+        return None
+    pattern, after = [*following, ("", ""), ("", "")][:2]
+    is_short = pattern[0] == "text" and len(pattern[1]) <= _LONGEST_PATTERN
+    if is_short and after[0] != "text" and after != ("other", "|"):
+        return None
+    return f"{word.upper()} takes one text of at most {_LONGEST_PATTERN} characters here; use ~ for other patterns"
 
 
 def _may_stand_before_a_bracket(words: list[tuple[str, str]], place: int) -> bool:

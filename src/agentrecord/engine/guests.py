@@ -18,15 +18,16 @@ from uuid import UUID
 
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import sqlstate
+from agentrecord.engine.guest_functions import ENDLESS, bind_bounded
 from agentrecord.engine.sqlite import lower_everything
 from agentrecord.exceptions import InvalidValue
 
 CANCELLED = "57014"
 _CHUNK = 200
-_STEPS = 2_000
+_STEPS = 200
 _MAX_PATTERN = 200
 _TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
-_REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "sqlite_compileoption_get"})
+_REFUSED_FUNCTIONS = ENDLESS | {"load_extension", "fts3_tokenizer", "sqlite_compileoption_get"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,11 @@ def _own_connection(conn: Connection) -> sqlite3.Connection:
     else:
         driver = sqlite3.connect(":memory:", isolation_level=None)
         conn.driver.backup(driver)
-    driver.execute("PRAGMA temp_store=MEMORY")
+    # What is sorted goes to a file that has no name, as soon as it is more than the cache: memory has an end.
+    driver.execute("PRAGMA temp_store=FILE")
     driver.execute("PRAGMA trusted_schema=OFF")
     lower_everything(driver)
+    bind_bounded(driver)
     driver.create_function("uuid", 1, lambda text: UUID(text).bytes, deterministic=True)
     return driver
 

@@ -13,7 +13,8 @@ transaction and the order of the numbers is the order of the commits: a place is
 carries its transaction's own id, and a place is a snapshot: whatever is visible now and was not visible then has
 arrived since, however long its transaction was open. That needs no lock, no waiting for the oldest transaction, and
 neither misses nor repeats a row, whatever the number of writers. Where a project lives on one node of many (Citus),
-ids and snapshots are the coordinator's.
+ids and snapshots are the coordinator's. A record that was restored on another server holds ids that this one has yet
+to reach: such a row tells nobody anything, gives way to the transaction whose id it has, and is swept.
 
 The log is kept for `KEEP`; a reader that was away for longer is told that it missed something.
 """
@@ -25,6 +26,7 @@ from uuid import UUID
 
 from sqlalchemy import BIGINT, TEXT, bindparam, delete, func, insert, literal_column, select
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects import postgresql
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import ProjectId
@@ -59,8 +61,17 @@ def _add() -> PerDialect:
     newest = select(earlier.c.place).where(earlier.c.project_id == bindparam("project_id"))
     newest = newest.order_by(earlier.c.place.desc(), earlier.c.part.desc()).limit(literal_column("1"))
     following = func.coalesce(newest.scalar_subquery(), literal_column("0")) + literal_column("1")
-    own = sql_cast(sql_cast(func.pg_current_xact_id(), TEXT), BIGINT)
-    return PerDialect(insert(arrivals).values(place=following, **values), insert(arrivals).values(place=own, **values))
+    added = postgresql.insert(arrivals).values(place=_whole(func.pg_current_xact_id()), **values)
+    replaced = {name: added.excluded[name] for name in ("user_uuid", "at", "refs")}
+    return PerDialect(
+        insert(arrivals).values(place=following, **values),
+        added.on_conflict_do_update(index_elements=["project_id", "place", "part"], set_=replaced),
+    )
+
+
+def _whole(transaction_id: Any) -> Any:
+    """Return a transaction's id as a number."""
+    return sql_cast(sql_cast(transaction_id, TEXT), BIGINT)
 
 
 ADD_ARRIVAL = _add()
@@ -81,6 +92,14 @@ def _sweep() -> Prepared:
 
 
 _SWEEP = _sweep()
+_SWEEP_UNREACHED = Prepared(
+    delete(arrivals).where(
+        arrivals.c.project_id == bindparam("project_id"),
+        # No row that this statement sees is of a transaction that its snapshot has yet to reach, but for its own.
+        arrivals.c.place > _whole(func.pg_current_xact_id()),
+        arrivals.c.place >= _whole(func.pg_snapshot_xmax(func.pg_current_snapshot())),
+    )
+)
 
 
 class Arrivals:
@@ -120,6 +139,8 @@ class Arrivals:
             for project in projects:
                 connection.enter_scope(Scope(project=project))
                 connection.run(_SWEEP, {"project_id": project, "before": connection.now - KEEP})
+                if not connection.is_sqlite:
+                    connection.run(_SWEEP_UNREACHED, {"project_id": project})
 
 
 def note(conn: Connection, project: ProjectId, kind: ChangeKind, row: UUID, user: UUID) -> None:

@@ -23,6 +23,8 @@ from agentrecord.schema.types import Micros
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
+MOVING = "moving_"
+"""How the name of a bound value begins that moves on with the clock: the next page is of the same filter still."""
 
 
 def checked_limit(limit: int) -> int:
@@ -148,7 +150,8 @@ def _lowest(column: ColumnElement[Any]) -> object:
 
 def _fingerprint(counting: Compiled, sort: str) -> str:
     """Return what tells one filter and order from another."""
-    said = counting.sql + repr(sorted((name, str(value)) for name, value in counting.defaults.items())) + sort
+    asked = {name: value for name, value in counting.defaults.items() if not name.startswith(MOVING)}
+    said = counting.sql + repr(sorted((name, str(value)) for name, value in asked.items())) + sort
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, and_, func, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -39,7 +39,7 @@ from agentrecord.store import agents as agent_store
 from agentrecord.store import audit
 from agentrecord.store._days import EPOCH
 from agentrecord.store._figures import day_of
-from agentrecord.store._page import page
+from agentrecord.store._page import MOVING, page
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store._words import Words, choice_word, column_word, matching, measured_word, text_word
 
@@ -147,7 +147,8 @@ def _standing(status: ErrorStatus, now: datetime, columns: Mapping[str, Any]) ->
         return [error_groups.c.resolved_at.is_not(None)]
     if status is ErrorStatus.REGRESSED:
         return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_not(None)]
-    first, lately = columns["first_seen_at"], now - NEW_FOR
+    first = columns["first_seen_at"]
+    lately = bindparam(f"{MOVING}lately", now - NEW_FOR, type_=error_groups.c.first_seen_at.type)
     is_new = first >= lately if status is ErrorStatus.NEW else first < lately
     return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_(None), is_new]
 

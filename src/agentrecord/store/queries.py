@@ -40,6 +40,7 @@ _BY_PROJECT = {
 }
 """Global tables of which a scope sees a part."""
 
+_FOREIGN_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname NOT IN ('agentrecord', 'system', 'agent_sdk')"
 _VIEW_COLUMNS = {
     "sqlite": "SELECT v.name, c.name FROM sqlite_master AS v, pragma_table_info(v.name) AS c"
     " WHERE v.type = 'view' AND v.name NOT LIKE 'ar_%' ORDER BY v.name, c.cid",
@@ -67,7 +68,10 @@ def run(conn: Connection, scope: Scope, sql: str, *, limit: int = 1000) -> SqlAn
         given = on_sqlite(conn, text, dict(_views(scope)), bounds)
     else:
         refused = refusal(
-            text, _readable(scope, is_sqlite=False), hidden=() if scope.role is Role.OPERATOR else ("projects",)
+            text,
+            _readable(scope, is_sqlite=False),
+            hidden=() if scope.role is Role.OPERATOR else ("projects",),
+            foreign=[str(name) for (name,) in conn.text(_FOREIGN_SCHEMAS)],
         )
         if refused is not None:
             raise InvalidValue("sql", sql, refused)
