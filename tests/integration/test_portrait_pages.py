@@ -44,7 +44,9 @@ def test_the_list_of_agents_shows_the_figures_of_the_store(site: Site) -> None:
     assert shown(client, "/agents?q=expl").count("data-id=") == 1
     assert "No agents match" in shown(client, "/agents?q=nobody")
     assert client.get("/agents?since=soon").status_code == 422
-    assert client.get("/agents/nobody").status_code == 404
+    missing = client.get("/agents/nobody")
+    assert (missing.status_code, "Without filters" in missing.text) == (404, False)
+    assert "Without filters" in client.get("/agents?since=soon", headers={"accept": "text/html"}).text
 
 
 def test_the_list_of_users_adds_up_to_every_call(site: Site) -> None:

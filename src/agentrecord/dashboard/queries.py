@@ -9,7 +9,7 @@ from agentrecord.records.sql import SqlAnswer, SqlTable
 from agentrecord.store import AsyncStore
 
 ROWS = 200
-CELLS = 2_000
+CELLS = 1_500
 """So many cells a page shows at most: a browser lays out no more of them with ease."""
 
 LAST_SESSIONS = """SELECT session_id, title, message_count
@@ -65,5 +65,5 @@ def _shown(answer: SqlAnswer) -> SqlAnswer:
     return replace(
         answer,
         rows=answer.rows[:rows],
-        cut_because=f"only the first {rows:,} rows of so many columns are shown; name fewer, or take the CSV",
+        cut_because=f"only the first {rows:,} rows of so many columns are shown; name fewer, or take the file of all",
     )
