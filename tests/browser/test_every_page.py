@@ -195,7 +195,7 @@ def test_single_keys_go_to_pages_and_can_be_switched_off(tab: Watched) -> None:
     expect(page.get_by_role("searchbox", name="Search").first).to_have_value("?gs")
 
 
-def test_a_table_is_one_tab_stop_and_its_rows_are_reached_by_arrows(tab: Watched) -> None:
+def test_a_table_is_one_tab_stop_and_its_rows_are_reached_by_arrows(tab: Watched, contents: Contents) -> None:
     page = tab.open("/sessions")
     reachable = """[...document.querySelectorAll('table.rows tbody tr')]
         .map(row => row.querySelectorAll('a:not([tabindex])').length > 0)"""
@@ -210,6 +210,30 @@ def test_a_table_is_one_tab_stop_and_its_rows_are_reached_by_arrows(tab: Watched
     expect(page.locator("table.rows tbody tr").nth(0).locator("a").first).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/s/**")
+
+
+def test_the_filter_is_a_key_away_and_the_id_of_a_row_is_copied(
+    browser: Browser, stack: ExitStack, site: Site, contents: Contents
+) -> None:
+    page = watched(browser, stack, site, permissions=["clipboard-read", "clipboard-write"]).open("/runs?since=all")
+    page.keyboard.press("f")
+    expect(page.get_by_role("combobox", name="Filter")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Filter")).to_have_value("")
+    for path, copied in (
+        ("/runs?q=run:run-bob", "run-bob"), ("/sessions?q=session:talk-bob", "talk-bob"),
+        ("/agents?q=agent:support-bot", contents.agent), ("/users?q=user:bob*", contents.user),
+    ):  # fmt: skip
+        page.goto(site.url + path)
+        page.keyboard.press("j")
+        page.keyboard.press(".")
+        expect(page.get_by_text("Id copied")).to_be_attached()
+        assert page.evaluate("navigator.clipboard.readText()") == copied, path
+
+
+def test_what_is_hidden_in_a_wide_table_does_not_widen_the_page(tab: Watched, contents: Contents) -> None:
+    tab.page.set_viewport_size({"width": 720, "height": 500})
+    page = tab.open("/prices")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
 
 
 def test_the_first_tab_stop_leads_past_the_navigation(tab: Watched) -> None:

@@ -287,6 +287,8 @@ def test_tail_takes_the_words_of_a_filter(record: Path) -> None:
                                              "-n", 200, "--jsonl", db=record).stdout.splitlines()]  # fmt: skip
     assert told
     assert all(one["kind"] in ("llm_call", "tool_call") and one["status"] != "success" for one in told)
+    nothing = run("tail", "user:nobody", "--no-follow", db=record)
+    assert (nothing.stdout, nothing.stderr.strip()) == ("", "Nothing that arrived fits these words yet.")
     refused = run("tail", "colour:red", db=record)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "colour" in refused.stderr

@@ -75,6 +75,16 @@ def test_the_first_failure_of_a_run_leads_to_its_span(site: Site) -> None:
     assert "✕ m: overloaded" in page.text
 
 
+def test_the_totals_of_failures_say_what_they_count(site: Site) -> None:
+    client, filled = site
+    for number in range(3):
+        run = filled.store.runs.start(NewRun(run_id=f"broken-{number}", objective="in vain")).id
+        filled.store.llm_calls.record(NewLLMCall(model="m", run_uuid=run, status=CallStatus.ERROR))
+        filled.store.runs.fail(run, "overloaded")
+    assert "✕ 3 runs, 3 LLM calls failed" in _read(client, "/runs?q=vain").text
+    assert "✕ 3 runs, 3 LLM calls, 1 tool call failed" in _read(client, "/runs").text
+
+
 def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
     client, _ = site
     page = _read(client, "/runs")

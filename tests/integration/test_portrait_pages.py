@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,8 +13,10 @@ from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
 from agentrecord.records.error import NewError
+from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
+from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
 
 Site = tuple[TestClient, Filled]
@@ -53,6 +56,23 @@ def test_the_list_of_users_adds_up_to_every_call(site: Site) -> None:
     assert f">{formats.cost(total)}</td>" in foot
     assert "excludes 1 call without a price" in foot
     assert "excludes" not in shown(client, "/users?since=all&q=user:ana").partition("<tfoot>")[2]
+
+
+def test_what_is_known_by_the_day_is_not_told_by_the_hour(site: Site) -> None:
+    client, filled = site
+    filled.store.runs.start(NewRun(run_id="late", agent_id="latecomer"), user="late@example.org")
+    for path in ("/agents?since=all", "/users?since=all", "/agents/latecomer", "/u/late@example.org"):
+        assert re.search(r'<time datetime="2026-03-03" title="on this UTC day">today</time>', shown(client, path)), path
+
+
+def test_a_model_without_a_price_has_no_share_of_an_agents_spend(site: Site) -> None:
+    client, filled = site
+    filled.store.llm_calls.record(
+        NewLLMCall(model="acme-local-70b", agent_id="coder", tokens=TokenCounts(input=10, output=1))
+    )
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*acme-local-70b.*?</tr>", shown(client, "/agents/coder"))
+    assert 'data-label="cost">no price</td>' in row
+    assert f'data-label="share">{formats.UNKNOWN}</td>' in row
 
 
 def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -> None:
@@ -172,7 +192,9 @@ def test_a_list_is_exported_whole(site: Site, name: str) -> None:
     rows = list(csv.reader(io.StringIO(client.get(f"/{name}.csv").text)))
     assert len(rows) == (total or 0) + 1
     assert not [cell for row in rows for cell in row if cell.startswith("=")]
-    assert "next 50" in shown(client, f"/{name}?since=all")
+    page = shown(client, f"/{name}?since=all")
+    assert "next 50" in page
+    assert re.findall(rf'href="/{name}\.([a-z]+)', page) == ["csv", "json", "jsonl"]
     assert client.get(f"/{name}.csv?sort=shoes").status_code == 422
 
 

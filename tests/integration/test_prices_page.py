@@ -32,6 +32,17 @@ def whole(filled: Filled) -> UsageTotals:
     return filled.store.usage.report(UsageBy.TOTAL).total
 
 
+def test_of_many_models_the_first_hundred_are_listed_and_the_page_says_so(site: Site) -> None:
+    client, filled = site
+    for number in range(120):
+        filled.store.llm_calls.record(call(filled.run, f"tried-{number:03}", 1, 1, at=START))
+    total = len(filled.store.prices.uses())
+    page = client.get("/prices").text
+    assert f"100 of {total} are shown; agentrecord prices lists all" in text(page).replace(" ;", ";")
+    assert page.count("tried-") < 120 * 3
+    assert "tried-119" in client.get("/prices?model=tried-119").text
+
+
 def test_the_form_shows_what_a_price_changes_then_sets_it_and_every_total_follows(site: Site) -> None:
     client, filled = site
     before = whole(filled)

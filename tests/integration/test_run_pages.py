@@ -166,7 +166,7 @@ def test_runs_are_compared_figure_by_figure_and_text_by_text(site: Site) -> None
     assert f"Cost {formats.cost(a)} {formats.cost(b)}" in text
     assert f"Tokens {a.total_tokens:,} {b.total_tokens:,}" in text
     assert "Tool calls 1 0 −1" in text
-    assert "Errors 1 0 −1 (−100 %)" in text
+    assert "Failed calls 1 0 −1 (−100 %)" in text
     assert "Input The same in both." in text
     assert "− only in A done + only in B all done" in text
     told = client.get("/api/runs/compare?a=r-1&b=r-2").json()
@@ -268,3 +268,17 @@ def test_the_outline_of_a_session_of_thousands_of_turns_lists_those_around_what_
         page = client.get(f"/s/turns?from={start}").text
         assert page.count('class="by-turn"') == 120
         assert f"?from={start}#turn-" in page
+
+
+def test_turns_without_a_message_are_told_of_where_turns_are_counted(site: Site) -> None:
+    client, filled = site
+    session = filled.store.sessions.create(NewSession(session_id="quiet", created_at=START))
+    for number in range(5):
+        run = filled.store.runs.start(NewRun(run_id=f"q{number}", session_uuid=session.id))
+        if number < 3:
+            said = [NewMessage(role=MessageRole.USER, content="x", run_uuid=run.id)]
+            filled.store.messages.append(session.id, said)
+    assert client.get("/s/quiet").text.count('class="by-turn"') == 3
+    told = text_of(client, "/s/quiet")
+    assert "5 turns 2 turns without a message are not listed. 1" in told
+    assert "those around the messages shown" not in told

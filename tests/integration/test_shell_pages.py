@@ -37,7 +37,7 @@ def test_everything_is_found_over_rest_with_the_page_that_shows_it(site: Site) -
         ("s-1", "session", f"/s/{filled.session}"), (str(filled.run), "run", f"/r/{filled.run}"),
         ("ana", "user", "/u/ana"), ("coder", "agent", "/agents/coder"), ("sett", "page", "/settings"),
         (str(filled.message), "message", f"/m/{filled.message}"),
-        ("acme-local", "model", "/runs?q=model%3A%22acme-local-70b%22"),
+        ("acme-local", "model", "/runs?q=model%3Aacme-local-70b"),
         (str(filled.call), "call", f"/r/{filled.run}?span={filled.call}#detail"),
     ):  # fmt: skip
         items = client.get("/api/find", params={"q": text}).json()["items"]
@@ -97,7 +97,7 @@ def test_a_query_is_answered_on_the_page_as_csv_and_over_rest(site: Site) -> Non
     sql = "SELECT session_id, title, message_count FROM ar_sessions ORDER BY session_id"
     page = client.get("/sql", params={"q": sql})
     assert page.status_code == 200
-    assert re.findall(r"<tr><td>([^<]*)</td>", page.text) == ["s-1", "s-1/a", "s-2"]
+    assert re.findall(r"<tr><td[^>]*>([^<]*)</td>", page.text) == ["s-1", "s-1/a", "s-2"]
     assert "<summary><code>token_usage</code></summary>" in page.text
     rows = list(csv.reader(io.StringIO(client.get("/sql.csv", params={"q": sql}).text)))
     assert rows[0] == ["session_id", "title", "message_count"]
@@ -129,6 +129,16 @@ def test_what_a_query_gives_is_text_and_no_formula(site: Site) -> None:
     filled.store.sessions.create(NewSession(session_id="f", title="=HYPERLINK(1)"))
     text = client.get("/sql.csv", params={"q": "SELECT title FROM ar_sessions WHERE session_id = 'f'"}).text
     assert text.splitlines()[1] == "'=HYPERLINK(1)"
+
+
+def test_a_wide_answer_to_sql_is_cut_on_the_page_and_whole_as_csv(site: Site) -> None:
+    client, _ = site
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+    sql = numbers + "SELECT " + ", ".join(f"i AS c{column}" for column in range(100)) + " FROM n"
+    page = client.get("/sql", params={"q": sql}).text
+    assert page.count('<td class="n">') == 2000
+    assert "Only the first 20 rows of so many columns are shown" in page
+    assert len(client.get("/sql.csv", params={"q": sql}).text.splitlines()) == 101
 
 
 def test_who_does_not_administer_may_not_ask_a_file_in_sql(site: Site) -> None:

@@ -26,14 +26,15 @@ FORMS = ("--json", "--jsonl", "--csv", "--plain", "--table", "--fail-if-empty")
 WIDTHS = (80, 100, 160)
 SESSION = "a-session-whose-id-is-never-cut-0123456789"
 RUN = "a-run-whose-id-is-never-cut-0123456789"
+GOING_ON = "a-run-that-goes-on-0123456789"
 ESCAPE = "\x1b["
 
 LOOKS: dict[str, tuple[str, ...]] = {
     "unreadable": (), "sessions": (), "session": (SESSION,), "search": ("refund",), "runs": (), "run": (RUN,),
     "compare": (RUN, "other-run"), "agents": (), "agents show": ("support-bot",), "users": (), "users show": ("ana",),
     "errors": (), "sql": ("SELECT session_id, title FROM ar_sessions",), "tail": ("--no-follow",), "usage": (),
-    "cost": (), "prices": (), "prices check": ("gpt-4o",), "budgets": (), "accounts": (), "keys": (), "reprice": (),
-    "db info": (), "db check": (), "db doctor": (), "db verify": (),
+    "top": ("--once",), "cost": (), "prices": (), "prices check": ("gpt-4o",), "budgets": (), "accounts": (),
+    "keys": (), "reprice": (), "db info": (), "db check": (), "db doctor": (), "db verify": (),
 }  # fmt: skip
 """How each command that shows rows is asked for some."""
 
@@ -60,7 +61,7 @@ PROSE = ("session", "db doctor", "db check", "db verify")
 """Where whole sentences stand, which a terminal wraps and nobody wants cut."""
 
 EMPTY = ("unreadable", "sessions", "search", "runs", "agents", "users", "errors", "usage", "cost", "budgets", "keys",
-         "accounts", "tail", "sql")  # fmt: skip
+         "accounts", "tail", "top", "sql")  # fmt: skip
 """What finds nothing in an empty record."""
 
 
@@ -98,6 +99,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
             store.tool_calls.finish(tool.id, error_message="no such order")
             store.errors.record(NewError(error_type="Timeout", error_message="it took too long", run_uuid=run.id))
             store.runs.fail(run.id, error_message="no such order")
+        store.runs.start(NewRun(run_id=GOING_ON, agent_id="support-bot", objective="Refund order 18"))
     return path
 
 

@@ -14,7 +14,10 @@ from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
 from agentrecord.dashboard import formats
+from agentrecord.records.error import NewError
+from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.session import NewSession
+from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 
@@ -52,6 +55,38 @@ def test_a_model_without_a_price_is_a_row_a_banner_and_a_field_and_every_total_s
     assert [row["totals"]["cost_usd"] for row in report["rows"] if row["key"] == UNPRICED] == [None]
     assert text(client, "/prices").index(UNPRICED) < text(client, "/prices").index("claude-opus-4-5")
     assert f"no price {UNPRICED}: no total contains 1 call of all time" in text(client, f"/?{WEEK}")
+
+
+def test_one_unpriced_name_at_two_hosts_is_told_apart_where_each_needs_a_price(site: Site) -> None:
+    client, filled = site
+    for host, calls in (("azure", 1), ("OpenAI", 2)):
+        for _ in range(calls):
+            tokens = TokenCounts(input=10, output=1)
+            filled.store.llm_calls.record(NewLLMCall(model="nameless", host=host, tokens=tokens, timestamp=START))
+    shown = text(client, f"/?{WEEK}")
+    assert "nameless at OpenAI: no total contains 2 calls of all time" in shown
+    assert "nameless at azure: no total contains 1 call of all time" in shown
+
+
+def test_calls_without_token_counts_are_told_of_and_no_price_is_asked_for_them(site: Site) -> None:
+    client, filled = site
+    for _ in range(7):
+        filled.store.llm_calls.record(NewLLMCall(model="silent-model", host="OpenAI", timestamp=START))
+    for path in (f"/?{WEEK}", f"/cost?{WEEK}"):
+        shown = text(client, path)
+        assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
+        assert "7 calls on silent-model : the source told no token counts" in shown, path
+        assert "no price silent-model: " not in shown, path
+
+
+def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells(site: Site) -> None:
+    client, filled = site
+    filled.store.errors.record(
+        NewError(error_type="Flood", error_message="too much", created_at=START - timedelta(days=1))
+    )
+    assert "new error Flood: too much" not in text(client, f"/?{WEEK}")
+    assert "ongoing error Flood: too much" in text(client, f"/?{WEEK}")
+    assert "ongoing Flood too much" in text(client, f"/errors?{WEEK}")
 
 
 def test_one_session_id_in_two_projects_stays_two_sessions(site: Site) -> None:

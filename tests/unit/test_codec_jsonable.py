@@ -40,6 +40,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     type(None): st.none(),
     UUID: st.uuids(),
     date: st.dates(),
+    Any: st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
     datetime: st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=OFFSETS),
 }
 
@@ -71,6 +72,8 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         if Ellipsis not in options:
             return st.tuples(*[values_of(option) for option in options])
         return st.lists(values_of(get_args(annotation)[0]), max_size=2).map(tuple)
+    if get_origin(annotation) is frozenset:
+        return st.frozensets(values_of(get_args(annotation)[0]))
     if get_origin(annotation) is Mapping:
         keys, found = (values_of(option) for option in get_args(annotation))
         return st.dictionaries(keys, found, max_size=2)

@@ -51,7 +51,8 @@ def status_look(run: Run) -> dict[str, Any]:
     return {RunStatus.ERROR: {"fg": "red"}, RunStatus.RUNNING: {"fg": "yellow"}}.get(run.status, {})
 
 
-def _columns(now: datetime) -> list[Column[Run]]:
+def columns(now: datetime) -> list[Column[Run]]:
+    """Return the columns of a list of runs."""
     terminal = out()
     return [
         # Either names the run; imported ids may be longer than the terminal is wide.
@@ -138,7 +139,7 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
         )  # fmt: skip
         sums = store.runs.sums(chosen) if chosen_form() is Form.TABLE else RunSums()
     show(Listing(
-        columns=_columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
+        columns=columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
         empty="No runs match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
     tell_excluded(sums.totals)

@@ -42,6 +42,7 @@ _COLORS = {
 _BAD = ("error", "failed")
 MIN_TEXT = 24
 _NOTHING = "Nothing has arrived yet."
+_NONE_FITS = "Nothing that arrived fits these words yet."
 _HEAD = 8 + 9 + 9 + 3 * GAP
 
 
@@ -138,7 +139,7 @@ def command(text: tuple[str, ...], lines: int, kinds: tuple[str, ...], no_follow
             found = list(changes)
             write_json({"items": found})
             if not found:
-                tell_nothing(_NOTHING)
+                tell_nothing(_NONE_FITS if text or kinds else _NOTHING)
             return
         try:
             for change in changes:
@@ -148,4 +149,4 @@ def command(text: tuple[str, ...], lines: int, kinds: tuple[str, ...], no_follow
         except KeyboardInterrupt:
             hint(f"\n{summary}")
     if not summary.is_something:
-        tell_nothing(_NOTHING)
+        tell_nothing(_NONE_FITS if text or kinds else _NOTHING)

@@ -145,7 +145,7 @@ def _figures(found: RunComparison) -> Iterator[Figure]:
     yield _figure("LLM calls", whole_a.calls, whole_b.calls, formats.number)
     yield _figure("Tool calls", a.tools.count, b.tools.count, formats.number)
     yield _figure("Runs below", a.runs - 1, b.runs - 1, formats.number)
-    yield _figure("Errors", a.errors, b.errors, formats.number)
+    yield _figure("Failed calls", a.errors, b.errors, formats.number)
 
 
 def _part(part: ComparedPart, has_tokens: bool) -> PartRow:

@@ -89,6 +89,7 @@ class SessionPage:
     ancestors: Sequence[Session]
     turns: Sequence[TurnView]
     outline: Sequence[OutlineRow]
+    silent_turns: int
     drivers: Sequence[tuple[str, str]]
     models: Mapping[str, UsageTotals]
     failed_tools: Sequence[ToolCall]

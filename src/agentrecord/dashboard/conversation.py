@@ -57,6 +57,7 @@ async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) ->
         ancestors=ancestors,
         turns=list(_turns(found, numbers)),
         outline=_outline(found, numbers, start),
+        silent_turns=sum(run.id not in found.starts for run in found.runs),
         drivers=_drivers(session, found, numbers),
         models=found.models,
         failed_tools=failed.items,

@@ -10,6 +10,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.found import Found, FoundKind
 from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
+from agentrecord.records.query import Query
 from agentrecord.store import AsyncStore
 
 HITS = 20
@@ -139,7 +140,7 @@ def path_of(one: Found) -> str:
         case FoundKind.AGENT:
             return f"/agents/{segment(one.name)}"
         case FoundKind.MODEL:
-            named = f'model:"{one.name}"'
+            named = str(Query().adding("model", one.name))
             return f"/runs?q={quote(named, safe='')}"
         case FoundKind.ERROR:
             return f"/errors/{segment(one.key)}"

@@ -1,7 +1,7 @@
 """How figures, times and texts are written on pages; what is not known is a dash."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, time
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -130,6 +130,14 @@ def when(at: datetime | None, now: datetime) -> Markup:
     else:
         text = at.strftime("%Y-%m-%d %H:%M")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), instant(at), text)
+
+
+def seen(at: datetime | None, now: datetime) -> Markup:
+    """Return when something last happened, as `when` does: a midnight stands for some time on that UTC day."""
+    if at is None or at.timetz() != time(tzinfo=UTC):
+        return when(at, now)
+    text = "today" if at.date() == now.astimezone(UTC).date() else f"{at:%Y-%m-%d}"
+    return Markup('<time datetime="{}" title="on this UTC day">{}</time>').format(at.date().isoformat(), text)
 
 
 def one_line(text: str | None, length: int = 100) -> str:

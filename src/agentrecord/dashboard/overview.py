@@ -224,20 +224,24 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
             said = f"{group.error_type}: {group.error_message}"
             times = f" ({group.count:,} times)" if group.count > 1 else ""
             yield Attention(
-                at=group.first_seen_at, kind="new error", text=formats.one_line(said, 90) + times, is_bad=True,
-                href=f"/errors/{formats.segment(group.fingerprint)}",
+                at=group.first_seen_at, kind=f"{group.status} error", text=formats.one_line(said, 90) + times,
+                href=f"/errors/{formats.segment(group.fingerprint)}", is_bad=True,
             )  # fmt: skip
 
 
 def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
-    found = [u for u in uses if u.totals.unpriced_calls and (stretch.since is None or u.last_at >= stretch.since)]
+    # Where the source told no token counts, there is nothing that a price could charge.
+    found = [u for u in uses if u.totals.unpriced_calls > u.totals.uncounted_calls]
+    found = [u for u in found if stretch.since is None or u.last_at >= stretch.since]
     found.sort(key=lambda use: use.totals.unpriced_calls, reverse=True)
     for use in found[:MOST_UNPRICED]:
         calls = formats.counted(use.totals.unpriced_calls, "call")
+        is_shared = sum(other.model == use.model for other in found) > 1
+        host = f" at {formats.one_line(use.host or 'no host', 40)}" if is_shared else ""
         yield Attention(
             at=use.last_at,
             kind="no price",
-            text=f"{formats.one_line(use.model, 60)}: no total contains {calls} of all time",
+            text=f"{formats.one_line(use.model, 60)}{host}: no total contains {calls} of all time",
             href=f"/prices?model={formats.segment(use.model)}",
         )  # fmt: skip
     rest = found[MOST_UNPRICED:]

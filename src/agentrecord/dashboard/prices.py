@@ -27,15 +27,21 @@ class Preview:
     repricing: Repricing
 
 
+MOST_USES = 100
+"""So many models are listed; a record of experiments can hold thousands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesPage:
     """The models that were called, what charges them, and the prices in force.
 
+    `uses` are the first `MOST_USES` of `use_count`: those without a price come first.
     `given` holds what the form said, `refused` why it was not carried out, `preview` what it would do, `done` what it
     did.
     """
 
     uses: Sequence[ModelUse]
+    use_count: int
     prices: Sequence[Price]
     slots: Mapping[str, int]
     given: Asked = field(default_factory=dict)
@@ -56,5 +62,6 @@ async def prices(
     """Return the page of prices; `asked` fills the form."""
     uses, known = await asyncio.gather(store.prices.uses(), store.prices.list())
     return PricesPage(
-        uses=uses, prices=known, slots=series_slots(uses), given=asked, refused=refused, preview=preview, done=done
-    )
+        uses=uses[:MOST_USES], use_count=len(uses), prices=known, slots=series_slots(uses), given=asked,
+        refused=refused, preview=preview, done=done,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """The page on which one asks in SQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentrecord.dashboard.filters import Asked
 from agentrecord.exceptions import InvalidValue
@@ -9,6 +9,9 @@ from agentrecord.records.sql import SqlAnswer, SqlTable
 from agentrecord.store import AsyncStore
 
 ROWS = 200
+CELLS = 2_000
+"""So many cells a page shows at most: a browser lays out no more of them with ease."""
+
 LAST_SESSIONS = """SELECT session_id, title, message_count
 FROM ar_sessions
 ORDER BY last_activity_at DESC
@@ -51,4 +54,16 @@ async def sql_page(store: AsyncStore, asked: Asked) -> SqlPage:
         answer = await store.queries.run(sql, limit=ROWS)
     except InvalidValue as error:
         return SqlPage(sql=sql, tables=tables, refused=error.reason)
-    return SqlPage(sql=sql, tables=tables, answer=answer)
+    return SqlPage(sql=sql, tables=tables, answer=_shown(answer))
+
+
+def _shown(answer: SqlAnswer) -> SqlAnswer:
+    """Return what a page has room for of an answer, which says so if that is not all."""
+    rows = max(1, CELLS // max(1, len(answer.columns)))
+    if len(answer.rows) <= rows:
+        return answer
+    return replace(
+        answer,
+        rows=answer.rows[:rows],
+        cut_because=f"only the first {rows:,} rows of so many columns are shown; name fewer, or take the CSV",
+    )

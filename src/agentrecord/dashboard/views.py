@@ -49,6 +49,7 @@ def _environment() -> Environment:
         "short",
         "percent",
         "duration",
+        "seen",
         "when",
         "one_line",
         "gist",

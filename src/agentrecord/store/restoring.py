@@ -152,7 +152,8 @@ class _Restoring:
         if kind not in _ENDS or not is_mine or _is_over(kind, old["status"]) or not _is_over(kind, columns["status"]):
             self.found.unchanged += 1
             return
-        new = {**old, **{name: columns[name] for name in _ENDS[kind]}}
+        # What is not told of the end stays as it is.
+        new = {**old, **{name: columns[name] for name in _ENDS[kind] if columns[name] is not None}}
         if kind is FactKind.RUN:
             count_run(self._figures, old, -1)
             count_run(self._figures, new)

@@ -71,10 +71,9 @@ const actions = {
   j: () => move(1),
   k: () => move(-1),
   e: nextError,
-  x: () => current()?.querySelector("input[type=checkbox]")?.click(),
-  f: () => document.querySelector("[data-filter], main form.filters input, main form.filters select")?.focus(),
+  f: () => (document.querySelector("[data-filter]") || document.querySelector("main form.filters :is(input, select)"))?.focus(),
   y: () => copy(document.querySelector("a[data-fixed]")?.href || location.href, "Address copied"),
-  ".": () => copy(current()?.dataset.id || document.querySelector("main code.id")?.textContent, "Id copied"),
+  ".": () => copy(current()?.dataset.name || current()?.dataset.id || document.querySelector("main code.id")?.textContent, "Id copied"),
   "?": () => document.getElementById("keys-sheet")?.showModal(),
 };
 
@@ -117,6 +116,9 @@ export function start(openPalette) {
     if (named) named.click();
     else if (event.key === "/") { event.preventDefault(); openPalette(); }
     else if (event.key === "g") { waiting = true; setTimeout(() => { waiting = false; }, 1500); }
-    else actions[event.key]?.();
+    else if (actions[event.key]) {
+      event.preventDefault(); // What gets the focus is not typed into.
+      actions[event.key]();
+    }
   });
 }
