@@ -285,3 +285,20 @@ def test_the_first_thing_that_failed_in_a_run_is_named(store: Facing, clock: Hel
     }
     assert found[runs["bad"]].id == store.tool_calls.list(run=runs["bad"]).items[0].id
     assert store.runs.failures([]) == {}
+
+
+@covers("runs.list", "sessions.list")
+def test_the_next_page_of_the_last_days_is_found_while_the_clock_goes_on(store: Facing, clock: HeldClock) -> None:
+    work(store, clock)
+    for call, filter_ in (("runs.list", RunFilter), ("sessions.list", SessionFilter)):
+        found, cursor = 0, None
+        while True:
+            clock.advance(seconds=7)
+            page = store.call(call, filter_(since=clock.at - timedelta(days=7)), limit=1, cursor=cursor)
+            found, cursor = found + len(page.items), page.next_cursor
+            if cursor is None:
+                break
+        assert found == page.total > 1
+        first = store.call(call, filter_(since=AT - timedelta(days=7)), limit=1)
+        with pytest.raises(InvalidFilter, match="another filter"):
+            store.call(call, filter_(query="user:ana", since=AT - timedelta(days=7)), cursor=first.next_cursor)

@@ -16,7 +16,9 @@ from agentrecord.dashboard.filters import Range
 from agentrecord.dashboard.stretches import moves_of, stretch_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.session import NewSession
 from agentrecord.store.words import RUN_WORDS, SESSION_WORDS
 
 Site = tuple[TestClient, Filled]
@@ -165,3 +167,18 @@ def test_ranges_are_moved_by_their_own_length_and_fixed_for_a_link() -> None:
     for asked in ({"since": "1y"}, {"from": "x"}, {"from": "2026-01-02", "to": "2026-01-01"}, {"since": "99999w"}):
         with pytest.raises(InvalidFilter):
             stretch_of(asked, NOW)
+
+
+def test_an_export_is_in_an_order_that_nothing_changes_while_it_is_written(site: Site) -> None:
+    """A session that becomes active meanwhile would leap over the page that is read next, and be left out."""
+    client, filled = site
+    for name in ("older", "newer"):
+        filled.store.sessions.create(NewSession(session_id=name))
+    filled.store.engine.maker.clock.at += timedelta(hours=1)
+    said = [NewMessage(role=MessageRole.USER, content="here again")]
+    filled.store.messages.append(filled.store.sessions.get("older").id, said)
+    lines = client.get("/sessions.jsonl?since=all").text.splitlines()
+    names = [json.loads(line)["session_id"] for line in lines]
+    assert names.index("newer") < names.index("older")
+    by_activity = client.get("/sessions.jsonl?since=all&sort=-last_activity_at").text.splitlines()
+    assert json.loads(by_activity[0])["session_id"] == "older"

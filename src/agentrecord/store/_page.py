@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Select, and_, collate, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, collate, func, literal_column, or_, select
 
 from agentrecord.codec.values import MAX_INTEGER, MIN_INTEGER, clean_text
 from agentrecord.engine import Connection, Prepared
@@ -23,8 +23,15 @@ from agentrecord.schema.types import Micros
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
-MOVING = "moving_"
-"""How the name of a bound value begins that moves on with the clock: the next page is of the same filter still."""
+_MOVING = "moving_"
+
+
+def moving(name: str, value: datetime, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an instant to compare `column` with that may move on with the clock from page to page.
+
+    The last 7 days are others a second later, and the same filter still: a cursor goes on there.
+    """
+    return bindparam(_MOVING + name, value, type_=column.type)
 
 
 def checked_limit(limit: int) -> int:
@@ -150,7 +157,7 @@ def _lowest(column: ColumnElement[Any]) -> object:
 
 def _fingerprint(counting: Compiled, sort: str) -> str:
     """Return what tells one filter and order from another."""
-    asked = {name: value for name, value in counting.defaults.items() if not name.startswith(MOVING)}
+    asked = {name: value for name, value in counting.defaults.items() if not name.startswith(_MOVING)}
     said = counting.sql + repr(sorted((name, str(value)) for name, value in asked.items())) + sort
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 

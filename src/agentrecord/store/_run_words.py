@@ -12,6 +12,7 @@ from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agent_versions, agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
+from agentrecord.store._page import moving
 from agentrecord.store._sql import contains, within
 from agentrecord.store._words import (
     Member,
@@ -139,7 +140,7 @@ def run_conditions(scope: Scope, wanted: RunFilter) -> list[ColumnElement[bool]]
     if wanted.has_error is not None:
         found.append(FAILED if wanted.has_error else ~FAILED)
     if wanted.since is not None:
-        found.append(runs.c.started_at >= checked.moment("since", wanted.since))
+        found.append(runs.c.started_at >= moving("since", checked.moment("since", wanted.since), runs.c.started_at))
     if wanted.until is not None:
         found.append(runs.c.started_at < checked.moment("until", wanted.until))
     if wanted.parent_uuid is None and not wanted.include_children:

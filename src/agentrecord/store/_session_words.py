@@ -15,6 +15,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionFilter, SessionStatus
 from agentrecord.schema import agents, coding_sessions, llm_calls, models, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
+from agentrecord.store._page import moving
 from agentrecord.store._run_words import environment
 from agentrecord.store._sql import contains, total, within
 from agentrecord.store._words import (
@@ -154,7 +155,8 @@ def session_conditions(scope: Scope, wanted: SessionFilter) -> list[ColumnElemen
     }
     found.extend(column == value for column, value in equal.items() if value is not None)
     if wanted.since is not None:
-        found.append(sessions.c.last_activity_at >= checked.moment("since", wanted.since))
+        since = checked.moment("since", wanted.since)
+        found.append(sessions.c.last_activity_at >= moving("since", since, sessions.c.last_activity_at))
     if wanted.until is not None:
         found.append(sessions.c.last_activity_at < checked.moment("until", wanted.until))
     if wanted.parent_uuid is None and not wanted.include_children:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Executable, and_, func, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -39,7 +39,7 @@ from agentrecord.store import agents as agent_store
 from agentrecord.store import audit
 from agentrecord.store._days import EPOCH
 from agentrecord.store._figures import day_of
-from agentrecord.store._page import MOVING, page
+from agentrecord.store._page import moving, page
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store._words import Words, choice_word, column_word, matching, measured_word, text_word
 
@@ -87,7 +87,9 @@ def groups(
     elif not include_resolved and not any(term.word == "status" for term in known.parse(query or "").terms):
         conditions.append(error_groups.c.resolved_at.is_(None))
     if since is not None:
-        conditions.append(columns["last_seen_at"] >= values.moment("since", since))
+        conditions.append(
+            columns["last_seen_at"] >= moving("since", values.moment("since", since), error_groups.c.last_seen_at)
+        )
     if until is not None:
         conditions.append(columns["first_seen_at"] < values.moment("until", until))
     if agent_id is not None:
@@ -148,7 +150,7 @@ def _standing(status: ErrorStatus, now: datetime, columns: Mapping[str, Any]) ->
     if status is ErrorStatus.REGRESSED:
         return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_not(None)]
     first = columns["first_seen_at"]
-    lately = bindparam(f"{MOVING}lately", now - NEW_FOR, type_=error_groups.c.first_seen_at.type)
+    lately = moving("lately", now - NEW_FOR, error_groups.c.first_seen_at)
     is_new = first >= lately if status is ErrorStatus.NEW else first < lately
     return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_(None), is_new]
 

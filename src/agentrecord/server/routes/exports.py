@@ -26,6 +26,9 @@ router = APIRouter(include_in_schema=False)
 T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_STEADY = "-created_at"
+"""What a session is exported in the order of: its last activity may move it past the page that is read next."""
+
 USAGE_COLUMNS = (
     "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
@@ -89,7 +92,7 @@ async def export_sessions(request: Request, shape: ExportAs) -> Response:
     store, now = store_of(request), store_of(request).engine.maker.clock.now()
     asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
     stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
-    pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", session_list.SORT))
+    pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", _STEADY))
     found = _resumed(await anext(pages), pages)
     return download(found, _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
 
