@@ -14,6 +14,7 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import NewToolCall
+from agentrecord.store import feed
 from agentrecord.store._arrivals import ADD_ARRIVAL
 from faces import Facing, covers
 from held_clock import HeldClock
@@ -109,6 +110,23 @@ def test_more_than_one_row_of_the_log_holds_is_told_whole(store: Facing) -> None
     found, _ = follow(store, place, limit=400, kinds=[ChangeKind.MESSAGE])
     assert [line for _, line, _ in found] == [str(number) for number in range(1203)]
     assert len(store.feed.changes(limit=700, kinds=[ChangeKind.MESSAGE]).items) == 700
+
+
+@covers("feed.changes", "feed.place")
+def test_a_stretch_reads_only_so_much_however_few_of_it_are_wanted(
+    store: Facing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_ROWS", 3)
+    monkeypatch.setattr(feed, "_ROWS_ON", 6)
+    begin = store.feed.place()
+    for number in range(40):
+        store.sessions.create(NewSession(session_id=f"s{number}"))
+    store.errors.record(NewError(error_type="Timeout", error_message="it took too long"))
+    first = store.feed.changes(begin, kinds=[ChangeKind.ERROR])
+    assert (first.items, first.more) == ((), True)
+    found, place = follow(store, begin, kinds=[ChangeKind.ERROR])
+    assert [kind for kind, _, _ in found] == ["error"]
+    assert follow(store, place)[0] == []
 
 
 @covers("feed.changes")

@@ -39,7 +39,7 @@ def work(store: Facing, clock: HeldClock) -> None:
     ).id  # fmt: skip
     low = store.runs.start(NewRun(run_id="low", session_uuid=below, parent_uuid=bad, started_at=AT)).id
     good = store.runs.start(NewRun(run_id="good", session_uuid=other, agent_id="coder", started_at=AT)).id
-    store.runs.create(NewRun(run_id="free"), user="ana")
+    store.runs.create(NewRun(run_id="free", metadata='{"env": 1, "environment": true}'), user="ana")
     told = TokenCounts(input=6_000, cache_read=5_000, output=10, reasoning=9)
     store.llm_calls.record(NewLLMCall(model="claude-opus", run_uuid=bad, session_uuid=top, cost_nanos=60_000_000))
     store.llm_calls.record(
@@ -76,6 +76,7 @@ RUNS = {
     "run:*o*": "good low",
     "source:claude-code": "bad",
     "env:prod": "bad",
+    "env:1,true": "",
     "env:staging": "",
     "-env:prod": "free good low",
     "error:*timed*": "bad",

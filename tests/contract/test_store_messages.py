@@ -9,9 +9,10 @@ from agentrecord.exceptions import Conflict, InvalidValue, NotFound, StaleRevisi
 from agentrecord.ids import new_id
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage, Part, PartKind
+from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.records.usage import UsageTotals
+from agentrecord.records.usage import UsageBy, UsageTotals
 from faces import Facing, covers
 
 USER, ASSISTANT = MessageRole.USER, MessageRole.ASSISTANT
@@ -89,6 +90,19 @@ def test_the_same_message_again_is_stored_once_and_another_content_is_a_conflict
     store.messages.edit(new.id, "edited")
     assert store.messages.append(session, [new]).messages[0].content == "edited"
     assert store.sessions.get("one").message_count == 2
+
+
+@covers("messages.append")
+def test_a_call_of_a_run_belongs_to_that_runs_agent_before_its_sessions(store: Facing) -> None:
+    for session_agent in (None, "desk"):
+        session = store.sessions.create(NewSession(session_id=f"of {session_agent}", agent_id=session_agent)).id
+        run = store.runs.start(NewRun(run_id=f"in {session_agent}", agent_id="explorer", session_uuid=session)).id
+        for key in (None, f"key of {session_agent}"):
+            call = NewLLMCall(model="m", cost_nanos=5, run_uuid=run, dedup_key=key)
+            store.messages.append(session, [NewMessage(role=ASSISTANT, content="a")], calls=[call])
+        store.messages.append(session, [], calls=[NewLLMCall(model="m", cost_nanos=1)])
+    spent = {row.key: row.totals.cost_nanos for row in store.usage.report(UsageBy.AGENT).rows}
+    assert (spent.pop("explorer"), spent.pop("desk"), [*spent.values()]) == (20, 1, [1])
 
 
 @covers("messages.edit", "messages.revisions")

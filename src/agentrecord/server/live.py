@@ -159,6 +159,10 @@ class Hub:
                 await self._look()
         finally:
             self._task = None
+            # Whatever ended it: who still watches would hear nothing more, and comes back with the last event's id.
+            for topic in self._topics.values():
+                for watcher in topic.members:
+                    watcher.end()
 
     async def _look(self) -> None:
         """Read what is new in every scope that is watched, if anything changed at all."""
@@ -193,6 +197,7 @@ async def _caught_up(store: AsyncStore, cursor: str | None, until: str) -> Async
             # What is kept may be days of it: the client looks at the present instead.
             yield Changes(items=(), place=until, missed=True)
             return
-        yield found
+        if found.items:
+            yield found
         cursor, more = found.place, found.more
     yield Changes(items=(), place=until)

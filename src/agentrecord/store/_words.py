@@ -133,7 +133,7 @@ def tokens_of(table: Any) -> Column:
 
 
 class Member(FunctionElement[str]):
-    """The text of one member of a column's JSON object, NULL where there is none."""
+    """The text of one member of a column's JSON object, NULL where there is none, or where it is no text."""
 
     inherit_cache = False
     type = WordsType()
@@ -146,9 +146,11 @@ class Member(FunctionElement[str]):
 
 @compiles(Member)
 def _on_sqlite(element: Member, compiler: SQLCompiler, **more: Any) -> str:
-    return f"json_extract({compiler.process(element.clauses, **more)}, '$.\"{element.key}\"')"
+    place = f"({compiler.process(element.clauses, **more)}, '$.\"{element.key}\"')"
+    return f"CASE json_type{place} WHEN 'text' THEN json_extract{place} END"
 
 
 @compiles(Member, "postgresql")
 def _on_postgresql(element: Member, compiler: SQLCompiler, **more: Any) -> str:
-    return f"(({compiler.process(element.clauses, **more)})::jsonb ->> '{element.key}')"
+    told = f"({compiler.process(element.clauses, **more)})::jsonb"
+    return f"CASE jsonb_typeof({told} -> '{element.key}') WHEN 'string' THEN {told} ->> '{element.key}' END"

@@ -20,6 +20,9 @@ from agentrecord.store._changed_rows import changed_rows
 MAX_CHANGES = 1000
 _ROWS = 200
 _ROWS_BACK = 20_000
+_ROWS_ON = 10_000
+"""As many rows of the log as one stretch reads, however few of them are wanted."""
+
 _BEGINNING = "1:1:"
 _LONGEST_PLACE = 20_000
 _SEEN = "pg_visible_in_snapshot(place::text::xid8, %s::pg_snapshot)"
@@ -133,7 +136,7 @@ def _stretch(
     target = start.target or stop.base
     found: dict[_Ref, None] = {}
     here = start
-    while True:
+    for _ in range(_ROWS_ON // _ROWS):
         rows = _rows(conn, scope, here, target, stop)
         for row, part, packed in rows:
             refs = unpack(bytes(packed))
@@ -146,6 +149,8 @@ def _stretch(
             here = replace(here, row=row, part=part + 1, ref=0)
         if len(rows) < _ROWS:
             break
+    else:
+        return list(found), replace(here, target=target), True
     if conn.is_sqlite:
         return list(found), replace(here, row=max(here.row, stop.row), part=0, ref=0), False
     # All that `target` sees is read; whether more came since, only the next stretch tells.

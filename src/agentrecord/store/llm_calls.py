@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -121,11 +122,13 @@ def record_rows(
     agent: UUID | None,
     session: UUID | None = None,
     message: UUID | None = None,
+    run_agents: Mapping[UUID | None, UUID] = MappingProxyType({}),
     numbered: bool = False,
 ) -> list[dict[str, Any]]:
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
-    A call that names no session or message belongs to those given. What was reserved under a call's `id` is settled,
+    A call that names no session or message belongs to those given, and to its run's agent where `run_agents` knows it,
+    else to `agent`. What was reserved under a call's `id` is settled,
     or held if the call's cost is unknown; its agent and its model's price are the call's where nothing else names one.
     New ones get integer ids if `numbered`.
     """
@@ -136,7 +139,8 @@ def record_rows(
     settlements: list[tuple[dict[str, Any] | None, dict[str, Any]]] = []
     for new in new_calls:
         settled = None if new.id is None else reserved.get(new.id)
-        row = _row_of(conn, scope, new, settled, user=user, agent=agent, session=session, message=message)
+        own = run_agents.get(new.run_uuid, agent)
+        row = _row_of(conn, scope, new, settled, user=user, agent=own, session=session, message=message)
         stored = _stored(conn, scope, row, by_id=new.id is not None)
         if stored is not None:
             found.append(merge(conn, scope, stored, row, figures))

@@ -23,7 +23,7 @@ from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import llm_calls, message_revisions, messages
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
-from agentrecord.store import purging, search, sessions
+from agentrecord.store import owners, purging, search, sessions
 from agentrecord.store._arrivals import note
 from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
 from agentrecord.store._page import page
@@ -95,12 +95,13 @@ def append(
         message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
     ]
+    run_agents = owners.agents_of_runs(conn, scope, [new.run_uuid for new in calls])
     for call in call_rows:
-        call["user_uuid"], call["agent_uuid"] = user, agent
+        call["user_uuid"], call["agent_uuid"] = user, run_agents.get(call["run_uuid"], agent)
     recorded = call_rows
     if not plain:
         recorded = call_store.record_rows(
-            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer
+            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, run_agents=run_agents
         )
         figures.apply(conn)
     turn_rows(conn, scope).add(session, rows, call_rows, agent=agent, latest=latest, indexed=indexed)

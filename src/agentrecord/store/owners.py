@@ -1,5 +1,6 @@
 """Whose a new row is: its session's user, else its run's, else the one named, else the scope's own."""
 
+from collections.abc import Iterable
 from typing import cast
 from uuid import UUID
 
@@ -39,3 +40,13 @@ def of(
         owner = owner or cast(UserId, row[0])
         agent = cast("UUID | None", row[1]) or agent
     return owner or people.user_uuid(conn, scope, user), agent
+
+
+def agents_of_runs(conn: Connection, scope: Scope, runs_named: Iterable[UUID | None]) -> dict[UUID | None, UUID]:
+    """Return the agents of runs that have one: what a call belongs to before its session's agent."""
+    found: dict[UUID | None, UUID] = {}
+    for run in {run for run in runs_named if run is not None}:
+        row = conn.first(_RUN, {**scope_params(scope), "id": run})
+        if row is not None and row[1] is not None:
+            found[run] = cast(UUID, row[1])
+    return found
