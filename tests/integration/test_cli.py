@@ -290,7 +290,7 @@ def test_tail_takes_the_words_of_a_filter(record: Path) -> None:
     nothing = run("tail", "user:nobody", "--no-follow", db=record)
     assert (nothing.stdout, nothing.stderr.strip()) == ("", "Nothing that arrived fits these words yet.")
     refused = run("tail", "colour:red", db=record)
-    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert (refused.exit_code, refused.stdout) == (2, "")
     assert "colour" in refused.stderr
 
 

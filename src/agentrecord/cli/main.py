@@ -14,9 +14,9 @@ import click
 import agentrecord
 from agentrecord.cli import settings
 from agentrecord.cli.settings import accept_shared_options, shared_options
-from agentrecord.exceptions import AgentRecordError
+from agentrecord.exceptions import AgentRecordError, InvalidFilter
 
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("import_", "Import transcripts of coding agents."),
@@ -135,6 +135,9 @@ class Program(click.Group):
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             return EXIT_INTERRUPTED
+        except InvalidFilter as error:
+            _fail(f"error: {error}")
+            return EXIT_USAGE
         except AgentRecordError as error:
             return _fail(f"error: {error}")
         except Exception as error:
