@@ -63,7 +63,7 @@ def test_requests_made_from_the_description_are_answered_as_it_says(who: str, tm
                 sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "openapi.toml"), "run",
                 str(tmp_path / "openapi.json"), "--url", home, *identity,
                 "--phases", "examples,coverage,fuzzing,stateful" if is_long() else PHASES[who],
-                "--max-examples", str(count(20, 200)), "--generation-deterministic", "--continue-on-failure",
+                "--max-examples", str(count(6, 200)), "--generation-deterministic", "--continue-on-failure",
                 "--suppress-health-check", "all", "--warnings", "off", "--no-color",
             ],
             cwd=tmp_path, capture_output=True, text=True,
