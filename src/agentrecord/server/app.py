@@ -23,7 +23,7 @@ from agentrecord.server.gate import Gate
 from agentrecord.server.live import Hub
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
-from agentrecord.server.problems import PROBLEM_JSON, CatchAll, handle_problems
+from agentrecord.server.problems import REFERENCE, CatchAll, Problem, handle_problems
 from agentrecord.server.provider import Provider, ProviderSettings
 from agentrecord.server.routes import (
     accounts,
@@ -62,6 +62,7 @@ from agentrecord.server.routes import (
     users,
 )
 from agentrecord.server.trail import Trail
+from agentrecord.server.wire import model_of
 from agentrecord.store import AsyncStore
 
 STATIC = Path(dashboard.__file__).parent / "static"
@@ -192,10 +193,11 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             for path, operations in schema["paths"].items():
                 for operation in operations.values():
-                    _name_problems(operation["responses"])
                     if is_open(path):
                         operation["security"] = []
-            schema.setdefault("components", {})["securitySchemes"] = {
+            components = schema.setdefault("components", {})
+            components["schemas"] = {**components.get("schemas", {}), **_shared()}
+            components["securitySchemes"] = {
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }
             schema["security"] = [{"key": []}]
@@ -205,8 +207,7 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return openapi
 
 
-def _name_problems(responses: dict[str, Any]) -> None:
-    for status, response in responses.items():
-        content = response.get("content", {})
-        if status.startswith(("4", "5")) and "application/json" in content:
-            content[PROBLEM_JSON] = content.pop("application/json")
+def _shared() -> dict[str, Any]:
+    """Return the schemas of what every route may answer with."""
+    found = model_of(Problem).model_json_schema(ref_template=REFERENCE, mode="serialization")
+    return {**found.pop("$defs", {}), "Problem": found}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Any  # `Any`: OpenAPI is JSON
 from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
@@ -21,6 +22,9 @@ from agentrecord.records.usage import dollars
 logger = logging.getLogger("agentrecord.server")
 
 PROBLEM_JSON = "application/problem+json"
+REFERENCE = "#/components/schemas/{model}"
+"""How the API's description names a shape."""
+
 TYPES = "urn:agentrecord:problem:"
 """What names of problem types begin with."""
 
@@ -239,3 +243,12 @@ class CatchAll:
             logger.error("%s %s", found.instance, scope.get("path"), exc_info=error)
             if not started:
                 await answer(scope.get("path", "/"), found)(scope, receive, send)
+
+
+def described_problem(description: str) -> dict[str, Any]:
+    """Return what the API's description says about a problem; the shape that all share is described once, in the end.
+
+    Not by its model: hundreds of answers would each have it looked at when the server starts.
+    """
+    shape = {"$ref": REFERENCE.format(model="Problem")}
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": shape}}}

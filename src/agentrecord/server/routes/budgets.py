@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from agentrecord.records.budget import BudgetChanges, BudgetPeriod, BudgetStatus, NewBudget
 from agentrecord.records.unset import UNSET
 from agentrecord.server.fields import Dollars, Name, nanos_of
-from agentrecord.server.problems import Problem
+from agentrecord.server.problems import described_problem
 from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, StrictRoute, answer, described, model_of, no_query, store_of
 
@@ -19,9 +19,7 @@ router = APIRouter(prefix="/api/budgets", tags=["budgets"], responses=PROBLEMS, 
 LEFT_OUT: Any = None
 """Stands for a field that is not given; null in its place is refused."""
 
-TAKEN: dict[int | str, dict[str, Any]] = {
-    409: {"model": model_of(Problem), "description": "The project has a budget of that name"}
-}
+TAKEN: dict[int | str, dict[str, Any]] = {409: described_problem("The project has a budget of that name")}
 
 
 class BudgetBody(BaseModel):

@@ -5,23 +5,21 @@ from typing import Any  # `Any`: OpenAPI is JSON
 from pydantic import Field
 
 from agentrecord.records.page import MAX_PAGE
-from agentrecord.server.problems import Problem
-from agentrecord.server.wire import Query, model_of
+from agentrecord.server.problems import described_problem
+from agentrecord.server.wire import Query
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": model_of(Problem), "description": "No key, or one that is not valid"},
-    403: {"model": model_of(Problem), "description": "The key's role may not do this"},
-    429: {"model": model_of(Problem), "description": "Too many requests: Retry-After says how long to wait"},
-    422: {"model": model_of(Problem), "description": "A parameter or field is refused: which one, and why"},
+    401: described_problem("No key, or one that is not valid"),
+    403: described_problem("The key's role may not do this"),
+    429: described_problem("Too many requests: Retry-After says how long to wait"),
+    422: described_problem("A parameter or field is refused: which one, and why"),
 }
-MISSING: dict[int | str, dict[str, Any]] = {
-    404: {"model": model_of(Problem), "description": "No such row that this key can see"}
-}
+MISSING: dict[int | str, dict[str, Any]] = {404: described_problem("No such row that this key can see")}
 
 
 NAMED: dict[int | str, dict[str, Any]] = {
     **MISSING,
-    409: {"model": model_of(Problem), "description": "Several users have that name: name the user, or give the row id"},
+    409: described_problem("Several users have that name: name the user, or give the row id"),
 }
 """What is answered where a row is asked for by the name that its user gave it."""
 
@@ -33,15 +31,13 @@ class ListQuery(Query):
     cursor: str | None = Field(None, description="The last page's `next_cursor`")
 
 
-CONFLICT: dict[int | str, dict[str, Any]] = {
-    409: {"model": model_of(Problem), "description": "It is taken, busy or closed: what, and the mend"}
-}
+CONFLICT: dict[int | str, dict[str, Any]] = {409: described_problem("It is taken, busy or closed: what, and the mend")}
 UPSTREAM: dict[int | str, dict[str, Any]] = {
-    402: {"model": model_of(Problem), "description": "A budget would be crossed; no call was made"},
-    502: {"model": model_of(Problem), "description": "The agent failed; what was said and paid is kept"},
-    504: {"model": model_of(Problem), "description": "The agent took too long"},
+    402: described_problem("A budget would be crossed; no call was made"),
+    502: described_problem("The agent failed; what was said and paid is kept"),
+    504: described_problem("The agent took too long"),
 }
 BUSY: dict[int | str, dict[str, Any]] = {
-    429: {"model": model_of(Problem), "description": "Too many attempts: Retry-After says how long to wait"},
-    503: {"model": model_of(Problem), "description": "Too many at once: Retry-After says how long to wait"},
+    429: described_problem("Too many attempts: Retry-After says how long to wait"),
+    503: described_problem("Too many at once: Retry-After says how long to wait"),
 }
