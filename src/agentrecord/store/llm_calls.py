@@ -26,7 +26,7 @@ from agentrecord.store import agents, owners, prompts, reserving
 from agentrecord.store._arrivals import note
 from agentrecord.store._charging import UNKNOWN, charge, price_of
 from agentrecord.store._figures import Figures
-from agentrecord.store._page import page
+from agentrecord.store._page import by_value, page
 from agentrecord.store._rows import TOKEN_COLUMNS, call_of, call_row, tokens_of
 from agentrecord.store._serials import next_serial
 from agentrecord.store._sql import within
@@ -61,6 +61,7 @@ _REPLACED = (*TOKEN_COLUMNS, "usage_metrics", "status", "error_message", "latenc
              "price_uuid", "response_content", "response_length")  # fmt: skip
 _SAME = (*TOKEN_COLUMNS, "model_uuid", "status", "session_uuid", "run_uuid")
 SORTS = {"timestamp": llm_calls.c.timestamp, "cost": llm_calls.c.cost_nanos, "latency_ms": llm_calls.c.latency_ms}
+_SORTS_OF_FEW = by_value(SORTS)
 
 
 def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None = None) -> LLMCall:
@@ -303,7 +304,8 @@ def list_(
         conditions.append(llm_calls.c.cost_nanos.is_(None))
     return page(
         conn, SELECT_CALL.where(*conditions), lambda row: call_of(dict(row), row["model"], row["host"]),
-        sorts=SORTS, sort=sort, row_id=llm_calls.c.id, limit=limit, cursor=cursor,
+        sorts=SORTS if session is None and run is None else _SORTS_OF_FEW, sort=sort, row_id=llm_calls.c.id,
+        limit=limit, cursor=cursor,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from agentrecord.store import sessions as session_store
 from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._open_calls import close_calls
-from agentrecord.store._page import page
+from agentrecord.store._page import by_value, page
 from agentrecord.store._refs import adopt
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, TOKENS, run_conditions
 from agentrecord.store._sql import bound_within, insert_into, scope_params, total, usage_totals, within
@@ -64,6 +64,7 @@ SORTS: Mapping[str, ColumnElement[Any]] = {
     "objective": runs.c.objective,
     "run_id": runs.c.run_id,
 }
+_SORTS_OF_FEW = by_value(SORTS)
 
 
 def run_of(row: Mapping[str, Any]) -> Run:
@@ -341,12 +342,13 @@ def list_(
     offset: int = 0,
 ) -> Page[Run]:
     """Return runs, the last started first."""
-    statement = SELECT_RUN.where(*run_conditions(scope, where or RunFilter()))
+    wanted = where or RunFilter()
+    of_few = wanted.session_uuid is not None or wanted.parent_uuid is not None
     return page(
         conn,
-        statement,
+        SELECT_RUN.where(*run_conditions(scope, wanted)),
         run_of,
-        sorts=SORTS,
+        sorts=_SORTS_OF_FEW if of_few else SORTS,
         sort=sort,
         row_id=runs.c.id,
         limit=limit,
