@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import Generic, TypeVar, assert_never
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -13,14 +13,13 @@ from fastapi.responses import StreamingResponse
 from agentrecord.codec.jsonable import to_json
 from agentrecord.dashboard import figures, filters, run_list, session_list
 from agentrecord.dashboard.stretches import stretch_of
-from agentrecord.records.page import MAX_PAGE
-from agentrecord.records.run import Run, RunFilter
-from agentrecord.records.session import Session, SessionFilter
+from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.run import Run
+from agentrecord.records.session import Session
 from agentrecord.records.usage import UsageRow, UsageTotals
 from agentrecord.server.routes.pages import COST_FILTERS
 from agentrecord.server.routes.pages_lists import RUN_FILTERS, SESSION_FILTERS, asked_of
 from agentrecord.server.wire import answer, store_of
-from agentrecord.store import AsyncStore
 
 router = APIRouter(include_in_schema=False)
 T = TypeVar("T")
@@ -33,14 +32,6 @@ USAGE_COLUMNS = (
     "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
 )  # fmt: skip
-_SESSION_COLUMNS = (
-    "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
-    "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
-)  # fmt: skip
-_RUN_COLUMNS = (
-    "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
-    "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS,
-)  # fmt: skip
 
 
 class ExportAs(StrEnum):
@@ -49,6 +40,14 @@ class ExportAs(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet(Generic[T]):
+    """A list as a table: its columns, and a row's cells."""
+
+    columns: Sequence[str]
+    cells: Callable[[T], list[object]]
 
 
 def _cell(value: object) -> object:
@@ -86,15 +85,36 @@ def _run_cells(run: Run) -> list[object]:
     ]  # fmt: skip
 
 
+_SESSIONS: Sheet[Session] = Sheet(
+    columns=(
+        "session_id", "id", "user", "agent_id", "source", "title", "directory", "status", "created_at",
+        "last_activity_at", "messages", "runs", "tool_calls", "tool_errors", "errors", *USAGE_COLUMNS,
+    ),
+    cells=_session_cells,
+)  # fmt: skip
+_RUNS: Sheet[Run] = Sheet(
+    columns=(
+        "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
+        "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS,
+    ),
+    cells=_run_cells,
+)  # fmt: skip
+
+
 @router.get("/sessions.{shape}")
 async def export_sessions(request: Request, shape: ExportAs) -> Response:
     """Send every session that the filter finds, each with the sums over its sub-agents."""
     store, now = store_of(request), store_of(request).engine.maker.clock.now()
     asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
     stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
-    pages = _sessions(store, session_list.filter_of(asked, stretch), asked.get("sort", _STEADY))
-    found = _resumed(await anext(pages), pages)
-    return download(found, _SESSION_COLUMNS, _session_cells, f"sessions.{shape}", shape)
+    wanted, sort = session_list.filter_of(asked, stretch), asked.get("sort", _STEADY)
+
+    async def ask(cursor: str | None) -> Page[Session]:
+        found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
+        sums = await store.pages.subtree_sums([session.id for session in found])
+        return replace(found, items=[replace(session, subtree=sums.get(session.id)) for session in found])
+
+    return await sent(ask, _SESSIONS, "sessions", shape)
 
 
 @router.get("/runs.{shape}")
@@ -103,41 +123,32 @@ async def export_runs(request: Request, shape: ExportAs) -> Response:
     store, now = store_of(request), store_of(request).engine.maker.clock.now()
     asked = run_list.folded_runs(asked_of(request, RUN_FILTERS))
     stretch = stretch_of(asked, now, default=await run_list.default_range(store, now))
-    pages = _runs(store, run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT))
-    return download(_resumed(await anext(pages), pages), _RUN_COLUMNS, _run_cells, f"runs.{shape}", shape)
+    wanted, sort = run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT)
+    return await sent(
+        lambda cursor: store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor), _RUNS, "runs", shape
+    )
 
 
-async def _resumed(first: list[T], rest: AsyncIterator[list[T]]) -> AsyncIterator[Sequence[T]]:
-    """Yield all pages: the first is read before the answer begins, so that a wrong filter is an answer of its own."""
-    yield first
-    async for rows in rest:
-        yield rows
+async def sent(
+    ask: Callable[[str | None], Awaitable[Page[T]]], sheet: Sheet[T], name: str, shape: ExportAs
+) -> Response:
+    """Return a list as a file, written page by page as `ask` gives them."""
+    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
+    first = await ask(None)
+
+    async def pages() -> AsyncIterator[Sequence[T]]:
+        found = first
+        while True:
+            yield found.items
+            if found.next_cursor is None:
+                return
+            found = await ask(found.next_cursor)
+
+    body = _written(pages(), sheet, shape)
+    return StreamingResponse(body, headers=_headers(f"{name}.{shape}"), media_type=_MEDIA[shape])
 
 
-async def _runs(store: AsyncStore, wanted: RunFilter, sort: str) -> AsyncIterator[list[Run]]:
-    cursor: str | None = None
-    while True:
-        found = await store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
-        yield list(found)
-        cursor = found.next_cursor
-        if cursor is None:
-            return
-
-
-async def _sessions(store: AsyncStore, wanted: SessionFilter, sort: str) -> AsyncIterator[list[Session]]:
-    cursor: str | None = None
-    while True:
-        found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
-        sums = await store.pages.subtree_sums([session.id for session in found])
-        yield [replace(session, subtree=sums.get(session.id)) for session in found]
-        cursor = found.next_cursor
-        if cursor is None:
-            return
-
-
-async def _written(
-    pages: AsyncIterator[Sequence[T]], columns: Sequence[str], cells: Callable[[T], list[object]], shape: ExportAs
-) -> AsyncIterator[bytes]:
+async def _written(pages: AsyncIterator[Sequence[T]], sheet: Sheet[T], shape: ExportAs) -> AsyncIterator[bytes]:
     match shape:
         case ExportAs.JSON:
             yield b'{"items":['
@@ -151,9 +162,9 @@ async def _written(
             async for rows in pages:
                 yield b"".join(to_json(row) + b"\n" for row in rows)
         case ExportAs.CSV:
-            yield _csv([columns])
+            yield _csv([sheet.columns])
             async for rows in pages:
-                yield _csv([cells(row) for row in rows])
+                yield _csv([sheet.cells(row) for row in rows])
         case _:
             assert_never(shape)
 
@@ -192,15 +203,3 @@ _MEDIA = {
 
 def _headers(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
-
-
-def download(
-    pages: AsyncIterator[Sequence[T]],
-    columns: Sequence[str],
-    cells: Callable[[T], list[object]],
-    name: str,
-    shape: ExportAs,
-) -> Response:
-    """Return a list as a file, written page by page as they come; `cells` is a row of the CSV under `columns`."""
-    body = _written(pages, columns, cells, shape)
-    return StreamingResponse(body, headers=_headers(name), media_type=_MEDIA[shape])

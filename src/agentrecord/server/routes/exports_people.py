@@ -3,10 +3,6 @@
 Where no order is asked for, it is one that nothing changes while rows are written: none is left out, none comes twice.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
 from fastapi import APIRouter, Request, Response
 
 from agentrecord.dashboard import filters
@@ -14,22 +10,13 @@ from agentrecord.dashboard.errors import status_of
 from agentrecord.dashboard.portraits import days_of
 from agentrecord.records.agent import AgentFigures
 from agentrecord.records.error import ErrorGroup
-from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.people import UserFigures
-from agentrecord.server.routes.exports import USAGE_COLUMNS, ExportAs, download, usage_cells
+from agentrecord.server.routes.exports import USAGE_COLUMNS, ExportAs, Sheet, sent, usage_cells
 from agentrecord.server.routes.pages_people import ERROR_FILTERS, LIST_FILTERS
 from agentrecord.server.wire import store_of
 
 router = APIRouter(include_in_schema=False)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet(Generic[T]):
-    """A list as a table: its columns, and a row's cells."""
-
-    columns: Sequence[str]
-    cells: Callable[[T], list[object]]
 
 
 _AGENTS: Sheet[AgentFigures] = Sheet(
@@ -68,29 +55,12 @@ _GROUPS: Sheet[ErrorGroup] = Sheet(
 )  # fmt: skip
 
 
-async def _sent(
-    ask: Callable[[str | None], Awaitable[Page[T]]], sheet: Sheet[T], name: str, shape: ExportAs
-) -> Response:
-    # The first page is read before the answer begins, so that a wrong filter is still an answer of its own.
-    first = await ask(None)
-
-    async def pages() -> AsyncIterator[Sequence[T]]:
-        found = first
-        while True:
-            yield found.items
-            if found.next_cursor is None:
-                return
-            found = await ask(found.next_cursor)
-
-    return download(pages(), sheet.columns, sheet.cells, f"{name}.{shape}", shape)
-
-
 @router.get("/agents.{shape}")
 async def export_agents(request: Request, shape: ExportAs) -> Response:
     """Send every agent that the filter finds."""
     store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "agent_id")
-    return await _sent(
+    return await sent(
         lambda cursor: store.agents.report(
             query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
         ),
@@ -103,7 +73,7 @@ async def export_users(request: Request, shape: ExportAs) -> Response:
     """Send every user that the filter finds."""
     store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "user")
-    return await _sent(
+    return await sent(
         lambda cursor: store.users.report(
             query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor
         ),
@@ -116,7 +86,7 @@ async def export_groups(request: Request, shape: ExportAs) -> Response:
     """Send every group of equal errors that the filter finds."""
     store, asked = store_of(request), filters.checked(request.query_params, ERROR_FILTERS)
     stretch, sort = days_of(asked, store.engine.maker.clock.now()), asked.get("sort", "-first_seen_at")
-    return await _sent(
+    return await sent(
         lambda cursor: store.errors.groups(
             status=status_of(asked), query=asked.get("q"), agent_id=asked.get("agent"), user=asked.get("user"),
             since=stretch.since, until=stretch.until, sort=sort, limit=MAX_PAGE, cursor=cursor,
