@@ -4,37 +4,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
-
-from markupsafe import Markup
 
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
+from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart, whole_of
-from agentrecord.dashboard.sparks import span_of, sparkline
+from agentrecord.dashboard.portraits import FiguresPage, days_of, figures_page, spend_chart
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageTotals
+from agentrecord.records.usage import NANOS_PER_DOLLAR
 from agentrecord.store import AsyncStore
 
 LATEST = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentsPage:
-    """The list of agents with their figures; `sparks` draws each one's calls day by day."""
-
-    found: Page[AgentFigures]
-    sparks: Mapping[UUID, Markup]
-    stretch: Range
-    sort: str
-    is_first: bool
-    is_filtered: bool
-    whole: UsageTotals | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +56,9 @@ class ComparePage:
     stretch: Range
 
 
-async def agents(store: AsyncStore, asked: Asked, now: datetime) -> AgentsPage:
+async def agents(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[AgentFigures]:
     """Return a page of agents."""
-    sort, cursor = asked.get("sort", "-last_active_at"), asked.get("after")
-
-    async def ask(stretch: Range) -> Page[AgentFigures]:
-        return await store.agents.report(
-            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
-        )
-
-    stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
-    first, last = span_of([one.days for one in found], *edges(stretch), now.date())
-    return AgentsPage(
-        found=found,
-        sparks={one.agent.id: sparkline(one.days, first=first, last=last, noun="call") for one in found},
-        stretch=stretch,
-        sort=sort,
-        is_first=cursor is None,
-        is_filtered=is_filtered(asked),
-        whole=whole_of(found, cursor is None, lambda one: one.usage),
-    )
+    return await figures_page(store.agents.report, asked, now, sort="-last_active_at", id_of=lambda one: one.agent.id)
 
 
 async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:
@@ -114,14 +81,11 @@ async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> Ag
 def tiles(found: AgentFigures) -> Sequence[Tile]:
     """Return an agent's figures as tiles."""
     usage = found.usage
-    without = (
-        f"excludes {formats.counted(usage.unpriced_calls, 'call')} without a price" if usage.unpriced_calls else ""
-    )
     per_run = found.cost_per_run_usd
     return (
         Tile(
             name="Runs",
-            value=f"{found.runs:,}" if found.runs else formats.UNKNOWN,
+            value=count(found.runs),
             note=formats.counted(found.sessions, "session") if found.sessions else "",
         ),
         Tile(
@@ -131,7 +95,7 @@ def tiles(found: AgentFigures) -> Sequence[Tile]:
             if found.error_rate is not None
             else "",
         ),
-        Tile(name="Spend", value=formats.cost(usage), note=without),
+        Tile(name="Spend", value=formats.cost(usage), note=excluded(usage)),
         Tile(
             name="Cost per run",
             value=formats.UNKNOWN if per_run is None else formats.money(round(per_run * NANOS_PER_DOLLAR)),

@@ -1,24 +1,27 @@
 """What the pages of agents and users share: their range, their bars of spend, how their values are written."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
-from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import WIDE, bars_of, series_slots, stacked_bars
+from markupsafe import Markup
+
+from agentrecord.dashboard import figures
+from agentrecord.dashboard.charts import WIDE, series_slots
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.records.page import Page
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
+from agentrecord.records.usage import DayCount, UsageBy, UsageRow, UsageTotals
 
 T = TypeVar("T")
 
 ROWS = 50
 DEFAULT = "7d"
 _RANGE = ("since", "from", "to")
-MOST_DAYS, MOST_WEEKS = 70, 80
 
 
 def days_of(asked: Asked, now: datetime) -> Range:
@@ -48,11 +51,61 @@ def with_range(asked: Asked, stretch: Range) -> Asked:
     return asked if stretch.name == "custom" else {**asked, "since": stretch.name}
 
 
-def whole_of(found: Page[T], is_first: bool, usage: Callable[[T], UsageTotals]) -> UsageTotals | None:
+class _Counted(Protocol):
+    """What has figures day by day, and sums over its calls."""
+
+    @property
+    def days(self) -> tuple[DayCount, ...]: ...
+
+    @property
+    def usage(self) -> UsageTotals: ...
+
+
+F = TypeVar("F", bound=_Counted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiguresPage(Generic[F]):
+    """A list of agents or users with their figures; `sparks` draws each one's calls day by day."""
+
+    found: Page[F]
+    sparks: Mapping[UUID, Markup]
+    stretch: Range
+    sort: str
+    is_first: bool
+    is_filtered: bool
+    whole: UsageTotals | None
+
+
+async def figures_page(
+    report: Callable[..., Awaitable[Page[F]]], asked: Asked, now: datetime, *, sort: str, id_of: Callable[[F], UUID]
+) -> FiguresPage[F]:
+    """Return a page of what `report` lists, in the order asked for, else in that of `sort`."""
+    sort, cursor = asked.get("sort", sort), asked.get("after")
+
+    async def ask(stretch: Range) -> Page[F]:
+        return await report(
+            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
+        )
+
+    stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
+    first, last = span_of([one.days for one in found], *edges(stretch), now.date())
+    return FiguresPage(
+        found=found,
+        sparks={id_of(one): sparkline(one.days, first=first, last=last, noun="call") for one in found},
+        stretch=stretch,
+        sort=sort,
+        is_first=cursor is None,
+        is_filtered=is_filtered(asked),
+        whole=whole_of(found, cursor is None),
+    )
+
+
+def whole_of(found: Page[F], is_first: bool) -> UsageTotals | None:
     """Return the sums over a list, where the page holds all of it; None where it does not."""
     if not is_first or found.next_cursor is not None:
         return None
-    return sum((usage(one) for one in found), start=UsageTotals())
+    return sum((one.usage for one in found), start=UsageTotals())
 
 
 def edges(stretch: Range) -> tuple[date | None, date | None]:
@@ -64,32 +117,17 @@ def edges(stretch: Range) -> tuple[date | None, date | None]:
 
 
 def spend_chart(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Chart:
-    """Return the chart of what was spent over time by model; of tokens, where nothing has a price."""
+    """Return the chart of what was spent over time by model, in days, weeks or months as the time is long."""
     by, keyed = _stepped(rows)
-    slots = series_slots(uses)
-    if any(row.totals.cost_nanos for row in keyed):
-        title = f"Spend per {by} by model"
-        bars = bars_of(keyed, slots, by, measure=lambda row: row.totals.cost_nanos, text=formats.money)
-        svg = stacked_bars(bars, title=title, tick=_dollars, width=WIDE)
-    else:
-        title = f"Tokens per {by} by model"
-        bars = bars_of(keyed, slots, by, measure=lambda row: row.totals.total_tokens, text=formats.number)
-        svg = stacked_bars(bars, title=title, tick=formats.short, width=WIDE)
-    names = {part.series: part.slot for bar in bars for part in bar.parts}
-    return Chart(title=title, svg=svg, bars=bars, series=sorted(names.items(), key=lambda item: (item[1], item[0])))
+    return figures.spend_chart(keyed, series_slots(uses), by=by, of=UsageBy.MODEL, width=WIDE)
 
 
 def _stepped(rows: Sequence[UsageRow]) -> tuple[UsageBy, Sequence[UsageRow]]:
     days = [date.fromisoformat(row.key) for row in rows]
     length = (max(days) - min(days)).days if days else 0
-    if length <= MOST_DAYS:
+    if length <= figures.MOST_DAYS:
         return UsageBy.DAY, rows
-    if length <= MOST_WEEKS * 7:
+    if length <= figures.MOST_WEEKS * 7:
         mondays = [day - timedelta(days=day.weekday()) for day in days]
         return UsageBy.WEEK, [replace(row, key=day.isoformat()) for row, day in zip(rows, mondays, strict=True)]
     return UsageBy.MONTH, [replace(row, key=row.key[:7]) for row in rows]
-
-
-def _dollars(nanos: int) -> str:
-    value = nanos / NANOS_PER_DOLLAR
-    return f"${value:,.0f}" if value >= 5 or not value else f"${value:.2f}" if value >= 0.05 else f"${value:.4f}"

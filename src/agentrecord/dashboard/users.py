@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from markupsafe import Markup
-
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
+from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, days_of, edges, in_range, is_filtered, spend_chart, whole_of
-from agentrecord.dashboard.sparks import span_of, sparkline
+from agentrecord.dashboard.portraits import ROWS, FiguresPage, days_of, figures_page, spend_chart
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.page import Page
@@ -25,19 +23,6 @@ from agentrecord.store import AsyncStore
 
 TABS = ("sessions", "cost", "errors", "data")
 SESSIONS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsersPage:
-    """The list of users with their figures; `sparks` draws each one's calls day by day."""
-
-    found: Page[UserFigures]
-    sparks: Mapping[UUID, Markup]
-    stretch: Range
-    sort: str
-    is_first: bool
-    is_filtered: bool
-    whole: UsageTotals | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +49,9 @@ class UserPage:
     tabs: tuple[str, ...] = TABS
 
 
-async def users(store: AsyncStore, asked: Asked, now: datetime) -> UsersPage:
+async def users(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[UserFigures]:
     """Return a page of users."""
-    sort, cursor = asked.get("sort", "-last_seen_at"), asked.get("after")
-
-    async def ask(stretch: Range) -> Page[UserFigures]:
-        return await store.users.report(
-            query=asked.get("q"), since=stretch.since, until=stretch.until, sort=sort, limit=ROWS, cursor=cursor
-        )
-
-    stretch, found = await in_range(asked, now, ask, is_empty=lambda page: not page.items)
-    first, last = span_of([one.days for one in found], *edges(stretch), now.date())
-    return UsersPage(
-        found=found,
-        sparks={one.user.id: sparkline(one.days, first=first, last=last, noun="call") for one in found},
-        stretch=stretch,
-        sort=sort,
-        is_first=cursor is None,
-        is_filtered=is_filtered(asked),
-        whole=whole_of(found, cursor is None, lambda one: one.usage),
-    )
+    return await figures_page(store.users.report, asked, now, sort="-last_seen_at", id_of=lambda one: one.user.id)
 
 
 async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, refused: str = "") -> UserPage:
@@ -130,16 +98,13 @@ async def _with_sessions(store: AsyncStore, shown: UserPage, known: str, cursor:
 def tiles(found: UserFigures) -> Sequence[Tile]:
     """Return a user's figures as tiles."""
     usage = found.usage
-    without = (
-        f"excludes {formats.counted(usage.unpriced_calls, 'call')} without a price" if usage.unpriced_calls else ""
-    )
     ended = found.failed_runs + found.completed_runs
     return (
-        Tile(name="Spend", value=formats.cost(usage), note=without),
-        Tile(name="Sessions", value=_count(found.sessions), note="sub-agents' included" if found.sessions else ""),
+        Tile(name="Spend", value=formats.cost(usage), note=excluded(usage)),
+        Tile(name="Sessions", value=count(found.sessions), note="sub-agents' included" if found.sessions else ""),
         Tile(
             name="Runs",
-            value=_count(found.runs),
+            value=count(found.runs),
             note=f"{formats.percent(found.failed_runs, ended)} of {ended:,} ended failed" if ended else "",
         ),
         Tile(
@@ -149,11 +114,7 @@ def tiles(found: UserFigures) -> Sequence[Tile]:
         ),
         Tile(
             name="Errors",
-            value=_count(found.errors),
+            value=count(found.errors),
             note=f"{found.tool_errors:,} of {found.tool_calls:,} tool calls failed" if found.tool_calls else "",
         ),
     )
-
-
-def _count(value: int) -> str:
-    return f"{value:,}" if value else formats.UNKNOWN
