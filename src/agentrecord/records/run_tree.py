@@ -29,6 +29,16 @@ class SpanKind(StrEnum):
         return self in (SpanKind.LLM, SpanKind.TOOL)
 
 
+def end_of(started_at: datetime | None, duration_ms: int | None) -> datetime | None:
+    """Return when something ended; None where its start or its duration is not known, or no calendar reaches so far."""
+    if started_at is None or duration_ms is None:
+        return None
+    try:
+        return started_at + timedelta(milliseconds=duration_ms)
+    except OverflowError:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpan:
     """A piece of a run; `parent` is the piece that it stands below, `depth` how many there are above it.
@@ -59,12 +69,7 @@ class RunSpan:
     @property
     def ended_at(self) -> datetime | None:
         """When it ended; None where its start or its duration is not known, or no calendar reaches that far."""
-        if self.started_at is None or self.duration_ms is None:
-            return None
-        try:
-            return self.started_at + timedelta(milliseconds=self.duration_ms)
-        except OverflowError:
-            return None
+        return end_of(self.started_at, self.duration_ms)
 
     @property
     def cost_usd(self) -> Decimal | None:

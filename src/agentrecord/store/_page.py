@@ -79,14 +79,6 @@ class _Order:
         return or_(found, column.is_(None)) if self.has_null else found
 
 
-def by_value(sorts: Sorts) -> Sorts:
-    """Return sorts whose order no index has, for a list that another index narrows to few rows.
-
-    SQLite does not know how many rows a project has, and would rather walk through all of them in the asked order.
-    """
-    return {name: func.coalesce(column, column) for name, column in sorts.items()}
-
-
 def page(
     connection: Connection,
     statement: Select[Any],

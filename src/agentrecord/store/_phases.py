@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from agentrecord.records.event import PHASES, EventType, Phase
-from agentrecord.records.run_tree import RunSpan, SpanKind
+from agentrecord.records.run_tree import RunSpan, SpanKind, end_of
 
 EXCERPT = 500
 _JSON = msgspec.json.Decoder()
@@ -45,9 +45,7 @@ class Draft:
     @property
     def ended_at(self) -> datetime | None:
         """When it ended; None where that is not known."""
-        if self.started_at is None or self.duration_ms is None:
-            return None
-        return self.started_at + timedelta(milliseconds=self.duration_ms)
+        return end_of(self.started_at, self.duration_ms)
 
     def add(self, other: "Draft") -> None:
         """Add another's figures to these."""

@@ -110,6 +110,14 @@ def total(column: Any) -> ColumnElement[int]:
     return sql_cast(func.coalesce(func.sum(column), 0), Whole())
 
 
+def by_value(column: Any) -> ColumnElement[Any]:
+    """Return a column to order by whose order no index has, where another index narrows a statement to few rows.
+
+    SQLite does not know how many rows a project has, and would rather walk through all of them in the asked order.
+    """
+    return func.coalesce(column, column)
+
+
 def usage_totals(row: Mapping[str, Any], prefix: str = "") -> UsageTotals:
     """Return the usage counters of a row as a record."""
     return UsageTotals(**{name: row[prefix + name] or 0 for name in USAGE_COUNTERS})

@@ -26,10 +26,10 @@ from agentrecord.store import agents, owners, prompts, reserving
 from agentrecord.store._arrivals import note
 from agentrecord.store._charging import UNKNOWN, charge, price_of
 from agentrecord.store._figures import Figures
-from agentrecord.store._page import by_value, page
+from agentrecord.store._page import page
 from agentrecord.store._rows import TOKEN_COLUMNS, call_of, call_row, tokens_of
 from agentrecord.store._serials import next_serial
-from agentrecord.store._sql import within
+from agentrecord.store._sql import by_value, within
 from agentrecord.store._turns import ADD_CALL
 
 SELECT_CALL = select(llm_calls, models.c.name.label("model"), hosts.c.name.label("host")).select_from(
@@ -61,7 +61,7 @@ _REPLACED = (*TOKEN_COLUMNS, "usage_metrics", "status", "error_message", "latenc
              "price_uuid", "response_content", "response_length")  # fmt: skip
 _SAME = (*TOKEN_COLUMNS, "model_uuid", "status", "session_uuid", "run_uuid")
 SORTS = {"timestamp": llm_calls.c.timestamp, "cost": llm_calls.c.cost_nanos, "latency_ms": llm_calls.c.latency_ms}
-_SORTS_OF_FEW = by_value(SORTS)
+_SORTS_OF_FEW = {name: by_value(column) for name, column in SORTS.items()}
 
 
 def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None = None) -> LLMCall:

@@ -24,7 +24,7 @@ from agentrecord.store import runs as run_store
 from agentrecord.store._page import checked_limit
 from agentrecord.store._phases import EXCERPT, STEPS, Draft, Row, milliseconds, paired
 from agentrecord.store._rows import TOKEN_COLUMNS, tokens_of
-from agentrecord.store._sql import usage_totals, within
+from agentrecord.store._sql import by_value, usage_totals, within
 
 MAX_PIECES = 50_000
 """As many calls, uses of tools, runs and phases, each, as a tree can hold."""
@@ -184,9 +184,7 @@ def _read(
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the first rows, and how many more there are."""
     first, *then = order
-    # By a value that no index has: for an index in this order SQLite would walk through the calls of all runs.
-    by_value = func.coalesce(first, first)
-    rows = conn.maps(statement.where(*conditions).order_by(by_value, *then).limit(MAX_PIECES + 1))
+    rows = conn.maps(statement.where(*conditions).order_by(by_value(first), *then).limit(MAX_PIECES + 1))
     if len(rows) <= MAX_PIECES:
         return rows, 0
     count = int(conn.value(select(func.count()).select_from(table).where(*conditions)))

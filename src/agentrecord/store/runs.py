@@ -26,10 +26,10 @@ from agentrecord.store import sessions as session_store
 from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._open_calls import close_calls
-from agentrecord.store._page import by_value, page
+from agentrecord.store._page import page
 from agentrecord.store._refs import adopt
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, TOKENS, run_conditions
-from agentrecord.store._sql import bound_within, insert_into, scope_params, total, usage_totals, within
+from agentrecord.store._sql import bound_within, by_value, insert_into, scope_params, total, usage_totals, within
 
 SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
@@ -64,7 +64,7 @@ SORTS: Mapping[str, ColumnElement[Any]] = {
     "objective": runs.c.objective,
     "run_id": runs.c.run_id,
 }
-_SORTS_OF_FEW = by_value(SORTS)
+_SORTS_OF_FEW = {name: by_value(column) for name, column in SORTS.items()}
 
 
 def run_of(row: Mapping[str, Any]) -> Run:
