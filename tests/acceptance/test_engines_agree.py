@@ -204,6 +204,19 @@ class Engines(RuleBasedStateMachine):
             assert recounted == ()
 
 
+def test_a_place_in_a_list_is_written_alike_on_every_engine(databases: Databases) -> None:
+    told = []
+    for engine in ENGINES:
+        clock = Steady()
+        with Store(databases.create(engine), clock=clock, make_id=clock.new_id) as store:
+            for name in ("a", "b", "c"):
+                store.sessions.create(NewSession(session_id=name, title=f"about {name}"))
+            wanted = SessionFilter(query="about user:*", since=AT)
+            told.append([store.sessions.list(wanted, sort=sort, limit=1).next_cursor for sort in ("title", "-cost")])
+    assert told[0] == told[1] == told[2]
+    assert None not in told[0]
+
+
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 def test_every_engine_answers_alike(databases: Databases) -> None:
     Engines.databases = databases

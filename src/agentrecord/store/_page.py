@@ -14,8 +14,7 @@ from uuid import UUID
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, collate, func, literal_column, or_, select
 
 from agentrecord.codec.values import MAX_INTEGER, MIN_INTEGER, clean_text
-from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.connection import Compiled
+from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
@@ -104,10 +103,10 @@ def page(
     if name not in sorts:
         raise InvalidFilter("sort", sort, f"must be one of {', '.join(sorts)}, with - before it for descending")
     order = _order(connection, sorts[name], row_id, descending=sort.startswith("-"))
-    count = Prepared(_counting(statement))
-    made_for = _fingerprint(count.compiled(connection.dialect, connection.schema), sort)
+    counting = _counting(statement)
+    made_for = None if cursor is None else _fingerprint(counting, sort)
     chosen = statement
-    if cursor is not None:
+    if cursor is not None and made_for is not None:
         chosen = chosen.where(order.after(_place(cursor, made_for, sorts[name], has_null=order.has_null)))
     if is_wide:
         ids = chosen.with_only_columns(row_id, maintain_column_froms=True).correlate(None)
@@ -116,8 +115,10 @@ def page(
         chosen = chosen.limit(limit + 1).offset(offset)
     rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*order.clauses()))
     shown = rows[:limit]
-    next_cursor = _write(shown[-1]["page_key"], shown[-1]["id"], made_for) if len(rows) > limit else None
-    found = int(connection.value(count)) if counted else 0
+    next_cursor = None
+    if len(rows) > limit:
+        next_cursor = _write(shown[-1]["page_key"], shown[-1]["id"], made_for or _fingerprint(counting, sort))
+    found = int(connection.value(counting)) if counted else 0
     total = min(found, COUNT_LIMIT) if counted else None
     return Page([build(row) for row in shown], limit, next_cursor, total, found <= COUNT_LIMIT)
 
@@ -155,10 +156,11 @@ def _lowest(column: ColumnElement[Any]) -> object:
     return "" if kind is None or kind is str else 0
 
 
-def _fingerprint(counting: Compiled, sort: str) -> str:
-    """Return what tells one filter and order from another."""
-    asked = {name: value for name, value in counting.defaults.items() if not name.startswith(_MOVING)}
-    said = counting.sql + repr(sorted((name, str(value)) for name, value in asked.items())) + sort
+def _fingerprint(counting: Select[Any], sort: str) -> str:
+    """Return what tells one filter and order from another, on every engine alike: in no dialect's own words."""
+    compiled = counting.compile()
+    asked = {name: value for name, value in compiled.params.items() if not name.startswith(_MOVING)}
+    said = str(compiled) + repr(sorted((name, str(value)) for name, value in asked.items())) + sort
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

@@ -357,7 +357,7 @@ async function refresh(parts) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   grow(() => {
     const had = talk.contains(document.activeElement) && parts.includes("talk");
-    const open = [...talk.querySelectorAll("details[open][id]")].map((node) => node.id);
+    const open = [...chat.querySelectorAll("details[open][id]")].map((node) => node.id);
     const openTools = live ? [...live.section.querySelectorAll(".use")].map((node) => node.open) : [];
     const listed = document.querySelector("#chats details").open;
     for (const id of parts) element(id).replaceChildren(...page.getElementById(id).childNodes);
