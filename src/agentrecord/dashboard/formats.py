@@ -39,6 +39,15 @@ def cost(totals: UsageTotals | None) -> str:
     return money(totals.cost_nanos)
 
 
+def tokens(totals: UsageTotals | None) -> str:
+    """Return how many tokens calls took; a dash without calls, and where none of them told any."""
+    if totals is None or not totals.calls:
+        return UNKNOWN
+    if not totals.total_tokens and totals.uncounted_calls == totals.calls:
+        return UNKNOWN
+    return f"{totals.total_tokens:,}"
+
+
 def rate(nanos_per_million: int | None) -> str:
     """Return a price per million tokens, with as many decimals as it has."""
     if nanos_per_million is None:

@@ -26,9 +26,10 @@ class Moves:
     end: str
 
 
-def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
+def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: timedelta | None = None) -> Range:
     """Return the stretch of time that an address asks for: `since` counts back from now, `from` and `to` are UTC.
 
+    With `whole`, both ends are moved outward to whole hours or days, and what counts back ends with the present one.
     Raises `InvalidFilter` for what is no range.
     """
     if "from" in asked or "to" in asked:
@@ -36,6 +37,9 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
         end = _instant("to", asked["to"], is_end=True) if "to" in asked else None
         if start is not None and end is not None and end <= start:
             raise InvalidFilter("to", asked["to"], "is before `from`")
+        if whole is not None:
+            start = None if start is None else _floor(start, whole)
+            end = None if end is None else _ceiling(end, whole)
         return Range(name="custom", since=start, until=end)
     name = asked.get("since", default)
     if name == "all":
@@ -46,7 +50,19 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
     length = timedelta(**{_UNITS[found[2]]: int(found[1])})
     if length > now - _FIRST:
         raise InvalidFilter("since", name, "reaches back to before 1970")
+    if whole is not None:
+        until = _floor(now, whole) + whole
+        return Range(name=name, since=until + length // -whole * whole, until=until)
     return Range(name=name, since=now - length)
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    """Return the last whole `step` since 1970 that is not after an instant."""
+    return _FIRST + (at - _FIRST) // step * step
+
+
+def _ceiling(at: datetime, step: timedelta) -> datetime:
+    return _FIRST - (_FIRST - at) // step * step
 
 
 def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:

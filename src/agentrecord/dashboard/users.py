@@ -1,4 +1,4 @@
-"""Pages about users: all of them, and one."""
+"""The page of one user."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, FiguresPage, days_of, figures_page, spend_chart
+from agentrecord.dashboard.listing import ROWS
+from agentrecord.dashboard.portraits import days_of, spend_chart
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.page import Page
@@ -47,11 +48,6 @@ class UserPage:
     live: int = 0
     refused: str = ""
     tabs: tuple[str, ...] = TABS
-
-
-async def users(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[UserFigures]:
-    """Return a page of users."""
-    return await figures_page(store.users.report, asked, now, sort="-last_seen_at", id_of=lambda one: one.user.id)
 
 
 async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, refused: str = "") -> UserPage:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.dashboard import charts, conversation, figure_lists, filters, formats
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -43,6 +43,7 @@ def _environment() -> Environment:
         "money",
         "signed_money",
         "cost",
+        "tokens",
         "rate",
         "number",
         "counted",
@@ -66,6 +67,7 @@ def _environment() -> Environment:
         page_start=conversation.page_start,
         between=formats.between,
         unknown=formats.UNKNOWN,
+        one_day=figure_lists.DAY,
     )
     return environment
 

@@ -48,10 +48,14 @@ OBSERVED: Mapping[str, Observed] = {
 }
 
 
-def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: str, limit: int) -> tuple[str, ...]:
+def observed(
+    conn: Connection, scope: Scope, words: Words, word: str, prefix: str, limit: int, *,
+    own: Mapping[str, Observed] | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """Return values that rows have for a word, those that begin with `prefix`, in order.
 
-    Raises `InvalidFilter` for a word that is not known; a word of numbers or free texts has no values to offer.
+    `own` says where a list looks up words that it alone has. Raises `InvalidFilter` for a word that is not known; a
+    word of numbers or free texts has no values to offer.
     """
     known = words.known.get(word)
     if known is None:
@@ -60,7 +64,7 @@ def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: st
     checked.text("prefix", prefix, max_chars=checked.MAX_NAME)
     if known.choices:
         return tuple(choice for choice in known.choices if choice.startswith(prefix.lower()))[:limit]
-    place = OBSERVED.get(word)
+    place = (own or {}).get(word) or OBSERVED.get(word)
     if place is None:
         return ()
     asked = [*within(scope, place.table), place.column.is_not(None)]
@@ -91,7 +95,7 @@ def counted(
     counts: dict[str, Counter[str]] = {word: Counter() for word in words}
     rows = 0
     columns = [found.c[word] for word in words]
-    for *values, count in conn.rows(select(*columns, func.count()).group_by(*columns)):
+    for *values, count in conn.rows(select(*columns, func.count()).select_from(found).group_by(*columns)):
         rows += count
         for word, value in zip(words, values, strict=True):
             if value is not None:

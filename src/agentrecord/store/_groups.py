@@ -10,6 +10,7 @@ from agentrecord.store import (
     audit,
     budgets,
     call_details,
+    error_group_lists,
     error_groups,
     errors,
     events,
@@ -68,6 +69,9 @@ class Users:
     find = reads(people.find_user)
     list = reads(people.list_users)
     report = reads(user_figures.report)
+    sums = reads(user_figures.report_sums)
+    facets = reads(user_figures.facets)
+    values = reads(user_figures.values)
     details = reads(user_figures.details)
 
 
@@ -127,6 +131,9 @@ class Agents:
     create_version = writes(agents.create_version)
     find_active = reads(agents.find_active)
     report = reads(agent_figures.report)
+    sums = reads(agent_figures.report_sums)
+    facets = reads(agent_figures.facets)
+    values = reads(agent_figures.values)
     details = reads(agent_figures.details)
     compare = reads(agent_compare.compare)
 
@@ -257,6 +264,9 @@ class Errors:
     groups = reads(error_groups.groups)
     group = reads(error_groups.group)
     breakdown = reads(error_groups.breakdown)
+    group_sums = reads(error_group_lists.sums)
+    group_facets = reads(error_group_lists.facets)
+    group_values = reads(error_group_lists.values)
     resolve = writes(error_groups.resolve)
     reopen = writes(error_groups.reopen)
 

@@ -1,7 +1,7 @@
 """Daily figures by user and agent, and how each agent did each day."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -15,8 +15,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import DailyPerformance, DailyUsage, UsageTotals
 from agentrecord.schema import activity_days, agents, latency_days, tool_days, usage_days, users
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
-from agentrecord.store._days import EPOCH
-from agentrecord.store._figures import day_of
+from agentrecord.store._figures import date_of, day_of
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.usage import sums
 
@@ -61,7 +60,7 @@ def usage(
                 user_uuid=user,
                 user=user_names.get(user, str(user)),
                 agent_id=agent_names.get(agent),
-                date=EPOCH + timedelta(days=day),
+                date=date_of(day),
                 session_count=counted["session_count"],
                 message_count=counted["message_count"],
                 unique_tools_used=by_tools.get((day, user, agent), 0),
@@ -107,7 +106,7 @@ def performance(
         found.append(
             DailyPerformance(
                 agent_id=agent_names.get(agent) if agent != NIL else None,
-                date=EPOCH + timedelta(days=day),
+                date=date_of(day),
                 total_sessions=row.get("session_count", 0),
                 failed_sessions=row.get("failed_sessions", 0),
                 satisfaction_sum=row.get("satisfaction_sum", 0.0),
