@@ -78,7 +78,7 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
             )
             return replace(shown, groups=groups, failed=failed)
         case _:
-            counted = await store.pages.session_sums(SessionFilter(user=known, include_children=True))
+            counted = await store.sessions.sums(SessionFilter(user=known, include_children=True))
             return replace(shown, live=counted.sessions)
 
 

@@ -368,11 +368,8 @@ class Pages:
     """What a page needs as one."""
 
     conversation = reads(pages.conversation)
-    run_work = reads(pages.run_work)
     run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
-    session_sums = reads(pages.session_sums)
-    choices = reads(pages.choices)
     session_drivers = reads(session_drivers.drivers)
     find = reads(finding.find)
 
