@@ -11,6 +11,7 @@ from agentrecord.dashboard.charts import SLOTS, WIDTH, Limit, bars_of, series_sl
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
@@ -83,7 +84,7 @@ def step(stretch: Range, uses: Sequence[ModelUse]) -> UsageBy:
     last = stretch.until or max((use.last_at for use in uses), default=None)
     if first is None or last is None:
         return UsageBy.DAY
-    days = (last - first).total_seconds() / formats.DAY_S
+    days = (last - first).total_seconds() / DAY_S
     if days <= 2 and stretch.since is not None:
         return UsageBy.HOUR
     if days <= MOST_DAYS:
