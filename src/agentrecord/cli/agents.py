@@ -68,7 +68,7 @@ def command(context: click.Context, text: tuple[str, ...] = (), **wanted: Unpack
     """
     if context.invoked_subcommand is None:
         empty = "No agents match. Each is made when a run first names it."
-        show_list(text, wanted, lambda store: store.agents, columns, empty=empty)
+        show_list(text, wanted, lambda store: (store.agents.report, store.agents.sums), columns, empty=empty)
 
 
 @command.command("show", short_help="Show one agent.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypedDict, TypeVar  # `Any`: decorators keep whatever they decorate
+from typing import Any, TypedDict, TypeVar  # `Any`: decorators keep whatever they decorate
 
 import click
 
@@ -23,30 +23,8 @@ FIGURE_SORTS = (
 )  # fmt: skip
 """The orders that both lists have; kept here, so that help needs no database's code."""
 
-R = TypeVar("R", bound="_Figures")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class _Figures(Protocol):
-    """What agents' and users' figures have in common."""
-
-    @property
-    def runs(self) -> int: ...
-    @property
-    def failed_runs(self) -> int: ...
-    @property
-    def error_rate(self) -> float | None: ...
-    @property
-    def usage(self) -> UsageTotals: ...
-
-
-class _Operations(Protocol[R]):
-    """The operations of a list."""
-
-    @property
-    def report(self) -> Callable[..., Page[R]]: ...
-    @property
-    def sums(self) -> Callable[..., FigureSums]: ...
 
 
 class Wanted(TypedDict):
@@ -108,21 +86,24 @@ def spent_columns() -> list[Column[Any]]:
 def show_list(
     text: tuple[str, ...],
     wanted: Wanted,
-    operations: Callable[[Store], _Operations[R]],
+    operations: Callable[[Store], tuple[Callable[..., Page[R]], Callable[..., FigureSums]]],
     columns: Callable[[datetime], list[Column[R]]],
     *,
     empty: str,
 ) -> None:
-    """Print what a filter finds; below a table, the sums over the whole filter, whatever part of it is printed."""
+    """Print what a filter finds, by the `operations` for rows and for sums.
+
+    Below a table stand the sums over the whole filter, whatever part of it is printed.
+    """
     with reading() as store:
-        now, group = store.engine.maker.clock.now(), operations(store)
+        now, (report, summed) = store.engine.maker.clock.now(), operations(store)
         since, until = bounds(wanted["since"], wanted["until"], now=now)
         where = {"query": joined(text), "since": since, "until": until}
         page = collect(
-            lambda size, place: group.report(**where, sort=wanted["sort"], limit=size, cursor=place),
+            lambda size, place: report(**where, sort=wanted["sort"], limit=size, cursor=place),
             limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
         )  # fmt: skip
-        sums = group.sums(**where) if chosen_form() is Form.TABLE else FigureSums()
+        sums = summed(**where) if chosen_form() is Form.TABLE else FigureSums()
     shown = columns(now)
     show(Listing(
         columns=shown, rows=page.items, footer=_footer(shown[0].name, page, sums), document=page_document(page),

@@ -49,7 +49,7 @@ def command(context: click.Context, text: tuple[str, ...] = (), **wanted: Unpack
     """
     if context.invoked_subcommand is None:
         empty = "No users match. Each is made when something is first recorded for them."
-        show_list(text, wanted, lambda store: store.users, _columns, empty=empty)
+        show_list(text, wanted, lambda store: (store.users.report, store.users.sums), _columns, empty=empty)
 
 
 @command.command("show", short_help="Show one user.")

@@ -18,7 +18,7 @@ LABEL_SPACE = 62
 MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
-SPARK_HEIGHT = 24
+SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 OTHER = "other"
 
 
@@ -180,17 +180,18 @@ def _limit(limit: Limit, y: float, width: int) -> str:
 
 
 def sparkline(values: Sequence[float], *, title: str) -> Markup:
-    """Return a small line of a figure over time; nothing for fewer than two points."""
-    if len(values) < 2:
-        return Markup("")
-    highest = max(values) or 1
-    points = " ".join(
-        f"{place * 100 / (len(values) - 1):.1f},{SPARK_HEIGHT - 2 - value * (SPARK_HEIGHT - 4) / highest:.1f}"
+    """Return small bars of a figure over time, as high as the highest allows; `title` says in words what they show."""
+    highest, step = max(values, default=0) or 1, SPARK_WIDTH / max(1, len(values))
+    drawn = "".join(
+        f'<rect x="{place * step:.1f}" y="{SPARK_HEIGHT - height:.1f}" width="{max(1.0, step - 1):.1f}" '
+        f'height="{height:.1f}"/>'
         for place, value in enumerate(values)
+        if value and (height := max(1.5, SPARK_HEIGHT * value / highest))
     )
+    told = escape(title)
     return Markup(
-        f'<svg class="spark" viewBox="0 0 100 {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}"><polyline points="{points}"/></svg>'
+        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{told}"><title>{told}</title>{drawn}</svg>'
     )
 
 

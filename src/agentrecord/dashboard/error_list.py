@@ -80,23 +80,21 @@ def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[ErrorG
     )
 
 
-async def _latest(store: AsyncStore) -> datetime | None:
-    """Return when an error was last met, or when a run or a use of a tool that failed began."""
-    groups, runs, tools = await asyncio.gather(
-        store.errors.groups(limit=1),
-        store.runs.list(RunFilter(status=RunStatus.ERROR), limit=1),
-        store.tool_calls.list(status=ToolCallStatus.ERROR, sort="-started_at", limit=1),
+async def _is_new(store: AsyncStore, since: datetime) -> bool:
+    """Say whether an open error was met, or whether a run, a use of a tool or a call to a model failed."""
+    groups, runs, tools, models = await asyncio.gather(
+        store.errors.groups(since=since, limit=1),
+        store.runs.list(RunFilter(status=RunStatus.ERROR, since=since), limit=1),
+        store.tool_calls.figures(since=since),
+        store.usage.report(UsageBy.TOTAL, since=since),
     )
-    known = [
-        *[group.last_seen_at for group in groups],
-        *[one.started_at for one in (*runs, *tools) if one.started_at is not None],
-    ]
-    return max(known, default=None)
+    failed = bool(models.total.failed_calls) or any(tool.errors for tool in tools)
+    return failed or bool(groups.items or runs.items)
 
 
 ERRORS: Kind[ErrorGroup, GroupSums] = Kind(
     path="/errors", api="/api/errors/groups", words=GROUP_WORDS, columns=COLUMNS, sort="-last_seen_at",
-    sorts=tuple(GROUP_SORTS), steady="-first_seen_at", reads=_reads, latest=_latest, kept=("tool", "failures"),
+    sorts=tuple(GROUP_SORTS), steady="-first_seen_at", reads=_reads, is_new=_is_new, kept=("tool", "failures"),
     legacy={"status": "status", "agent": "agent", "user": "user"},
 )  # fmt: skip
 """The list of groups of equal errors."""
@@ -136,7 +134,13 @@ async def _failures(store: AsyncStore, asked: Asked, stretch: Range) -> Failures
         store.usage.report(UsageBy.MODEL, since=since, until=until),
         store.runs.list(RunFilter(status=RunStatus.ERROR, since=since, until=until), limit=LATEST),
         store.tool_calls.list(
-            status=ToolCallStatus.ERROR, tool_name=tool, sort="-started_at", limit=LATEST, cursor=asked.get("failures")
+            status=ToolCallStatus.ERROR,
+            tool_name=tool,
+            since=since,
+            until=until,
+            sort="-started_at",
+            limit=LATEST,
+            cursor=asked.get("failures"),
         ),
     )
     failing = [row for row in models.rows if row.totals.failed_calls]

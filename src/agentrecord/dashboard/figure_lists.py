@@ -1,5 +1,6 @@
 """The lists of agents and of users: what each did and spent over whole UTC days, with its calls day by day."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -102,16 +103,16 @@ def _reads(
     )
 
 
-async def _latest(store: AsyncStore) -> datetime | None:
-    """Return when the last call was made or the last run began."""
-    uses, runs = await store.prices.uses(), (await store.runs.list(limit=1)).items
+async def _is_new(store: AsyncStore, since: datetime) -> bool:
+    """Say whether a call was made, or a run began."""
+    uses, runs = await asyncio.gather(store.prices.uses(), store.runs.list(limit=1))
     known = [*[use.last_at for use in uses], *[run.started_at for run in runs if run.started_at is not None]]
-    return max(known, default=None)
+    return any(at >= since for at in known)
 
 
 AGENTS: Kind[AgentFigures, FigureSums] = Kind(
     path="/agents", api="/api/agents", words=AGENT_WORDS, columns=AGENT_COLUMNS, sort="-last_active_at",
-    sorts=AGENT_SORTS, steady="agent_id", latest=_latest, legacy={}, whole=DAY, ranges=RANGES,
+    sorts=AGENT_SORTS, steady="agent_id", is_new=_is_new, legacy={}, whole=DAY, ranges=RANGES,
     reads=lambda store, query, stretch: _reads(
         store.agents.report, store.agents.sums, store.agents.facets, query, stretch
     ),
@@ -120,7 +121,7 @@ AGENTS: Kind[AgentFigures, FigureSums] = Kind(
 
 USERS: Kind[UserFigures, FigureSums] = Kind(
     path="/users", api="/api/users", words=USER_WORDS, columns=USER_COLUMNS, sort="-last_seen_at",
-    sorts=USER_SORTS, steady="user", latest=_latest, legacy={}, whole=DAY, ranges=RANGES,
+    sorts=USER_SORTS, steady="user", is_new=_is_new, legacy={}, whole=DAY, ranges=RANGES,
     reads=lambda store, query, stretch: _reads(
         store.users.report, store.users.sums, store.users.facets, query, stretch
     ),

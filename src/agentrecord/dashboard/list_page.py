@@ -44,8 +44,9 @@ class Kind(Generic[T, S]):
     """A list: its address, its words, columns and orders, and how it is read for a filter and a range.
 
     `legacy` maps single parameters of its address to words of its filter, `kept` are those that mean something else.
-    `steady` is the order of exports where none is asked for: one that nothing changes while rows are written. `latest`
-    says when the last thing happened that it would show. Where figures are of whole days, `whole` is a day.
+    `steady` is the order of exports where none is asked for: one that nothing changes while rows are written. `is_new`
+    says whether anything that it would show has happened since an instant. `whole` is a day, where figures are of
+    whole days.
     """
 
     path: str
@@ -56,7 +57,7 @@ class Kind(Generic[T, S]):
     sorts: Sequence[str]
     steady: str
     reads: Callable[[AsyncStore, str | None, Range], Reads[T, S]]
-    latest: Callable[[AsyncStore], Awaitable[datetime | None]]
+    is_new: Callable[[AsyncStore, datetime], Awaitable[bool]]
     legacy: Mapping[str, str]
     kept: tuple[str, ...] = ()
     whole: timedelta | None = None
@@ -66,8 +67,8 @@ class Kind(Generic[T, S]):
         """Return the range that is asked for: else a week, or everything where the last week would show nothing."""
         default = DEFAULT
         if not any(name in asked for name in ("since", "from", "to")):
-            week, latest = stretch_of({}, now, whole=self.whole), await self.latest(store)
-            default = DEFAULT if latest is not None and week.since is not None and latest >= week.since else "all"
+            week = stretch_of({}, now, whole=self.whole)
+            default = DEFAULT if week.since is not None and await self.is_new(store, week.since) else "all"
         return stretch_of(asked, now, default=default, whole=self.whole)
 
     def folded(self, asked: Asked) -> Asked:

@@ -84,14 +84,14 @@ def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Run, R
     )
 
 
-async def _latest(store: AsyncStore) -> datetime | None:
-    found = (await store.runs.list(limit=1)).items
-    return found[0].started_at if found else None
+async def _is_new(store: AsyncStore, since: datetime) -> bool:
+    latest = (await store.runs.list(limit=1)).items
+    return any(run.started_at is not None and run.started_at >= since for run in latest)
 
 
 RUNS = _Runs(
     path="/runs", api="/api/runs", words=RUN_WORDS, columns=COLUMNS, sort="-started_at", sorts=tuple(SORTS),
-    steady="-started_at", reads=_reads, latest=_latest, kept=("errors",),
+    steady="-started_at", reads=_reads, is_new=_is_new, kept=("errors",),
     legacy={"user": "user", "agent": "agent", "status": "status"},
 )  # fmt: skip
 """The list of runs."""

@@ -43,15 +43,15 @@ def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Sessio
     return Reads(page=page, sums=lambda: store.sessions.sums(wanted), facets=lambda: store.sessions.facets(wanted))
 
 
-async def _latest(store: AsyncStore) -> datetime | None:
-    found = (await store.sessions.list(limit=1)).items
-    return found[0].last_activity_at if found else None
+async def _is_new(store: AsyncStore, since: datetime) -> bool:
+    latest = (await store.sessions.list(limit=1)).items
+    return any(session.last_activity_at >= since for session in latest)
 
 
 SESSIONS = Kind(
     path="/sessions", api="/api/sessions", words=SESSION_WORDS, columns=COLUMNS, sort="-last_activity_at",
     # The last activity may move a session past the page that is read next.
-    sorts=tuple(SORTS), steady="-created_at", reads=_reads, latest=_latest,
+    sorts=tuple(SORTS), steady="-created_at", reads=_reads, is_new=_is_new,
     legacy={name: name for name in ("user", "agent", "source", "directory", "status")},
 )  # fmt: skip
 """The list of sessions, each with the sums over itself and all below it."""

@@ -56,7 +56,7 @@ class Other:
 class Listed:
     """What a list is read by over some days: a row for each owner, the orders, the words, and what each must `has`."""
 
-    statement: Select[Any]
+    statement: Select[*tuple[Any, ...]]
     sorts: Mapping[str, ColumnElement[Any]]
     words: Words
     flags: Mapping[str, ColumnElement[bool]]
