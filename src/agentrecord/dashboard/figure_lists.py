@@ -1,8 +1,8 @@
 """The lists of agents and of users: what each did and spent over whole UTC days, with its calls day by day."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from agentrecord.records.agent import AgentFigures
 from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.page import Page
 from agentrecord.records.people import UserFigures
-from agentrecord.records.usage import DayCount
+from agentrecord.records.usage import DayCount, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.agent_figures import REPORT_SORTS as AGENT_SORTS
 from agentrecord.store.user_figures import REPORT_SORTS as USER_SORTS
@@ -25,10 +25,13 @@ from agentrecord.store.words import AGENT_WORDS, USER_WORDS
 
 
 class _Figures(Protocol):
-    """What has figures day by day."""
+    """What has figures, calls day by day, and sums over them."""
 
     @property
     def days(self) -> tuple[DayCount, ...]: ...
+
+    @property
+    def usage(self) -> UsageTotals: ...
 
 
 F = TypeVar("F", bound=_Figures)
@@ -100,7 +103,15 @@ def _reads(
         page=lambda sort, limit, cursor: report(**where, sort=sort, limit=limit, cursor=cursor),
         sums=lambda: sums(**where),
         facets=lambda: facets(**where),
+        sums_of=_sums_of,
     )
+
+
+def _sums_of(rows: Sequence[F]) -> FigureSums:
+    """Return the sums over some agents or users."""
+    names = [one.name for one in fields(FigureSums) if one.name not in ("found", "totals")]
+    counts = {name: sum(getattr(row, name) for row in rows) for name in names}
+    return FigureSums(found=len(rows), totals=sum((row.usage for row in rows), start=UsageTotals()), **counts)
 
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:

@@ -32,11 +32,22 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads(Generic[T, S]):
-    """What a list is read with, once it is known which rows are wanted; `page` takes order, limit and cursor."""
+    """What a list is read with, once it is known which rows are wanted; `page` takes order, limit and cursor.
+
+    `sums_of` adds up rows, where a page that holds all of them need not ask for the sums.
+    """
 
     page: Callable[[str, int, str | None], Awaitable[Page[T]]]
     sums: Callable[[], Awaitable[S]]
     facets: Callable[[], Awaitable[Facets]]
+    sums_of: Callable[[Sequence[T]], S] | None = None
+
+    async def summed(self, page: Awaitable[Page[T]], *, is_first: bool) -> tuple[Page[T], S]:
+        """Return a page, and the sums over the whole filter."""
+        if self.sums_of is None or not is_first:
+            return await asyncio.gather(page, self.sums())
+        found = await page
+        return found, self.sums_of(found.items) if found.next_cursor is None else await self.sums()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +120,8 @@ async def list_page(kind: Kind[T, S], store: AsyncStore, given: Asked, now: date
         query = understood(kind.words, asked)
         shown = columns_of(asked, kind.columns)
         sort = sort_of(asked, kind.sort, kind.sorts)
-        found, sums, facets = await asyncio.gather(
-            reads.page(sort, ROWS, asked.get("after")), reads.sums(), reads.facets()
-        )
+        page = reads.page(sort, ROWS, asked.get("after"))
+        (found, sums), facets = await asyncio.gather(reads.summed(page, is_first=view.is_first), reads.facets())
     except InvalidFilter as error:
         return ListPage(asked=asked, view=refused(view, error), found=Page([], ROWS, total=0), sums=None)
     before = None

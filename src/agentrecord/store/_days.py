@@ -52,12 +52,12 @@ class Days:
             found.append(table.c[day] < -(-to_micros(values.moment("until", self.until)) // DAY_MICROS))
         return found
 
-    def active(self) -> Subquery:
-        """Return what each did, as a subquery: `owner`, the counters of activity, and the last day of any."""
+    def active(self, counters: Sequence[str] = ACTIVITY_COUNTERS) -> Subquery:
+        """Return what each did, as a subquery: `owner`, `counters` of activity, and the last day of any."""
         return (
             select(
                 activity_days.c[self.by].label("owner"),
-                *[total(activity_days.c[name]).label(name) for name in ACTIVITY_COUNTERS],
+                *[total(activity_days.c[name]).label(name) for name in counters],
                 func.max(activity_days.c.day).label("last_day"),
             )
             .where(*self.of(activity_days, "day"))

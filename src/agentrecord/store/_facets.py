@@ -91,7 +91,6 @@ def counted(
 
     They are counted in one pass; `others` are facets that were counted elsewhere, over at most `deep` rows.
     """
-    checked.integer("top", top, minimum=1, maximum=MAX_FACETS)
     counts: dict[str, Counter[str]] = {word: Counter() for word in words}
     rows = 0
     columns = [found.c[word] for word in words]
@@ -100,15 +99,28 @@ def counted(
         for word, value in zip(words, values, strict=True):
             if value is not None:
                 counts[word][str(value)] += count
-    facets = [
-        *[_facet(word, count, top, rows, COUNT_LIMIT) for word, count in counts.items()],
-        *[_facet(word, count, top, rows, deep) for word, count in others.items()],
+    return facets_of({**counts, **others}, rows=rows, top=top, limits=dict.fromkeys(others, deep))
+
+
+def facets_of(
+    counts: Mapping[str, Mapping[str, int]], *, rows: int, top: int, limits: Mapping[str, int] | None = None
+) -> Facets:
+    """Return the facets of at most `COUNT_LIMIT` + 1 rows, of each word the `top` values, those without any left out.
+
+    `limits` says over how many rows a word was counted, where it is fewer.
+    """
+    checked.integer("top", top, minimum=1, maximum=MAX_FACETS)
+    found = [
+        _facet(word, values, top, rows, (limits or {}).get(word, COUNT_LIMIT))
+        for word, values in counts.items()
+        if values
     ]
-    return Facets(
-        facets=tuple(facet for facet in facets if facet.values),
-        rows=min(rows, COUNT_LIMIT),
-        is_exact=rows <= COUNT_LIMIT,
-    )
+    return Facets(facets=tuple(found), rows=min(rows, COUNT_LIMIT), is_exact=rows <= COUNT_LIMIT)
+
+
+def tally(values: Iterable[object]) -> Mapping[str, int]:
+    """Return how often each value is there, the unknown left out."""
+    return Counter(str(value) for value in values if value is not None)
 
 
 def _facet(word: str, counts: Mapping[str, int], top: int, rows: int, limit: int) -> Facet:

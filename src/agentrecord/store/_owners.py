@@ -6,17 +6,19 @@ Each kind says what is its own (`Owners`); the rest is the same for both.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar  # `Any`: SQLAlchemy columns are generic over values they do not know
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, Table, case, distinct, func, select
+from sqlalchemy import ColumnElement, Select, Table, case, distinct, func, select
 
 from agentrecord.engine import Connection
+from agentrecord.ids import NIL
 from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.page import COUNT_LIMIT, Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import models, tool_days, usage_days
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store._days import Days, last_seen
-from agentrecord.store._facets import Observed, counted, observed, pairs
+from agentrecord.store._facets import Observed, facets_of, observed, pairs, tally
 from agentrecord.store._owner_words import flags_of, words_of
 from agentrecord.store._page import page
 from agentrecord.store._sql import total, usage_totals
@@ -35,6 +37,9 @@ FIGURE_SORTS = (
     "sessions", "messages", "runs", "failed_runs", "tool_calls", "tool_errors", "errors", "cost", "tokens", "calls"
 )  # fmt: skip
 """The orders that every such list has, besides the name and when somebody was last seen."""
+
+
+_FLAG = "has_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,6 @@ class Listed:
     sorts: Mapping[str, ColumnElement[Any]]
     words: Words
     flags: Mapping[str, ColumnElement[bool]]
-    active: Subquery
-    spent: Subquery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,7 @@ class Owners(Generic[F]):
         own = (*self.rules(sorts[seen]), *self._met(days))
         return Listed(
             statement=statement, sorts=sorts, words=words_of(active, spent, *own, free=self.free),
-            flags=flags_of(active, spent), active=active, spent=spent,
+            flags=flags_of(active, spent),
         )  # fmt: skip
 
     def _met(self, days: Days) -> list[Rule]:
@@ -192,34 +195,82 @@ class Owners(Generic[F]):
 
     def faceted(self, conn: Connection, days: Days, query: str | None, *, top: int) -> Facets:
         """Return the most frequent values of each main word among the owners that a filter finds."""
-        listed = self.listed(days)
-        found = (
-            listed.statement.where(*self._seen_by(days), *listed.words.conditions(days.scope, query))
-            .with_only_columns(
-                self.table.c.id,
-                *[column.label(word) for word, column in self.facets.items()],
-                *[case((flag, 1), else_=0).label(f"has_{name}") for name, flag in listed.flags.items()],
-                maintain_column_froms=True,
-            )
-            .order_by(listed.sorts[self.sorts[1]].desc().nulls_last(), self.table.c.id.desc())
-            .limit(COUNT_LIMIT + 1)
-            .subquery("matched")
+        rows = conn.maps(self._flagged(days) if query is None else self._flagged_by(days, query))
+        # Without a filter they are all that did something: nobody need be looked for.
+        ids = None if query is None and len(rows) <= COUNT_LIMIT else [row["id"] for row in rows]
+        flags = [name.removeprefix(_FLAG) for name in rows[0] if name.startswith(_FLAG)] if rows else []
+        return facets_of(
+            {
+                **{word: tally(row[word] for row in rows) for word in self.facets},
+                "has": {name: count for name in flags if (count := sum(row[_FLAG + name] for row in rows))},
+                self.other.word: self._others(conn, days, ids),
+                "model": self._models(conn, days, ids),
+                "tool": self._tools(conn, days, ids),
+            },
+            rows=len(rows),
+            top=top,
         )
-        flags = conn.maps(select(*[total(found.c[f"has_{name}"]).label(name) for name in listed.flags]))[0]
-        others = {
-            "has": {name: flags[name] for name in listed.flags if flags[name]},
-            self.other.word: self._by(conn, found, self._with_others(days), self.other.name),
-            "model": self._by(conn, found, self._called(days), models.c.name),
-            "tool": self._by(conn, found, self._used(days), tool_days.c.tool_name),
-        }
-        return counted(conn, found, tuple(self.facets), others, top=top, deep=COUNT_LIMIT)
 
-    def _by(self, conn: Connection, found: Subquery, owners: Select[Any], name: ColumnElement[Any]) -> dict[str, int]:
-        """Return how many of the owners found are among `owners`, by the value of `name`."""
-        (owner,) = owners.selected_columns
-        counts = owners.where(owner.in_(select(found.c.id))).add_columns(name.label("name")).subquery("met")
-        return pairs(conn.rows(select(counts.c.name, func.count(distinct(counts.c.owner))).group_by(counts.c.name)))
+    def _flagged(self, days: Days) -> Select[*tuple[Any, ...]]:
+        """Return what facets count of each owner: what it has, and no more sums than that takes."""
+        active = days.active(("run_count", "failed_runs", "tool_errors", "error_count"))
+        spent = days.spent([total(usage_days.c[name]).label(name) for name in ("calls", "unpriced_calls")])
+        owner = self.table.c.id
+        joined = self.table.outerjoin(active, active.c.owner == owner).outerjoin(spent, spent.c.owner == owner)
+        statement = select(*self._told(flags_of(active, spent))).select_from(joined)
+        return self._latest(
+            statement.where(self.table.c.project_id == days.scope.project, *self._seen_by(days)),
+            last_seen(active, spent),
+        )
+
+    def _flagged_by(self, days: Days, query: str) -> Select[*tuple[Any, ...]]:
+        """Return the same of the owners that a filter finds."""
+        listed = self.listed(days)
+        found = listed.statement.where(*self._seen_by(days), *listed.words.conditions(days.scope, query))
+        told = found.with_only_columns(*self._told(listed.flags), maintain_column_froms=True)
+        return self._latest(told, listed.sorts[self.sorts[1]])
+
+    def _told(self, flags: Mapping[str, ColumnElement[bool]]) -> list[ColumnElement[Any]]:
+        return [
+            self.table.c.id,
+            *[column.label(word) for word, column in self.facets.items()],
+            *[case((flag, 1), else_=0).label(_FLAG + name) for name, flag in flags.items()],
+        ]
+
+    def _latest(self, statement: Select[*tuple[Any, ...]], seen: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+        return statement.order_by(seen.desc().nulls_last(), self.table.c.id.desc()).limit(COUNT_LIMIT + 1)
+
+    def _others(self, conn: Connection, days: Days, ids: Sequence[UUID] | None) -> Mapping[str, int]:
+        met, table = days.met(self.other.by), self.other.table
+        named = select(self.other.name.label("name"), met.c.owner).join(table, table.c.id == met.c.other)
+        return _counted(conn, named.where(table.c.project_id == days.scope.project, *_among(met.c.owner, ids)))
+
+    def _models(self, conn: Connection, days: Days, ids: Sequence[UUID] | None) -> Mapping[str, int]:
+        owner = usage_days.c[self.by]
+        called = (
+            select(owner.label("owner"), usage_days.c.model_uuid)
+            .where(*days.of(usage_days, "bucket"), usage_days.c.calls > 0, *_among(owner, ids))
+            .distinct()
+            .subquery("called")
+        )
+        return _counted(conn, select(models.c.name, called.c.owner).join(models, models.c.id == called.c.model_uuid))
+
+    def _tools(self, conn: Connection, days: Days, ids: Sequence[UUID] | None) -> Mapping[str, int]:
+        owner = tool_days.c[self.by]
+        used = select(tool_days.c.tool_name.label("name"), owner.label("owner"))
+        return _counted(conn, used.where(*days.of(tool_days, "day"), tool_days.c.calls > 0, *_among(owner, ids)))
 
     def values(self, conn: Connection, scope: Scope, word: str, prefix: str, limit: int) -> tuple[str, ...]:
         """Return values that a word can have, those that begin with `prefix`."""
         return observed(conn, scope, self.words, word, prefix, limit, own=self.observed)
+
+
+def _among(owner: ColumnElement[Any], ids: Sequence[UUID] | None) -> list[ColumnElement[bool]]:
+    """Return the condition that an owner is one of some, or with None anybody: the nil id stands for nobody."""
+    return [owner != NIL] if ids is None else [owner.in_(ids)]
+
+
+def _counted(conn: Connection, named: Select[Any]) -> Mapping[str, int]:
+    """Return how many owners there are of each name."""
+    found = named.subquery("named")
+    return pairs(conn.rows(select(found.c.name, func.count(distinct(found.c.owner))).group_by(found.c.name)))
