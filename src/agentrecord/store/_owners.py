@@ -270,7 +270,7 @@ def _among(owner: ColumnElement[Any], ids: Sequence[UUID] | None) -> list[Column
     return [owner != NIL] if ids is None else [owner.in_(ids)]
 
 
-def _counted(conn: Connection, named: Select[Any]) -> Mapping[str, int]:
+def _counted(conn: Connection, named: Select[*tuple[Any, ...]]) -> Mapping[str, int]:
     """Return how many owners there are of each name."""
     found = named.subquery("named")
     return pairs(conn.rows(select(found.c.name, func.count(distinct(found.c.owner))).group_by(found.c.name)))
