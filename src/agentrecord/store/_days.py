@@ -28,6 +28,16 @@ DRAWN_DAYS = 90
 _TOOL_SUMS = ("calls", "errors", "duration_ms_sum", "duration_count")
 
 
+def touched(day: ColumnElement[int], since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a column of UTC days is in a range: a day that the range only touches is."""
+    found: list[ColumnElement[bool]] = []
+    if since is not None:
+        found.append(day >= day_of(values.moment("since", since)))
+    if until is not None:
+        found.append(day < -(-to_micros(values.moment("until", until)) // DAY_MICROS))
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Days:
     """Whose days to read: the rows of `scope`, kept apart by the column `by`, on the UTC days of a range.
@@ -46,11 +56,7 @@ class Days:
         found = within(self.scope, table)
         if self.owner is not None:
             found.append(table.c[self.by] == self.owner)
-        if self.since is not None:
-            found.append(table.c[day] >= day_of(values.moment("since", self.since)))
-        if self.until is not None:
-            found.append(table.c[day] < -(-to_micros(values.moment("until", self.until)) // DAY_MICROS))
-        return found
+        return [*found, *touched(table.c[day], self.since, self.until)]
 
     def active(self, counters: Sequence[str] = ACTIVITY_COUNTERS) -> Subquery:
         """Return what each did, as a subquery: `owner`, `counters` of activity, and the last day of any."""

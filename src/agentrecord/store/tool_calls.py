@@ -18,7 +18,8 @@ from agentrecord.records.tool_call import NewToolCall, ToolCall, ToolCallStatus,
 from agentrecord.schema import messages, tool_calls, tool_days
 from agentrecord.store import owners
 from agentrecord.store._arrivals import announcing, note
-from agentrecord.store._figures import Figures, day_of
+from agentrecord.store._days import touched
+from agentrecord.store._figures import Figures
 from agentrecord.store._page import moving, page
 from agentrecord.store._sql import insert_into, total, within
 
@@ -184,12 +185,8 @@ def list_(
 def figures(
     conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[ToolFigures, ...]:
-    """Return each tool's uses and failures over whole UTC days, the most used first."""
-    conditions = within(scope, tool_days)
-    if since is not None:
-        conditions.append(tool_days.c.day >= day_of(values.moment("since", since)))
-    if until is not None:
-        conditions.append(tool_days.c.day < day_of(values.moment("until", until)))
+    """Return each tool's uses and failures on the UTC days that a range touches, the most used first."""
+    conditions = [*within(scope, tool_days), *touched(tool_days.c.day, since, until)]
     names = ("calls", "errors", "duration_ms_sum", "duration_count")
     rows = conn.maps(
         select(tool_days.c.tool_name, *[total(tool_days.c[name]).label(name) for name in names])
