@@ -88,6 +88,17 @@ def test_users_are_listed_and_shown(record: Path) -> None:
     assert run(record, "users", "show", "ben").exit_code == 1
 
 
+def test_the_last_days_are_the_same_whole_days_as_on_the_pages(record: Path) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with Store(str(record)) as store:
+        for days in (6, 7):
+            at = midnight - timedelta(days=days) + timedelta(hours=23)
+            store.runs.start(NewRun(run_id=f"{days} days", agent_id="late", started_at=at), user="ben")
+    (late,) = read(record, "agents", "--since", "7d", "agent:late")["items"]
+    assert late["runs"] == 1
+    assert read(record, "users", "show", "ben", "--since", "8d")["figures"]["runs"] == 2
+
+
 def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> None:
     (group,) = read(record, "errors", "--since", "7d", "--agent", "coder")["items"]
     assert (group["count"], group["status"], group["users"]) == (2, "ongoing", 1)

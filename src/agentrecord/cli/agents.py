@@ -85,7 +85,7 @@ def show_agent(agent: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
+        first, last = bounds(since, until, now=now, in_days=True)
         found = store.agents.details(agent, since=first, until=last)
     if wants_json():
         write_json(found)

@@ -97,7 +97,7 @@ def show_list(
     """
     with reading() as store:
         now, (report, summed) = store.engine.maker.clock.now(), operations(store)
-        since, until = bounds(wanted["since"], wanted["until"], now=now)
+        since, until = bounds(wanted["since"], wanted["until"], now=now, in_days=True)
         where = {"query": joined(text), "since": since, "until": until}
         page = collect(
             lambda size, place: report(**where, sort=wanted["sort"], limit=size, cursor=place),

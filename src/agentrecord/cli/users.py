@@ -66,7 +66,7 @@ def show_user(who: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
+        first, last = bounds(since, until, now=now, in_days=True)
         found = store.users.details(who, since=first, until=last)
     if wants_json():
         write_json(found)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from agentrecord.dashboard.listing import Column
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.records.agent import AgentFigures
 from agentrecord.records.facet import Facets, FigureSums
+from agentrecord.records.lengths import DAY
 from agentrecord.records.page import Page
 from agentrecord.records.people import UserFigures
 from agentrecord.records.usage import DayCount, UsageTotals
@@ -36,7 +37,6 @@ class _Figures(Protocol):
 
 F = TypeVar("F", bound=_Figures)
 
-DAY = timedelta(days=1)
 RANGES = ("1d", "7d", "30d", "90d", "all")
 
 _WORK = (

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.lengths import ceiling, floor, last_whole
 
 LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
 DEFAULT = "7d"
@@ -38,8 +39,8 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: ti
         if start is not None and end is not None and end <= start:
             raise InvalidFilter("to", asked["to"], "is before `from`")
         if whole is not None:
-            start = None if start is None else _floor(start, whole)
-            end = None if end is None else _ceiling(end, whole)
+            start = None if start is None else floor(start, whole)
+            end = None if end is None else ceiling(end, whole)
         return Range(name="custom", since=start, until=end)
     name = asked.get("since", default)
     if name == "all":
@@ -51,18 +52,9 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: ti
     if length > now - _FIRST:
         raise InvalidFilter("since", name, "reaches back to before 1970")
     if whole is not None:
-        until = _floor(now, whole) + whole
-        return Range(name=name, since=until + length // -whole * whole, until=until)
+        since, until = last_whole(length, now, whole)
+        return Range(name=name, since=since, until=until)
     return Range(name=name, since=now - length)
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    """Return the last whole `step` since 1970 that is not after an instant."""
-    return _FIRST + (at - _FIRST) // step * step
-
-
-def _ceiling(at: datetime, step: timedelta) -> datetime:
-    return _FIRST - (_FIRST - at) // step * step
 
 
 def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:

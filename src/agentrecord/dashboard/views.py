@@ -8,7 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agentrecord.dashboard import charts, conversation, figure_lists, filters, formats
+from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.records.lengths import DAY
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -67,7 +68,7 @@ def _environment() -> Environment:
         page_start=conversation.page_start,
         between=formats.between,
         unknown=formats.UNKNOWN,
-        one_day=figure_lists.DAY,
+        one_day=DAY,
     )
     return environment
 

@@ -1,6 +1,10 @@
-"""How a length of time is written for people, everywhere alike."""
+"""Lengths of time, everywhere alike: how they are written for people, and which whole hours or days they reach back."""
+
+from datetime import UTC, datetime, timedelta
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+DAY = timedelta(days=1)
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(milliseconds: float) -> str:
@@ -16,3 +20,22 @@ def duration(milliseconds: float) -> str:
     if whole < DAY_S:
         return f"{whole // HOUR_S} h {whole % HOUR_S // MINUTE_S:02d} m"
     return f"{whole // DAY_S} d {whole % DAY_S // HOUR_S} h"
+
+
+def floor(at: datetime, step: timedelta) -> datetime:
+    """Return the last whole `step` since 1970 that is not after an instant: the beginning of its hour or UTC day."""
+    return _FIRST + (at - _FIRST) // step * step
+
+
+def ceiling(at: datetime, step: timedelta) -> datetime:
+    """Return the first whole `step` since 1970 that is not before an instant."""
+    return _FIRST - (_FIRST - at) // step * step
+
+
+def last_whole(length: timedelta, now: datetime, step: timedelta) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of the last whole hours or days, the present one included.
+
+    There are as many of them as it takes to be `length` long.
+    """
+    until = floor(now, step) + step
+    return until + length // -step * step, until
