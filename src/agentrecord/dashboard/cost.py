@@ -16,10 +16,11 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage import NO_NAME
+from agentrecord.store.usage import NO_NAME, TIME
+from agentrecord.store.usage_by_tool import NO_TOOL
+from agentrecord.store.usage_by_version import NO_VERSION
 
 MOST_ROWS = 100
-TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 TREND_DAYS = 7
 """From how many whole days before today the forecast takes what a day costs."""
 
@@ -52,6 +53,7 @@ class CostPage:
     by: UsageBy
     split: UsageBy | None
     splits: Sequence[UsageBy]
+    groups: Sequence[UsageBy] = figures.GROUPED
     sort: str
     with_subagents: bool
     rows: Sequence[CostRow]
@@ -81,18 +83,16 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     uses = await store.prices.uses()
     wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
     models = await _report(store, UsageBy.MODEL, wanted.stretch, wanted)
-    report, before, rows = await asyncio.gather(
-        _rows_of(store, wanted, models), _before(store, wanted), _crossed(store, wanted)
-    )
+    report, before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
         _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, models, uses, now)
     )
-    shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
+    shown = _rows(report.rows, wanted, before, slots, asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
         split=wanted.split,
-        splits=[by for by in figures.NAMES if by is not wanted.by] if _is_crossed(wanted.by) else [],
+        splits=figures.splits_of(wanted.by),
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
         rows=shown[:MOST_ROWS],
@@ -108,49 +108,33 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
 
 
 def _wanted(asked: Asked, stretch: Range) -> _Asked:
-    by, split = figures.cost_by(asked), asked.get("split")
-    if split is not None and (not _is_crossed(by) or split not in figures.NAMES or split == by):
-        known = [str(name) for name in figures.NAMES if name is not by] if _is_crossed(by) else []
-        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
-    sort = asked.get("sort", "key" if by in TIMES else "-cost")
+    by = figures.cost_by(asked)
+    sort = asked.get("sort", "key" if by in TIME else "-cost")
     if sort.removeprefix("-") not in SORTS:
         raise InvalidFilter("sort", sort, f"must be one of {', '.join(SORTS)}, with - before it for the highest first")
     return _Asked(
-        stretch=stretch, by=by, split=None if split is None else UsageBy(split), sort=sort,
+        stretch=stretch, by=by, split=figures.split_of(asked, by), sort=sort,
         with_subagents=figures.subagents_of(asked),
     )  # fmt: skip
 
 
-def _is_crossed(by: UsageBy) -> bool:
-    return by in (*figures.NAMES, *TIMES)
-
-
 async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked) -> UsageReport:
-    return await store.usage.report(
-        by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
-    )
+    return await figures.cost_report(store, stretch, by, None, wanted.with_subagents)
 
 
 async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
     """Return the report that the page is of; that of models is there already."""
-    return models if wanted.by is UsageBy.MODEL else await _report(store, wanted.by, wanted.stretch, wanted)
+    if wanted.by is UsageBy.MODEL and wanted.split is None:
+        return models
+    return await figures.cost_report(store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
     """Return what each name cost in the stretch before; None where rows are periods, or there is none before."""
     before = wanted.stretch.previous()
-    if before is None or wanted.by in TIMES or wanted.split is not None:
+    if before is None or wanted.by in TIME or wanted.split is not None:
         return None
     return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
-
-
-async def _crossed(store: AsyncStore, wanted: _Asked) -> Sequence[UsageRow] | None:
-    if wanted.split is None:
-        return None
-    return await store.usage.series(
-        wanted.split, by=wanted.by, since=wanted.stretch.since, until=wanted.stretch.until,
-        include_subagents=wanted.with_subagents,
-    )  # fmt: skip
 
 
 def _rows(
@@ -179,11 +163,13 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
     """Return the address of the list of the work that a row sums up; None where no list can be asked for it."""
     if by is UsageBy.SESSION:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
-    if by in TIMES:
+    if by in TIME:
         return "/runs" + charts.days_query(key, by)
-    if key == NO_NAME:
+    if key in (NO_NAME, NO_VERSION, NO_TOOL):
         return None
-    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER):
+    if by is UsageBy.VERSION:
+        return "/runs" + with_changes(query, q=key)
+    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL):
         return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
     return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
 
@@ -197,7 +183,7 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 
 async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
-    by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
+    by = wanted.by if wanted.by in TIME else figures.step(stretch, uses)
     rows, budgets = await asyncio.gather(
         store.usage.series(
             of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents

@@ -12,12 +12,17 @@ from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
+from agentrecord.store.usage import TIME
 
-COST_BY = tuple(by for by in UsageBy if by not in (UsageBy.HOUR, UsageBy.TOTAL))
 NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
+GROUPED = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
+    UsageBy.PROJECT, UsageBy.HOST, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH,
+)  # fmt: skip
+"""What the page of costs can have a row for, in the order in which it offers them."""
 
 MOST_DAYS, MOST_WEEKS = 70, 80
 
@@ -64,9 +69,31 @@ def excluded(totals: UsageTotals) -> str:
 def cost_by(asked: Asked) -> UsageBy:
     """Return what the page of costs has a row for."""
     by = asked.get("by", UsageBy.MODEL)
-    if by not in COST_BY:
-        raise InvalidFilter("by", by, f"must be one of {', '.join(COST_BY)}")
+    if by not in GROUPED:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(GROUPED)}")
     return UsageBy(by)
+
+
+def splits_of(by: UsageBy) -> Sequence[UsageBy]:
+    """Return what the rows of the page of costs can be split by."""
+    return [name for name in NAMES if name is not by] if by in (*NAMES, *TIME) else []
+
+
+def split_of(asked: Asked, by: UsageBy) -> UsageBy | None:
+    """Return what the rows of the page of costs are split by, if they are."""
+    split, known = asked.get("split"), splits_of(by)
+    if split is not None and split not in known:
+        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
+    return None if split is None else UsageBy(split)
+
+
+async def cost_report(
+    store: AsyncStore, stretch: Range, by: UsageBy, split: UsageBy | None, with_subagents: bool
+) -> UsageReport:
+    """Return the report that the page of costs and its exports tell of."""
+    return await store.usage.report(
+        by, split=split, since=stretch.since, until=stretch.until, include_subagents=with_subagents
+    )
 
 
 def subagents_of(asked: Asked) -> bool:
