@@ -150,7 +150,7 @@ def _rows(
             CostRow(
                 usage=usage,
                 slot=slots.get(coloured, charts.SLOTS if _chart_of(wanted) in (wanted.by, wanted.split) else 0),
-                change=None if old is None else figures.change(usage.totals.cost_nanos, old.cost_nanos),
+                change=figures.change(figures.spent(usage.totals), figures.spent(old)),
                 is_new=old is not None and not old.calls,
                 href=work_of(wanted.by, usage.key, query),
             )
@@ -211,23 +211,28 @@ async def _tiles(
 ) -> Sequence[figures.FigureTile]:
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
-        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until),
-        _forecast(store, wanted, now),
+        _activity(store, stretch, wanted),
+        _forecast(store, wanted, uses, now),
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
         _report(store, UsageBy.TOTAL, before, wanted),
-        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
+        _activity(store, before, wanted),
     )
     return (*_amounts(models.total, activity, old.total, old_activity), _saved(models.rows, uses), forecast)
 
 
+async def _activity(store: AsyncStore, stretch: Range, wanted: _Asked) -> Activity:
+    return await store.usage.activity(
+        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
+    )
+
+
 def _each(totals: UsageTotals | None, number: int) -> int | None:
     """Return what one of a number of things cost; None where there is none, or nothing has a price."""
-    if totals is None or not number or totals.calls == totals.unpriced_calls:
-        return None
-    return totals.cost_nanos // number
+    spent = figures.spent(totals)
+    return None if spent is None or not number else spent // number
 
 
 def _amounts(
@@ -240,7 +245,7 @@ def _amounts(
     return (
         figures.FigureTile(
             name="Spend", value=formats.cost(totals), nanos=totals.cost_nanos if totals.calls else None,
-            change=figures.change(totals.cost_nanos, old.cost_nanos if old else None), is_worse_up=True,
+            change=figures.change(figures.spent(totals), figures.spent(old)), is_worse_up=True,
             note=figures.excluded(totals) or (formats.counted(totals.calls, "call") if totals.calls else "no calls"),
         ),
         figures.FigureTile(
@@ -267,24 +272,28 @@ def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.Figure
     for use in sorted(uses, key=lambda use: use.totals.calls):
         if use.rates is not None:
             rates[use.model] = use.rates
-    saved = [
-        cache_savings(row.totals, rates[row.key])
-        for row in rows
-        if row.key in rates and (row.totals.cache_read_tokens or row.totals.cache_write_5m_tokens)
-    ]
+    cached = [row for row in rows if _cache_tokens(row.totals)]
+    saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
     whole = sum((row.totals for row in rows), start=UsageTotals())
-    share = whole.cached_share
+    share, unknown = whole.cached_share, len(cached) - len(saved)
+    without = f"; without {formats.counted(unknown, 'model')} that has no price" if unknown else ""
     return figures.FigureTile(
         name="Saved by cache",
         value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
-        note=f"{formats.percent(share)} of input from cache" if share else "no input from cache",
+        note=(f"{formats.percent(share)} of input from cache" if share else "no input from cache") + without,
     )
+
+
+def _cache_tokens(totals: UsageTotals) -> int:
+    return totals.cache_read_tokens + totals.cache_write_5m_tokens + totals.cache_write_1h_tokens
 
 
 def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     """Return what a model's cache saved, in nano-dollars: less than 0 where writing cost more than reading saved.
 
-    What was read would else have cost the input price; what was written cost more than that.
+    That is read × (input price − cache-read price) − written × (cache-write price − input price), since without a
+    cache all of it would have cost the input price. The prices are those that charge the model now (its own or
+    genai-prices'), without tiers; a class without a price of its own costs what input does, as the charge has it.
     """
     if rates.input is None:
         return 0
@@ -299,20 +308,32 @@ def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     return saved // 1_000_000
 
 
-async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
-    """Return what this month will have cost: so far, and each day left as one of the last whole days did."""
+async def _forecast(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], now: datetime) -> figures.FigureTile:
+    """Return what this month will have cost: so far, and each day left as one of the last whole days did.
+
+    A record that is younger than those days is told from the days that it has, without that of its first call: it may
+    be but a part of one.
+    """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
-    month = Range(name="month", since=first)
-    trend = Range(name="trend", since=today - timedelta(days=TREND_DAYS), until=today)
+    begun = min((use.first_at for use in uses), default=now).astimezone(UTC)
+    days = min(TREND_DAYS, (today - begun) // timedelta(days=1))
+    tile = figures.FigureTile(
+        name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
+    )
+    if days < 1:
+        return replace(tile, note="needs a whole day of calls")
+    month = Range(name="month", since=first, until=today + timedelta(days=1))
+    trend = Range(name="trend", since=today - timedelta(days=days), until=today)
     spent, lately = await asyncio.gather(
         _report(store, UsageBy.TOTAL, month, wanted), _report(store, UsageBy.TOTAL, trend, wanted)
     )
-    tile = figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note="needs calls of the last 7 days")
-    if not lately.total.calls or lately.total.calls == lately.total.unpriced_calls:
+    daily = figures.spent(lately.total)
+    if daily is None:
         return tile
     left = (end - now) / timedelta(days=1)
-    so_far = formats.cost(spent.total)
-    nanos = spent.total.cost_nanos + round(lately.total.cost_nanos / TREND_DAYS * left)
-    return replace(tile, value=f"≈ {formats.money(nanos)}", note=f"{so_far} so far in {first:%B}")
+    nanos = spent.total.cost_nanos + round(daily / days * left)
+    so_far = f"{formats.cost(spent.total)} so far in {first:%B}"
+    excluded = figures.excluded(spent.total + lately.total) and ", without calls that have no price"
+    return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)

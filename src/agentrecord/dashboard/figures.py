@@ -56,6 +56,11 @@ def change(new: float | None, old: float | None) -> float | None:
     return (new - old) / old if old and new is not None else None
 
 
+def spent(totals: UsageTotals | None) -> int | None:
+    """Return what calls cost in nano-dollars; None where that is not known: without calls, or without any price."""
+    return None if totals is None or totals.calls == totals.unpriced_calls else totals.cost_nanos
+
+
 def count(value: int) -> str:
     """Return a count, a dash for none."""
     return f"{value:,}" if value else formats.UNKNOWN

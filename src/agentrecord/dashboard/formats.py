@@ -17,17 +17,19 @@ def money(nanos: int | None) -> str:
     """Return nano-dollars as dollars: cents from a dollar up, four decimals below."""
     if nanos is None:
         return UNKNOWN
+    if nanos < 0:
+        return f"−{money(-nanos)}"
     value = nanos / NANOS_PER_DOLLAR
     if nanos == 0:
         return "$0"
-    if abs(value) >= 1:
+    if value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
+    return f"${value:.4f}" if value >= 0.0001 else "<$0.0001"
 
 
 def signed_money(nanos: int) -> str:
     """Return a difference in nano-dollars as dollars with its sign."""
-    return f"{'+' if nanos > 0 else '−' if nanos < 0 else ''}{money(abs(nanos))}"
+    return f"{'+' if nanos > 0 else ''}{money(nanos)}"
 
 
 def cost(totals: UsageTotals | None) -> str:
