@@ -1,5 +1,7 @@
 """Wrong numbers that other dashboards show: each has a test that ours does not."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -81,6 +83,32 @@ def test_calls_without_token_counts_are_told_of_and_no_price_is_asked_for_them(s
         assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
         assert "7 calls on silent-model : the source told no token counts" in shown, path
         assert "no price silent-model: " not in shown, path
+
+
+def test_of_one_model_the_calls_that_a_price_would_charge_are_told_apart_from_those_without_token_counts(
+    site: Site,
+) -> None:
+    client, filled = site
+    counts: tuple[tuple[str, TokenCounts], ...] = (
+        ("mixed", TokenCounts(input=5, output=5)), ("mixed", TokenCounts()), ("mixed", TokenCounts()),
+        ("claude-opus-4-5", TokenCounts()),
+    )  # fmt: skip
+    for model, tokens in counts:
+        host = "Anthropic" if model.startswith("claude") else "local"
+        filled.store.llm_calls.record(NewLLMCall(model=model, host=host, tokens=tokens, timestamp=START))
+    for path in (f"/?{WEEK}", f"/cost?{WEEK}"):
+        shown = text(client, path)
+        assert "1 call (10 tokens) on mixed" in shown, path
+        assert "2 calls on mixed , 1 call on claude-opus-4-5 : the source told no token counts" in shown, path
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(client.get(f"/cost.csv?{WEEK}").text))}
+    assert (rows["mixed"]["unpriced_calls"], rows["mixed"]["uncounted_calls"]) == ("3", "2")
+
+
+def test_tokens_that_no_call_told_are_a_dash_and_no_zero(site: Site) -> None:
+    client, filled = site
+    filled.store.llm_calls.record(NewLLMCall(model="silent-model", host="OpenAI", timestamp=START))
+    assert "silent-model 1 – – – – – no price" in text(client, f"/cost?{WEEK}")
+    assert "silent-model 1 – no price" in text(client, f"/?{WEEK}")
 
 
 def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells(site: Site) -> None:

@@ -62,7 +62,7 @@ class CostPage:
     tiles: Sequence[figures.FigureTile]
     chart: Chart
     chart_of: UsageBy
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
 
@@ -101,7 +101,7 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         tiles=tiles,
         chart=chart,
         chart_of=_chart_of(wanted),
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         budgets=budgets,
         uses=uses,
     )

@@ -55,6 +55,11 @@ def number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def tokens(value: int, totals: UsageTotals) -> str:
+    """Return a count of tokens of some calls; a dash where none of them told any."""
+    return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
+
+
 def counted(value: int, noun: str) -> str:
     """Return how many there are of something: 1 call, 2 calls."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"

@@ -48,7 +48,7 @@ class OverviewPage:
     query: Mapping[str, str]
     tiles: Sequence[figures.FigureTile]
     attention: Sequence[Attention]
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     run_chart: Chart
     spend_chart: Chart
     models: UsageReport
@@ -86,7 +86,7 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         query=figures.range_query(stretch, asked),
         tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, stuck),
         attention=attention[:MOST_ATTENTION],
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
         models=models,

@@ -45,6 +45,7 @@ def _environment() -> Environment:
         "cost",
         "rate",
         "number",
+        "tokens",
         "counted",
         "short",
         "percent",
