@@ -152,11 +152,21 @@ def _rows(
                 slot=slots.get(coloured, charts.SLOTS if _chart_of(wanted) in (wanted.by, wanted.split) else 0),
                 change=figures.change(figures.spent(usage.totals), figures.spent(old)),
                 is_new=old is not None and not old.calls,
-                href=work_of(wanted.by, usage.key, query),
+                href=_work_of_row(wanted, usage, query),
             )
         )
     is_down = wanted.sort.startswith("-")
     return sorted(rows, key=SORTS[wanted.sort.removeprefix("-")], reverse=is_down)
+
+
+def _work_of_row(wanted: _Asked, usage: UsageRow, query: Mapping[str, str]) -> str | None:
+    if wanted.split is None or usage.split is None:
+        return work_of(wanted.by, usage.key, query)
+    words = (None if wanted.by in TIME else _words_of(wanted.by, usage.key), _words_of(wanted.split, usage.split))
+    if words[1] is None or (words[0] is None and wanted.by not in TIME):
+        return None
+    asked = charts.days_of(usage.key, wanted.by) if wanted.by in TIME else query
+    return "/runs" + with_changes(asked, q=" ".join(word for word in words if word is not None))
 
 
 def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
@@ -165,13 +175,19 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
     if by in TIME:
         return "/runs" + charts.days_query(key, by)
+    if by is UsageBy.DIRECTORY:
+        return "/sessions" + with_changes(query, directory=key) if key and key != NO_NAME else None
+    words = _words_of(by, key)
+    return None if words is None else "/runs" + with_changes(query, q=words)
+
+
+def _words_of(by: UsageBy, key: str) -> str | None:
+    """Return the filter that finds the runs of a row, if a filter of runs has a word for it."""
     if key in (NO_NAME, NO_VERSION, NO_TOOL):
         return None
     if by is UsageBy.VERSION:
-        return "/runs" + with_changes(query, q=key)
-    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL):
-        return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
-    return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
+        return key
+    return f"{by}:{written(key)}" if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL) else None
 
 
 def _chart_of(wanted: _Asked) -> UsageBy:

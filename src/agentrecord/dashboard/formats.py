@@ -83,6 +83,13 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
     return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
 
 
+def delta(change: float) -> str:
+    """Return by what share a figure changed, with its direction; how many times as high it is, from ten times on."""
+    if change >= 9:
+        return f"▲ × {change + 1:,.0f}"
+    return f"{'▲' if change >= 0 else '▼'} {percent(abs(change))}"
+
+
 def duration(milliseconds: float | None) -> str:
     """Return a length of time: 57 ms, 4.02 s, 3 m 12 s, 2 h 05 m, 3 d 4 h."""
     if milliseconds is None:

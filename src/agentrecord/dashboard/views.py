@@ -49,6 +49,7 @@ def _environment() -> Environment:
         "counted",
         "short",
         "percent",
+        "delta",
         "duration",
         "seen",
         "when",
