@@ -12,12 +12,17 @@ from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
+from agentrecord.store.usage import TIME
 
-COST_BY = tuple(by for by in UsageBy if by not in (UsageBy.HOUR, UsageBy.TOTAL))
 NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
+GROUPED = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
+    UsageBy.PROJECT, UsageBy.HOST, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH,
+)  # fmt: skip
+"""What the page of costs can have a row for, in the order in which it offers them."""
 
 MOST_DAYS, MOST_WEEKS = 70, 80
 
@@ -51,6 +56,11 @@ def change(new: float | None, old: float | None) -> float | None:
     return (new - old) / old if old and new is not None else None
 
 
+def spent(totals: UsageTotals | None) -> int | None:
+    """Return what calls cost in nano-dollars; None where that is not known: without calls, or without any price."""
+    return None if totals is None or totals.calls == totals.unpriced_calls else totals.cost_nanos
+
+
 def count(value: int) -> str:
     """Return a count, a dash for none."""
     return f"{value:,}" if value else formats.UNKNOWN
@@ -61,12 +71,75 @@ def excluded(totals: UsageTotals) -> str:
     return f"excludes {formats.counted(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """Calls to one model that no total contains, and their tokens where none of them is in any."""
+
+    model: str
+    calls: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Calls without a price: those that a price would charge, and those whose source told no token counts."""
+
+    priceless: Sequence[Excluded] = ()
+    uncounted: Sequence[Excluded] = ()
+
+
+def unpriced_of(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Unpriced:
+    """Return the calls without a price of a report by model, the models with the most first.
+
+    Which of a model's calls told no tokens is exact where none of its calls has a cost. Where some have one, calls
+    without token counts are those that lack it as long as the model has a price, which would charge all others.
+    """
+    priced = {use.model for use in uses if use.rates is not None}
+    priceless, uncounted = [], []
+    for row in rows:
+        totals = row.totals
+        missing = totals.unpriced_calls
+        is_told_apart = missing == totals.calls or row.key in priced
+        without = min(missing, totals.uncounted_calls) if is_told_apart else 0
+        if without:
+            uncounted.append(Excluded(model=row.key, calls=without))
+        if missing > without:
+            whole = totals.total_tokens or None if missing == totals.calls else None
+            priceless.append(Excluded(model=row.key, calls=missing - without, tokens=whole))
+    return Unpriced(
+        priceless=sorted(priceless, key=lambda one: one.calls, reverse=True),
+        uncounted=sorted(uncounted, key=lambda one: one.calls, reverse=True),
+    )
+
+
 def cost_by(asked: Asked) -> UsageBy:
     """Return what the page of costs has a row for."""
     by = asked.get("by", UsageBy.MODEL)
-    if by not in COST_BY:
-        raise InvalidFilter("by", by, f"must be one of {', '.join(COST_BY)}")
+    if by not in GROUPED:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(GROUPED)}")
     return UsageBy(by)
+
+
+def splits_of(by: UsageBy) -> Sequence[UsageBy]:
+    """Return what the rows of the page of costs can be split by."""
+    return [name for name in NAMES if name is not by] if by in (*NAMES, *TIME) else []
+
+
+def split_of(asked: Asked, by: UsageBy) -> UsageBy | None:
+    """Return what the rows of the page of costs are split by, if they are."""
+    split, known = asked.get("split"), splits_of(by)
+    if split is not None and split not in known:
+        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
+    return None if split is None else UsageBy(split)
+
+
+async def cost_report(
+    store: AsyncStore, stretch: Range, by: UsageBy, split: UsageBy | None, with_subagents: bool
+) -> UsageReport:
+    """Return the report that the page of costs and its exports tell of."""
+    return await store.usage.report(
+        by, split=split, since=stretch.since, until=stretch.until, include_subagents=with_subagents
+    )
 
 
 def subagents_of(asked: Asked) -> bool:

@@ -24,6 +24,14 @@ class Range:
     since: datetime | None = None
     until: datetime | None = None
 
+    @property
+    def before(self) -> str:
+        """Say what the stretch of the same length just before this one is called."""
+        if self.name != "custom" or self.since is None or self.until is None:
+            return f"previous {self.name}"
+        days = (self.until - self.since).days
+        return "the day before" if days == 1 else f"the {days:,} days before"
+
     def previous(self) -> "Range | None":
         """Return the stretch of the same length just before; None if this one has no start or a set end."""
         if self.since is None or self.until is None:

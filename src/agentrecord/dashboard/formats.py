@@ -17,17 +17,19 @@ def money(nanos: int | None) -> str:
     """Return nano-dollars as dollars: cents from a dollar up, four decimals below."""
     if nanos is None:
         return UNKNOWN
+    if nanos < 0:
+        return f"−{money(-nanos)}"
     value = nanos / NANOS_PER_DOLLAR
     if nanos == 0:
         return "$0"
-    if abs(value) >= 1:
+    if value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
+    return f"${value:.4f}" if value >= 0.0001 else "<$0.0001"
 
 
 def signed_money(nanos: int) -> str:
     """Return a difference in nano-dollars as dollars with its sign."""
-    return f"{'+' if nanos > 0 else '−' if nanos < 0 else ''}{money(abs(nanos))}"
+    return f"{'+' if nanos > 0 else ''}{money(nanos)}"
 
 
 def cost(totals: UsageTotals | None) -> str:
@@ -53,6 +55,11 @@ def number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def tokens(value: int, totals: UsageTotals) -> str:
+    """Return a count of tokens of some calls; a dash where none of them told any."""
+    return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
+
+
 def counted(value: int, noun: str) -> str:
     """Return how many there are of something: 1 call, 2 calls."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
@@ -74,6 +81,13 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
         return UNKNOWN
     share = 100 * part / whole
     return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+
+
+def delta(change: float) -> str:
+    """Return by what share a figure changed, with its direction; how many times as high it is, from ten times on."""
+    if change >= 9:
+        return f"▲ × {change + 1:,.0f}"
+    return f"{'▲' if change >= 0 else '▼'} {percent(abs(change))}"
 
 
 def duration(milliseconds: float | None) -> str:

@@ -1,7 +1,7 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for.
+the sessions' own sums, or from the calls where a range of time is asked for; versions and tools from the calls.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store import usage_by_session
+from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total, usage_totals, within
 
@@ -27,6 +27,7 @@ NO_NAME = "unknown"
 BLOCK_HOURS = 5
 TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
+_OF_CALLS = {UsageBy.VERSION: usage_by_version.rows, UsageBy.TOOL: usage_by_tool.rows}
 
 
 def sums(table: Table) -> list[ColumnElement[Any]]:
@@ -50,11 +51,35 @@ def _rollup(since: datetime | None, until: datetime | None, *, hourly: bool) -> 
     return table, conditions
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which calls are summed up, and how far ahead of UTC the days are that they are told apart by."""
+
+    since: datetime | None
+    until: datetime | None
+    include_subagents: bool
+    offset_minutes: int = 0
+
+    def rollup(self, scope: Scope, by: UsageBy) -> tuple[Table, list[Any]]:
+        """Return the rollup that has the figures, and the conditions on it."""
+        hourly = by is UsageBy.HOUR or (by in TIME and self.offset_minutes != 0)
+        table, conditions = _rollup(self.since, self.until, hourly=hourly)
+        conditions.extend(within(scope, table))
+        if not self.include_subagents:
+            conditions.append(~table.c.is_subagent)
+        return table, conditions
+
+    def bounds(self) -> dict[str, Any]:
+        """Return what bounds the calls, where the calls themselves are read."""
+        return {"since": self.since, "until": self.until, "include_subagents": self.include_subagents}
+
+
 def report(
     conn: Connection,
     scope: Scope,
     by: UsageBy = UsageBy.DAY,
     *,
+    split: UsageBy | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     include_subagents: bool = True,
@@ -62,35 +87,46 @@ def report(
 ) -> UsageReport:
     """Return the sums over calls from `since` up to `until`, one row for each `by`, and their total.
 
-    The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
-    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first.
+    With `split` there is a row for each two of them, as in `series`. The range counts in whole hours. Days, weeks (from
+    Monday) and months are those of a time zone `utc_offset_minutes` ahead of UTC. Rows of time come in order of time,
+    others the costliest first. A call counts for the version of its run's agent, and for each tool that it asked for,
+    its cost and tokens evenly divided among them: there the rows' costs and tokens add up to the total, and their
+    calls may come to more.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
-    if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
-        rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
+    wanted = _Wanted(since, until, include_subagents, utc_offset_minutes)
+    whole: UsageTotals | None = None
+    if split is not None:
+        if split is by:
+            raise InvalidFilter("split", split, "must be another than what there is a row for")
+        rows = _crossed(conn, scope, by, split, wanted)
+        rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
+    elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
+        rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
+    elif by in TIME:
+        rows = _by_time(conn, scope, by, wanted)
+    elif by in _OF_CALLS:
+        whole = _sum(_by_name(conn, scope, UsageBy.TOTAL, wanted))
+        rows = sorted(_OF_CALLS[by](conn, scope, whole, **wanted.bounds()), key=_costliest)
     else:
-        hourly = by is UsageBy.HOUR or (by in TIME and utc_offset_minutes != 0)
-        table, conditions = _rollup(since, until, hourly=hourly)
-        conditions.extend(within(scope, table))
-        if not include_subagents:
-            conditions.append(~table.c.is_subagent)
-        if by in TIME:
-            rows = _by_time(conn, table, conditions, by, utc_offset_minutes)
-        else:
-            rows = _by_name(conn, table, conditions, by)
-    whole = UsageTotals()
-    for row in rows:
-        whole = whole + row.totals
+        rows = _by_name(conn, scope, by, wanted)
+    whole = _sum(rows) if whole is None else whole
     return UsageReport(
         by=by,
+        split=split,
         rows=tuple(rows),
         total=whole,
         unpriced_models=_unpriced(conn, scope, since, until) if whole.unpriced_calls else (),
     )
 
 
-def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy, offset_minutes: int) -> list[UsageRow]:
+def _sum(rows: Sequence[UsageRow]) -> UsageTotals:
+    return sum((row.totals for row in rows), start=UsageTotals())
+
+
+def _by_time(conn: Connection, scope: Scope, by: UsageBy, wanted: _Wanted) -> list[UsageRow]:
+    table, conditions = wanted.rollup(scope, by)
     found = conn.maps(
         select(
             table.c.bucket,
@@ -102,17 +138,20 @@ def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy,
         .group_by(table.c.bucket)
         .order_by(table.c.bucket)
     )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
     merged: dict[str, UsageRow] = {}
     for row in found:
-        start = from_micros(row["bucket"] * size) + timedelta(minutes=offset_minutes)
-        label = period(start, by)
+        label = _period_of(row["bucket"], table, by, wanted)
         new = UsageRow(
             key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
         )
         old = merged.get(label)
         merged[label] = new if old is None else replace(old, totals=old.totals + new.totals, last_at=new.last_at)
     return list(merged.values())
+
+
+def _period_of(bucket: int, table: Table, by: UsageBy, wanted: _Wanted) -> str:
+    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
+    return period(from_micros(bucket * size) + timedelta(minutes=wanted.offset_minutes), by)
 
 
 def period(start: datetime, by: UsageBy) -> str:
@@ -166,7 +205,8 @@ def _joined(table: Table, dimensions: Sequence[_Dimension]) -> Any:
     return joined
 
 
-def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy) -> list[UsageRow]:
+def _by_name(conn: Connection, scope: Scope, by: UsageBy, wanted: _Wanted) -> list[UsageRow]:
+    table, conditions = wanted.rollup(scope, by)
     dimension = _dimension(table, by)
     key = dimension.key
     found = conn.maps(
@@ -186,7 +226,11 @@ def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy)
         rows.append(
             UsageRow(key=name, label=name, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"])
         )
-    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+    return sorted(rows, key=_costliest)
+
+
+def _costliest(row: UsageRow) -> tuple[int, int, str]:
+    return -row.totals.cost_nanos, -row.totals.total_tokens, row.label
 
 
 def _unpriced(conn: Connection, scope: Scope, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
@@ -217,13 +261,15 @@ def series(
     `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
     directories and tools cannot be crossed and raise `InvalidFilter`.
     """
+    return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents)))
+
+
+def _crossed(conn: Connection, scope: Scope, by: UsageBy, split: UsageBy, wanted: _Wanted) -> list[UsageRow]:
     if by not in (*TIME, *NAMES):
         raise InvalidFilter("by", by, f"cannot be split; use one of {', '.join((*TIME, *NAMES))}")
     if split not in NAMES:
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
-    table, conditions = _rollup(since, until, hourly=by is UsageBy.HOUR)
-    if not include_subagents:
-        conditions.append(~table.c.is_subagent)
+    table, conditions = wanted.rollup(scope, by)
     dimensions = [_dimension(table, split)]
     first: ColumnElement[Any] = table.c.bucket
     if by not in TIME:
@@ -232,19 +278,18 @@ def series(
     found = conn.maps(
         select(first.label("first"), dimensions[0].key.label("second"), *sums(table))
         .select_from(_joined(table, dimensions))
-        .where(*conditions, *within(scope, table))
+        .where(*conditions)
         .group_by(first, dimensions[0].key)
         .order_by(first, dimensions[0].key)
     )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
     merged: dict[tuple[str, str], UsageRow] = {}
     for row in found:
-        key = period(from_micros(row["first"] * size), by) if by in TIME else row["first"] or NO_NAME
+        key = _period_of(row["first"], table, by, wanted) if by in TIME else row["first"] or NO_NAME
         name = row["second"] or NO_NAME
         old = merged.get((key, name))
         totals = usage_totals(row) if old is None else old.totals + usage_totals(row)
         merged[key, name] = UsageRow(key=key, label=key, split=name, totals=totals)
-    return tuple(merged.values())
+    return list(merged.values())
 
 
 def blocks(

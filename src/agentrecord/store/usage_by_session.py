@@ -86,7 +86,7 @@ def _from_sessions(scope: Scope, include_subagents: bool) -> Any:
     return statement.subquery("measured")
 
 
-def _range(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+def in_range(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
     """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees."""
     found: list[ColumnElement[bool]] = []
     if since is not None:
@@ -129,7 +129,7 @@ def _from_calls(scope: Scope, since: datetime | None, until: datetime | None, in
                 (sessions.c.project_id == llm_calls.c.project_id) & (sessions.c.id == llm_calls.c.session_uuid),
             )
         )
-        .where(*within(scope, llm_calls), *_range(since, until))
+        .where(*within(scope, llm_calls), *in_range(since, until))
     )
     if not include_subagents:
         statement = statement.where(~llm_calls.c.is_subagent)
@@ -144,7 +144,7 @@ def _without_session(
         *[total(measure).label(name) for name, measure in measures().items()],
         func.min(llm_calls.c.timestamp).label("first_at"),
         func.max(llm_calls.c.timestamp).label("last_at"),
-    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *_range(since, until))
+    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *in_range(since, until))
     if not include_subagents:
         statement = statement.where(~llm_calls.c.is_subagent)
     row = conn.first_map(statement)
