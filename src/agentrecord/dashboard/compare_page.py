@@ -113,9 +113,9 @@ def _sides(runs: Sequence[tuple[Run, RunTree]], now: datetime) -> tuple[list[Sho
     longest = max(axis.length_s for axis in axes)
     sides = []
     for (run, tree), own in zip(runs, axes, strict=True):
-        fall = waterfall(tree, View(), now, replace(own, length_s=longest))
-        rows = [fall.row(span) for span in fall.spans[:MOST_ROWS]]
-        sides.append(ShownSide(run=run, rows=rows, hidden=len(fall.spans) - len(rows) + tree.hidden))
+        fall = waterfall(tree, View(is_apart=True), now, replace(own, length_s=longest))
+        rows = [fall.row(item) for item in fall.items[:MOST_ROWS]]
+        sides.append(ShownSide(run=run, rows=rows, hidden=len(fall.items) - len(rows) + tree.hidden))
     return sides, replace(axes[0], length_s=longest)
 
 

@@ -18,22 +18,22 @@ from markupsafe import Markup, escape
 TEXTS = ("marked", "raw")
 TEXT_COOKIE = "agentrecord-text"
 
-MOST_CHARS = 100_000
+MOST_CHARS = 60_000
 """A longer text is shown as it is."""
 
-MOST_ON_A_PAGE = 200_000
+MOST_ON_A_PAGE = 150_000
 """So many characters of a page are taken for Markdown; the texts after them are shown as they are."""
 
 MOST_TOKENS = 4_000
-MOST_BRACKETS = 1_500
-MOST_CELLS = 50
+MOST_SIGNS = {"[": 1_500, "*": 4_000, "_": 8_000, "~": 4_000}
+MOST_CELLS, MOST_CELLS_OF_A_ROW = 2_000, 50
 MOST_IMAGE_CHARS = 64_000
 """What a text may ask for before it is shown as it is: these bound the time that it takes, and what it grows to."""
 
 _SIGNS = re.compile(r"[*_`#\[\]<>~\\|&]|^\s*(?:[-+=]|\d+[.)])|https?://|^(?: {4}|\t)", re.MULTILINE)
 _WEB = re.compile(r"(?:https?://[^\s/]|mailto:[^\s])", re.IGNORECASE)
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=%]+", re.ASCII)
-_BARE = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}…]")
+_BARE = re.compile(r"https?://[^\s<>\"'`/][^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}…]")
 _REL = "noopener noreferrer nofollow"
 
 
@@ -55,10 +55,10 @@ class Marker:
 
 def marked(text: str) -> Markup | None:
     """Return Markdown as HTML; None for what says nothing in it, or would grow beyond all measure."""
-    if text.count("[") > MOST_BRACKETS:
+    if any(text.count(sign) > most for sign, most in MOST_SIGNS.items()):
         return None
-    is_wide = any(line.count("|") > MOST_CELLS for line in text.splitlines())
-    parser = _parser(with_tables=not is_wide)
+    is_wide = any(line.count("|") > MOST_CELLS_OF_A_ROW for line in text.splitlines())
+    parser = _parser(with_tables=not is_wide and text.count("|") <= MOST_CELLS)
     env: dict[str, Any] = {}
     tokens = parser.parse(text, env)
     if sum(1 + len(token.children or ()) for token in tokens) > MOST_TOKENS:
@@ -133,7 +133,7 @@ class _Renderer(RendererHTML):
         written, end = [], 0
         for found in _BARE.finditer(said):
             address = escape(found[0])
-            written.append(f'{escape(said[end:found.start()])}<a href="{address}" rel="{_REL}">{address}</a>')
+            written.append(f'{escape(said[end : found.start()])}<a href="{address}" rel="{_REL}">{address}</a>')
             end = found.end()
         return "".join([*written, str(escape(said[end:]))])
 
