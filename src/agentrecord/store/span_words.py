@@ -7,6 +7,7 @@ the contents and the attributes, is asked of the tables, and only if a filter wa
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any  # `Any`: attributes are plain JSON
 from uuid import UUID
 
@@ -29,6 +30,7 @@ ATTRIBUTE = "attr."
 """What the word of an attribute begins with; the rest is its key, in which case does not matter."""
 
 _STATUSES = tuple(dict.fromkeys(map(str, (*RunStatus, *CallStatus, *ToolCallStatus))))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = msgspec.json.Decoder()
 _CONTENTS: tuple[tuple[Table, tuple[str, ...], tuple[str, ...]], ...] = (
     (llm_calls, ("response_content", "error_message", "request_id"), ("input_params", "usage_metrics")),
@@ -184,35 +186,50 @@ def _attributes(
 def _as_sent(
     conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan], told: defaultdict[UUID, list[str]]
 ) -> None:
-    """Give what spans say, which are kept as events, to the pieces that were made of them.
-
-    A piece of the same run that began with its span, and is of its kind, was made of it.
-    """
-    sent = {
-        row[0]: tuple(row[1:])
-        for row in conn.rows(
-            select(events.c.id, events.c.run_uuid, events.c.timestamp, events.c.event_type).where(
-                *within(scope, events), events.c.run_uuid.in_(tree), events.c.trace_uuid.is_not(None)
-            )
+    """Give what spans say, which are kept as events, to the pieces that were made of them."""
+    names = ("id", "run_uuid", "timestamp", "duration_ms", "event_type")
+    rows = conn.maps(
+        select(*[events.c[name] for name in names]).where(
+            *within(scope, events), events.c.run_uuid.in_(tree), events.c.trace_uuid.is_not(None)
         )
-        if row[0] in told
-    }
+    )
+    sent = [row for row in rows if row["id"] in told]
     if not sent:
         return
-    made: defaultdict[Any, list[UUID]] = defaultdict(list)
-    for table, started, kind in (
-        (llm_calls, llm_calls.c.timestamp, "llm"), (tool_calls, tool_calls.c.started_at, "tool"),
-        (runs, runs.c.started_at, "run"),
-    ):  # fmt: skip
-        statement = select(table.c.id, _owner(table), started).where(*within(scope, table), _owner(table).in_(tree))
-        for row in conn.rows(statement):
-            made[row[1], row[2], kind].append(row[0])
-    shown = {span.id for span in spans}
-    for event, (run, at, said_kind) in sent.items():
-        kind = said_kind if said_kind in ("llm", "tool") else "run"
-        for piece in made.get((run, at, kind), ()):
-            if piece in shown:
-                told[piece].extend(told[event])
+    made = _made(conn, scope, tree, spans)
+    for row in sent:
+        kind = row["event_type"] if row["event_type"] in ("llm", "tool") else "run"
+        for piece in _made_of(made, (kind, row["run_uuid"]), row["timestamp"], row["duration_ms"]):
+            told[piece].extend(told[row["id"]])
+
+
+Made = Mapping[tuple[str, UUID], Mapping[int, Sequence[RunSpan]]]
+
+
+def _made(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]) -> Made:
+    """Return pieces by their kind, their run and the millisecond in which they began."""
+    owners = {span.id: span.id for span in spans if span.kind is SpanKind.RUN}
+    for table in (llm_calls, tool_calls):
+        statement = select(table.c.id, table.c.run_uuid).where(*within(scope, table), table.c.run_uuid.in_(tree))
+        owners.update({row[0]: row[1] for row in conn.rows(statement)})
+    made: defaultdict[tuple[str, UUID], defaultdict[int, list[RunSpan]]] = defaultdict(lambda: defaultdict(list))
+    for span in spans:
+        if span.started_at is not None and span.id in owners:
+            made[span.kind, owners[span.id]][_millisecond(span.started_at)].append(span)
+    return made
+
+
+def _made_of(made: Made, place: tuple[str, UUID], at: datetime, took: int | None) -> Iterator[UUID]:
+    """Yield the pieces that began and took what a span did; a call tells its start to the millisecond only."""
+    began = made.get(place, {})
+    for millisecond in range(_millisecond(at) - 1, _millisecond(at) + 2):
+        for span in began.get(millisecond, ()):
+            if span.duration_ms is None or took is None or abs(span.duration_ms - took) <= 1:
+                yield span.id
+
+
+def _millisecond(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _said(document: str | None, key: str) -> Iterator[str]:

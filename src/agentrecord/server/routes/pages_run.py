@@ -87,4 +87,5 @@ async def run(request: Request, run_id: str) -> HTMLResponse:
     """Show a run's tree and one piece of it."""
     store, asked = store_of(request), filters.checked(request.query_params, run_page.RUN_FILTERS)
     context = await run_page.run_page(store, run_id, asked, store.engine.maker.clock.now())
-    return _page(request, "run.html", context, active="runs", asked=asked)
+    status = 422 if context.problem else 200
+    return _page(request, "run.html", context, active="runs", asked=asked, status=status)
