@@ -11,7 +11,7 @@ from page_fixtures import NASTY, START, Filled, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.compare_page import diff
+from agentrecord.dashboard.line_diff import diff
 from agentrecord.dashboard.run_detail import messages
 from agentrecord.dashboard.run_rows import View, axis_of, gist, waterfall
 from agentrecord.records.event import EventType, NewEvent
@@ -184,7 +184,7 @@ def test_texts_are_compared_line_by_line_and_long_equal_stretches_are_shortened(
     assert [line.kind for line in found.lines] == ["same"] * 3 + ["skip"] + ["same"] * 3 + ["gone", "come"]
     assert "44 equal lines" in [line.text for line in found.lines]
     assert diff("Output", "x\n" * 3000, "y").note.startswith("Too long")
-    assert diff("Output", None, None).note == "Neither run has one."
+    assert diff("Output", None, None).note == "Neither has one."
 
 
 def test_a_runs_pieces_and_events_are_told_over_rest(site: Site) -> None:
