@@ -248,6 +248,6 @@ def span_bars(marks: Sequence[tuple[float, float, bool]], kind: str) -> Markup:
 def _mark(start: float, length: float, kind: str, *, failed: bool) -> str:
     x = max(0.0, min(1.0, start)) * 100
     width = max(0.35, min(1.0 - x / 100, length) * 100)
-    place = f'x="{min(x, 100 - width):.2f}" width="{width:.2f}" y="2" height="8"'
+    place = f'x="{min(x, 100 - width):.2f}" y="2" width="{width:.2f}" height="8"'
     hatch = f'<rect class="hatch" {place}/>' if failed else ""
     return f'<rect class="{"failed" if failed else escape(kind)}" {place}/>{hatch}'
