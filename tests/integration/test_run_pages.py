@@ -315,7 +315,7 @@ def test_tries_are_one_row_that_opens_by_its_link_by_what_is_chosen_in_it_and_fo
         "run bot", "tool ▾ fetch ×3 2 failed, tried again", "tool ✕ fetch", "tool ✕ fetch", "tool fetch", "tool store",
     ]  # fmt: skip
     assert rows_of(client, f"/r/{run}") == folded
-    assert f'href="?open={first}" aria-expanded="false"' in client.get(f"/r/{run}").text
+    assert f'href="?open={first}#group-{first}" aria-expanded="false"' in client.get(f"/r/{run}").text
     assert rows_of(client, f"/r/{run}?open={first}") == opened
     chosen = f"/r/{run}?span={second}"
     assert rows_of(client, chosen) == opened

@@ -52,12 +52,13 @@ def grouped(spans: Sequence[RunSpan]) -> dict[int, SpanGroup]:
     siblings: defaultdict[UUID | None, list[int]] = defaultdict(list)
     for place, span in enumerate(spans):
         siblings[span.parent].append(place)
-    return {
-        group.first: group
+    found = (
+        _group(spans, run, ends)
         for places in siblings.values()
+        if len(places) > 1
         for run in _alike(spans, places, ends)
-        if (group := _group(spans, run, ends)) is not None
-    }
+    )
+    return {group.first: group for group in found if group is not None}
 
 
 def _ends(spans: Sequence[RunSpan]) -> list[int]:
@@ -72,23 +73,28 @@ def _ends(spans: Sequence[RunSpan]) -> list[int]:
 
 
 def _alike(spans: Sequence[RunSpan], places: Sequence[int], ends: Sequence[int]) -> Iterator[list[int]]:
-    """Yield siblings of one kind and name that follow one another with nothing between them."""
-    found: list[int] = []
-    for place in places:
-        if found and (ends[found[-1]] != place or not _belongs(spans, found, place)):
+    """Yield two and more siblings of one kind and name that follow one another with nothing between them."""
+    found = [places[0]]
+    for place in places[1:]:
+        last, span = spans[found[-1]], spans[place]
+        is_alike = last.name == span.name and last.kind is span.kind and ends[found[-1]] == place
+        if is_alike and _belongs(spans, found, place):
+            found.append(place)
+            continue
+        if len(found) > 1:
             yield found
-            found = []
-        found.append(place)
-    yield found
+        found = [place]
+    if len(found) > 1:
+        yield found
 
 
 def _belongs(spans: Sequence[RunSpan], found: Sequence[int], place: int) -> bool:
-    """Say whether a piece belongs to those before it.
+    """Say whether a piece belongs to those of its kind and name before it.
 
     A call to a model that came after another is the next step, unless that one failed or was still going on.
     """
     last, span = spans[found[-1]], spans[place]
-    if (last.kind, last.name) != (span.kind, span.name) or span.kind is SpanKind.PHASE:
+    if span.kind is SpanKind.PHASE:
         return False
     return span.kind is SpanKind.TOOL or last.is_failed or any(_overlap(spans[other], span) for other in found)
 
@@ -104,8 +110,6 @@ def _overlap(one: RunSpan, other: RunSpan) -> bool:
 
 def _group(spans: Sequence[RunSpan], places: Sequence[int], ends: Sequence[int]) -> SpanGroup | None:
     members = tuple(spans[place] for place in places)
-    if len(members) < 2:
-        return None
     failed = sum(member.is_failed for member in members)
     together = Together.ROW
     if any(_overlap(one, other) for one, other in pairwise(members)):

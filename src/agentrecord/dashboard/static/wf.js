@@ -40,13 +40,16 @@ function linkTo(id, group) {
   if (isOpen) address.delete("span");
   if (open) address.set("open", open);
   else address.delete("open");
-  return `?${address}`;
+  return `?${address}#${id}`;
 }
 
 function rowOf([id, kind, depth, name, note, time, tokens, cost, state, marks, group], place, chosen) {
   const row = element("tr", state === 2 ? "failed" : state === 1 ? "going-on" : "");
   if (kind === "phase") row.classList.add("of-phase");
-  if (group) row.classList.add("group");
+  if (group) {
+    row.classList.add("group");
+    row.id = id;
+  }
   row.setAttribute("aria-rowindex", place + 2);
   if (id === chosen) { row.classList.add("selected"); row.setAttribute("aria-current", "true"); }
   const head = element("th", `d${depth}`);
@@ -124,11 +127,13 @@ export async function attach(table) {
   }
   addEventListener("scroll", onScroll, { passive: true });
   addEventListener("resize", onScroll);
-  const wanted = chosen ? rows.findIndex(([id]) => id === chosen) : -1;
+  const group = location.hash.startsWith("#group-") ? location.hash.slice(1) : null;
+  const wanted = group || chosen ? rows.findIndex(([id]) => id === (group ?? chosen)) : -1;
   draw(wanted >= 0 ? wanted : undefined);
   // Beside the table the detail is always in sight, so that the chosen row can be too.
-  if (wanted >= 0 && matchMedia("(min-width: 901px)").matches) {
-    body.querySelector("tr.selected")?.scrollIntoView({ block: "center", behavior: "instant" });
+  if (wanted >= 0 && (group || matchMedia("(min-width: 901px)").matches)) {
+    const row = group ? document.getElementById(group) : body.querySelector("tr.selected");
+    row?.scrollIntoView({ block: "center", behavior: "instant" });
     draw();
   }
   table.dataset.drawn = rows.length;
