@@ -17,6 +17,7 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import UsageBy
 
 Site = tuple[TestClient, Filled]
@@ -93,6 +94,34 @@ def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -
     assert "too few runs (n &lt; 30)" in page
     assert "&lt;b&gt;shorter&lt;/b&gt;" in page
     assert client.get("/agents/coder/compare?a=9").status_code == 404
+
+
+def test_two_versions_are_shown_by_texts_tools_costs_and_the_inputs_that_both_met(site: Site) -> None:
+    client, filled = site
+    ids = []
+    for number, told, tool in (("1.0", {"prompt": "Be kind.", "size": 1}, "mail"),
+                               ("1.1", {"prompt": "Be kind.\nBe short.", "size": 2}, "call")):  # fmt: skip
+        version = filled.store.agents.create_version("coder", number, changes=json.dumps(told))
+        run = filled.store.runs.start(
+            NewRun(run_id=number, agent_id="coder", agent_version_uuid=version.id, objective=NASTY)
+        )
+        filled.store.llm_calls.record(NewLLMCall(model="m", run_uuid=run.id, cost_nanos=10**9 * (1 + len(ids))))
+        filled.store.tool_calls.record(NewToolCall(tool_name=tool, run_uuid=run.id))
+        ids.append(run.id)
+        filled.store.runs.finish(run.id) if tool == "mail" else filled.store.runs.fail(run.id, NASTY)
+    page = shown(client, "/agents/coder/compare")
+    assert NASTY not in page
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "call 0 1 + only in 1.1" in text
+    assert "mail 1 0 − only in 1.0" in text
+    assert "Be kind. + only in 1.1 Be short." in text
+    assert "− only in 1.0 &#34;size&#34;: 1 + only in 1.1 &#34;size&#34;: 2" in text
+    assert "✓ completed ✕ error $1.00 $2.00 +$1.00 (100 %) side by side" in text
+    assert f'href="/runs/compare?a={ids[0]}&amp;b={ids[1]}"' in page
+    assert "$1.00 to $1.20 1 100 % 0 0.0 %" in text
+    told_by_api = client.get("/api/agents/coder/compare").json()
+    assert [pair["a"]["id"] for pair in told_by_api["pairs"]] == [str(ids[0])]
+    assert sum(told_by_api["costs"]["counts_a"]) == 1
 
 
 def test_the_last_session_of_a_user_and_what_drove_its_cost_is_two_clicks_away(site: Site) -> None:

@@ -305,14 +305,18 @@ def share_bar(share: float, slot: int) -> Markup:
     )
 
 
-def span_bar(start: float, length: float, kind: str, *, failed: bool) -> Markup:
-    """Return a row's bar in a waterfall: where it starts and how long it is, as shares (0–1) of the whole."""
-    x = max(0.0, min(1.0, start)) * 100
-    width = max(0.35, min(1.0 - x / 100, length) * 100)
-    x = min(x, 100 - width)
-    fill = "failed" if failed else escape(kind)
-    mark = f'<rect class="hatch" x="{x:.2f}" width="{width:.2f}" y="2" height="8"/>' if failed else ""
+def span_bars(marks: Sequence[tuple[float, float, bool]], kind: str) -> Markup:
+    """Return a row's bars in a waterfall: where each starts and how long it is, as shares (0–1), and what failed."""
     return Markup(
         '<svg class="span" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{fill}" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>{mark}</svg>'
+        + "".join(_mark(start, length, kind, failed=failed) for start, length, failed in marks)
+        + "</svg>"
     )
+
+
+def _mark(start: float, length: float, kind: str, *, failed: bool) -> str:
+    x = max(0.0, min(1.0, start)) * 100
+    width = max(0.35, min(1.0 - x / 100, length) * 100)
+    place = f'x="{min(x, 100 - width):.2f}" y="2" width="{width:.2f}" height="8"'
+    hatch = f'<rect class="hatch" {place}/>' if failed else ""
+    return f'<rect class="{"failed" if failed else escape(kind)}" {place}/>{hatch}'

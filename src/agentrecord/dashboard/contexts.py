@@ -84,7 +84,7 @@ class OutlineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPage:
-    """A conversation: its figures, what drove its cost, and a stretch of it."""
+    """A conversation: its figures, its turns, what drove its cost, and a stretch of it."""
 
     session: Session
     ancestors: Sequence[Session]
@@ -98,6 +98,7 @@ class SessionPage:
     next_start: int | None
     previous_start: int | None
     shown: int
+    runs: Sequence[Run] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,9 @@ DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("24h", *DAYS, "all")
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "agentrecord-theme"
+PREFERENCES = ("theme", "text")
+"""What any address may say of how its page is to look; it is kept in cookies, and is no part of what is asked."""
+
 _TYPED = re.compile(r"([1-9]\d{0,4})([hd])")
 Asked = Mapping[str, str]
 
@@ -42,9 +45,9 @@ class Range:
 def checked(asked: Asked, known: tuple[str, ...]) -> Asked:
     """Return the parameters that were given a value; raise `InvalidFilter` for one that the page does not know."""
     for name in asked:
-        if name not in known and name != "theme":
+        if name not in known and name not in PREFERENCES:
             raise InvalidFilter(name, asked[name], f"is no filter here; there are {', '.join(known) or 'none'}")
-    return {name: value.strip() for name, value in asked.items() if value.strip() and name != "theme"}
+    return {name: value.strip() for name, value in asked.items() if value.strip() and name not in PREFERENCES}
 
 
 def range_of(asked: Asked, now: datetime, *, default: str = "all") -> Range:

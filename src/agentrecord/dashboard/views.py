@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.dashboard.marked import TEXTS, Marker
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -102,19 +103,21 @@ def render(
     active: str,
     theme: str = "auto",
     keys: str = "on",
+    text: str = TEXTS[0],
     asked: filters.Asked,
     now: datetime,
     viewer: Viewer | None = None,
 ) -> str:
     """Return a page: `context` is the page's own dataclass, known to its template as `page`.
 
-    With `keys` off, single keys do nothing on it.
+    With `keys` off, single keys do nothing on it; with `text` raw, texts are shown as they were written.
     """
     found = _environment().get_template(template)
     live = LIVE.get(template, "")
     return found.render(
-        page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live
-    )
+        page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live,
+        marked=Marker(is_raw=text == "raw"),
+    )  # fmt: skip
 
 
 def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme: str = "auto") -> str:

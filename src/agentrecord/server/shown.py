@@ -5,7 +5,7 @@ from typing import Any  # `Any`: a page's context is its own dataclass
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from agentrecord.dashboard import filters, settings
+from agentrecord.dashboard import filters, marked, settings
 from agentrecord.dashboard.views import Viewer, render
 from agentrecord.server.identity import identity_of
 
@@ -24,8 +24,15 @@ def page(
     theme = filters.theme_of(request.query_params, request.cookies)
     now = who.store.engine.maker.clock.now()
     keys = settings.keys_of(request.query_params if active == "settings" else {}, request.cookies)
-    text = render(template, context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer)
-    shown = HTMLResponse(text, status)
+    text = marked.text_of(request.query_params, request.cookies)
+    shown = HTMLResponse(
+        render(
+            template, context, active=active, theme=theme, keys=keys, text=text, asked=asked, now=now, viewer=viewer
+        ),
+        status,
+    )
     if "theme" in request.query_params:
         shown.set_cookie(filters.THEME_COOKIE, theme, max_age=PREFERENCE_LIFE_S, samesite="strict", httponly=True)
+    if "text" in request.query_params:
+        shown.set_cookie(marked.TEXT_COOKIE, text, max_age=PREFERENCE_LIFE_S, samesite="strict", httponly=True)
     return shown

@@ -297,10 +297,13 @@ async function ended(event, said) {
   }
 }
 
+// A text without its Markdown, so that it can be found where it was formatted.
+const letters = (text) => text.replace(/\]\([^)]*\)/g, "").replace(/[^\p{L}\p{N}]+/gu, "");
+
 // What was answered before a turn broke off is no message of the record; whoever read it may go on reading it.
 function keepUnfinished(text) {
   const turn = [...talk.querySelectorAll(".turn")].pop();
-  if (!turn || turn.textContent.includes(text)) return;
+  if (!turn || letters(turn.textContent).includes(letters(text))) return;
   const answer = made("new-answer");
   answer.querySelector("strong").textContent = "unfinished answer, not kept";
   answer.querySelector(".text").textContent = text;
@@ -444,8 +447,7 @@ function pickUp() {
   if (!chat.dataset.turn || !section) return;
   const fresh = made("new-turn");
   fresh.querySelector("h2").textContent = section.querySelector("h2").textContent;
-  const asked = [...section.querySelectorAll(".said.user .text")].pop()?.textContent ?? "";
-  live = newLive(section, { asked, turn: chat.dataset.turn });
+  live = newLive(section, { asked: chat.dataset.asked ?? "", turn: chat.dataset.turn });
   const counted = sumsOf(section);
   for (const name of Object.keys(counted)) live.before[name] -= counted[name];
   section.querySelector("header").replaceWith(fresh.querySelector("header"));

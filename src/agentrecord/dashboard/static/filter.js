@@ -46,8 +46,9 @@ function complete(field) {
     if (!known || /^[<>=]/.test(typed)) return [];
     const prefix = typed.replace(/^"/, "");
     if (known.choices.length) {
-      return known.choices.filter((choice) => choice.startsWith(prefix)).map((text) => ({ text, note: "" }));
+      return known.choices.filter((choice) => choice.startsWith(prefix)).map((text) => ({ text: written(text), note: "" }));
     }
+    if (!field.dataset.values) return typed ? [] : [{ text: "", note: known.help, title: `as in ${known.example}` }];
     const query = new URLSearchParams({ word, prefix, limit: "12" });
     const answer = await fetch(`${field.dataset.values}?${query}`);
     if (!answer.ok) return [];

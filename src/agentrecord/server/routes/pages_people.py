@@ -7,9 +7,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
+from agentrecord.dashboard import agent_compare, filters
 from agentrecord.dashboard import agents as agent_pages
 from agentrecord.dashboard import errors as error_pages
-from agentrecord.dashboard import filters
 from agentrecord.dashboard import users as user_pages
 from agentrecord.dashboard.portraits import with_range
 from agentrecord.exceptions import InvalidValue
@@ -41,7 +41,7 @@ async def agents(request: Request) -> HTMLResponse:
 async def compare(request: Request, agent_id: str) -> HTMLResponse:
     """Show two versions of an agent side by side."""
     store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", *STRETCH))
-    context = await agent_pages.compare(store, agent_id, asked, store.engine.maker.clock.now())
+    context = await agent_compare.compare(store, agent_id, asked, store.engine.maker.clock.now())
     return page(request, "agent_compare.html", context, active="agents", asked=asked)
 
 
