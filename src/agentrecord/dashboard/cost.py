@@ -16,7 +16,7 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage import NO_NAME
+from agentrecord.store.usage_sums import NO_NAME
 
 MOST_ROWS = 100
 TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)

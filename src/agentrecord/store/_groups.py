@@ -265,6 +265,7 @@ class Usage:
     """Figures."""
 
     report = reads(usage.report)
+    total = reads(usage.total)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
     activity = reads(activity.activity)

@@ -1,10 +1,10 @@
 """Activity: runs by how they ended and active users by period, from daily figures where whole days are asked for."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, union
+from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, type_coerce, union
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -21,7 +21,8 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import total, within
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
-from agentrecord.store.usage import TIME, period
+from agentrecord.store.usage import period
+from agentrecord.store.usage_sums import TIME
 
 _DAYS_TO_MONDAY = 3
 """Weeks of buckets that are days since 1970-01-01, a Thursday, start so many days before it."""
@@ -177,13 +178,17 @@ def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -
 
 def _times(conn: Connection, scope: Scope, stretch: _Stretch) -> Sequence[int]:
     """Return how many milliseconds each of the last runs took, in order."""
+    micros = type_coerce(runs.c.finished_at, Whole()) - type_coerce(runs.c.started_at, Whole())
     found = conn.rows(
-        select(runs.c.started_at, runs.c.finished_at)
-        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.finished_at.is_not(None))
+        select(micros)
+        .where(
+            *within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None),
+            runs.c.finished_at.is_not(None),
+        )
         .order_by(runs.c.started_at.desc(), runs.c.id.desc())
         .limit(TIMED_RUNS)
-    )
-    return sorted((end - start) // timedelta(milliseconds=1) for start, end in found if start is not None)
+    )  # fmt: skip
+    return sorted(took // 1000 for (took,) in found)
 
 
 def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:

@@ -29,8 +29,8 @@ from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
 from agentrecord.store._rows import call_of
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage import sums
 from agentrecord.store.usage_by_session import measures
+from agentrecord.store.usage_sums import sums
 
 MAX_SPANS = 1000
 """As many calls, and as many tool calls, of one run as a page can show."""

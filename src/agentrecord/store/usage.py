@@ -4,50 +4,39 @@ Days, hours and the rest come from the rollups, so that a year is read at once; 
 the sessions' own sums, or from the calls where a range of time is asked for.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import func, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.engine.moments import from_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
-from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
+from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import usage_by_session
-from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
-from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store._figures import HOUR_MICROS
+from agentrecord.store._sql import usage_totals, within
+from agentrecord.store.usage_sums import (
+    NAMES,
+    NO_NAME,
+    TIME,
+    Summed,
+    by_names,
+    summed,
+    sums,
+    totals_of,
+    unpriced,
+    whole,
+)
 
-NO_NAME = "unknown"
 BLOCK_HOURS = 5
-TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
-NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
-
-
-def sums(table: Table) -> list[ColumnElement[Any]]:
-    """Return the sum of every usage counter of a table."""
-    return [total(table.c[name]).label(name) for name in USAGE_COUNTERS]
-
-
-def _rollup(since: datetime | None, until: datetime | None, *, hourly: bool) -> tuple[Table, list[Any]]:
-    """Choose days where whole UTC days are asked for, else hours; the edges are whole hours."""
-    given = {"since": since, "until": until}
-    edges = [None if at is None else to_micros(values.moment(name, at)) for name, at in given.items()]
-    if hourly or any(edge is not None and edge % DAY_MICROS for edge in edges):
-        table, size = usage_hours, HOUR_MICROS
-    else:
-        table, size = usage_days, DAY_MICROS
-    conditions: list[Any] = []
-    if edges[0] is not None:
-        conditions.append(table.c.bucket >= edges[0] // size)
-    if edges[1] is not None:
-        conditions.append(table.c.bucket < -(-edges[1] // size))
-    return table, conditions
+_COUNTS = len(USAGE_COUNTERS)
 
 
 def report(
@@ -71,45 +60,24 @@ def report(
         rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
     else:
         hourly = by is UsageBy.HOUR or (by in TIME and utc_offset_minutes != 0)
-        table, conditions = _rollup(since, until, hourly=hourly)
-        conditions.extend(within(scope, table))
-        if not include_subagents:
-            conditions.append(~table.c.is_subagent)
-        if by in TIME:
-            rows = _by_time(conn, table, conditions, by, utc_offset_minutes)
-        else:
-            rows = _by_name(conn, table, conditions, by)
-    whole = UsageTotals()
-    for row in rows:
-        whole = whole + row.totals
+        calls = summed(scope, since, until, hourly=hourly, include_subagents=include_subagents)
+        rows = _by_time(conn, calls, by, utc_offset_minutes) if by in TIME else _by_name(conn, calls, by)
+    all_calls = sum((row.totals for row in rows), start=UsageTotals())
     return UsageReport(
         by=by,
         rows=tuple(rows),
-        total=whole,
-        unpriced_models=_unpriced(conn, scope, since, until) if whole.unpriced_calls else (),
+        total=all_calls,
+        unpriced_models=_unpriced(conn, scope, since, until, by, rows) if all_calls.unpriced_calls else (),
     )
 
 
-def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy, offset_minutes: int) -> list[UsageRow]:
-    found = conn.maps(
-        select(
-            table.c.bucket,
-            *sums(table),
-            func.min(table.c.first_at).label("first_at"),
-            func.max(table.c.last_at).label("last_at"),
-        )
-        .where(*conditions)
-        .group_by(table.c.bucket)
-        .order_by(table.c.bucket)
-    )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
+def _by_time(conn: Connection, calls: Summed, by: UsageBy, offset_minutes: int) -> list[UsageRow]:
+    smallest = UsageBy.HOUR if calls.shape.is_hourly else UsageBy.DAY
     merged: dict[str, UsageRow] = {}
-    for row in found:
-        start = from_micros(row["bucket"] * size) + timedelta(minutes=offset_minutes)
+    for bucket, *counts, first_at, last_at in conn.rows(by_names(calls.shape, (smallest,)), calls.params):
+        start = from_micros(bucket * calls.bucket_micros) + timedelta(minutes=offset_minutes)
         label = period(start, by)
-        new = UsageRow(
-            key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
-        )
+        new = UsageRow(key=label, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at)
         old = merged.get(label)
         merged[label] = new if old is None else replace(old, totals=old.totals + new.totals, last_at=new.last_at)
     return list(merged.values())
@@ -128,78 +96,44 @@ def period(start: datetime, by: UsageBy) -> str:
             return start.strftime("%Y-%m-%d")
 
 
-@dataclass(frozen=True, slots=True)
-class _Dimension:
-    """What calls are told apart by: what a rollup's table is joined with for it, and the column of its names."""
-
-    joins: tuple[tuple[Table, ColumnElement[bool]], ...]
-    key: ColumnElement[Any]
-
-
-def _dimension(table: Table, by: UsageBy) -> _Dimension:
-    in_project = users.c.project_id == table.c.project_id
-    of_model = (models, models.c.id == table.c.model_uuid)
-    match by:
-        case UsageBy.MODEL:
-            return _Dimension((of_model,), models.c.name)
-        case UsageBy.HOST:
-            return _Dimension((of_model, (hosts, hosts.c.id == models.c.host_uuid)), hosts.c.name)
-        case UsageBy.USER:
-            return _Dimension(((users, in_project & (users.c.id == table.c.user_uuid)),), users.c.external_id)
-        case UsageBy.AGENT:
-            is_agent = (agents.c.project_id == table.c.project_id) & (agents.c.id == table.c.agent_uuid)
-            return _Dimension(((agents, is_agent),), agents.c.agent_id)
-        case _:
-            return _Dimension(((projects, projects.c.id == table.c.project_id),), projects.c.name)
-
-
-def _joined(table: Table, dimensions: Sequence[_Dimension]) -> Any:
-    """Return a rollup's table joined with all that its dimensions need, each table once."""
-    joined: Any = table
-    seen: set[str] = set()
-    for dimension in dimensions:
-        for other, condition in dimension.joins:
-            if other.name not in seen:
-                seen.add(other.name)
-                # Calls without an agent have the nil one, which no row names.
-                joined = joined.join(other, condition, isouter=other is agents)
-    return joined
-
-
-def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy) -> list[UsageRow]:
-    dimension = _dimension(table, by)
-    key = dimension.key
-    found = conn.maps(
-        select(
-            key.label("key"),
-            *sums(table),
-            func.min(table.c.first_at).label("first_at"),
-            func.max(table.c.last_at).label("last_at"),
-        )
-        .select_from(_joined(table, [dimension]))
-        .where(*conditions)
-        .group_by(key)
-    )
+def _by_name(conn: Connection, calls: Summed, by: UsageBy) -> list[UsageRow]:
+    if by is UsageBy.TOTAL:
+        found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
+    else:
+        found = conn.rows(by_names(calls.shape, (by,)), calls.params)
     rows = []
-    for row in found:
-        name = "all" if by is UsageBy.TOTAL else row["key"] or NO_NAME
-        rows.append(
-            UsageRow(key=name, label=name, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"])
-        )
+    for name, *counts, first_at, last_at in found:
+        key = name or NO_NAME
+        rows.append(UsageRow(key=key, label=key, totals=totals_of(counts), first_at=first_at, last_at=last_at))
     return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
 
 
-def _unpriced(conn: Connection, scope: Scope, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
-    table, conditions = _rollup(since, until, hourly=False)
-    rows = conn.rows(
-        select(models.c.name, func.sum(table.c.unpriced_calls))
-        .select_from(table.join(models, models.c.id == table.c.model_uuid))
-        .where(*conditions, *within(scope, table))
-        .group_by(models.c.name)
-        .having(func.sum(table.c.unpriced_calls) > 0)
-        .order_by(models.c.name)
-    )
-    return tuple(name or NO_NAME for name, _ in rows)
+def _unpriced(
+    conn: Connection,
+    scope: Scope,
+    since: datetime | None,
+    until: datetime | None,
+    by: UsageBy,
+    rows: list[UsageRow],
+) -> tuple[str, ...]:
+    if by is UsageBy.MODEL:
+        return tuple(sorted(row.key for row in rows if row.totals.unpriced_calls))
+    calls = summed(scope, since, until)
+    return tuple(name or NO_NAME for (name,) in conn.rows(unpriced(calls.shape), calls.params))
+
+
+def total(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+) -> UsageTotals:
+    """Return the sums over all calls from `since` up to `until`, in whole hours: the total of a report alone."""
+    calls = summed(scope, since, until, include_subagents=include_subagents)
+    (row,) = conn.rows(whole(calls.shape), calls.params)
+    return totals_of(row[:_COUNTS])
 
 
 def series(
@@ -211,40 +145,29 @@ def series(
     until: datetime | None = None,
     by: UsageBy = UsageBy.DAY,
     include_subagents: bool = True,
+    apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
     """Return the sums for each period, model, host, user, agent or project, split by one of the latter five.
 
     `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
-    directories and tools cannot be crossed and raise `InvalidFilter`.
+    directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
+    by `split`: all else of a period is one row, whose `split` is None.
     """
     if by not in (*TIME, *NAMES):
         raise InvalidFilter("by", by, f"cannot be split; use one of {', '.join((*TIME, *NAMES))}")
     if split not in NAMES:
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
-    table, conditions = _rollup(since, until, hourly=by is UsageBy.HOUR)
-    if not include_subagents:
-        conditions.append(~table.c.is_subagent)
-    dimensions = [_dimension(table, split)]
-    first: ColumnElement[Any] = table.c.bucket
-    if by not in TIME:
-        dimensions.append(_dimension(table, by))
-        first = dimensions[-1].key
-    found = conn.maps(
-        select(first.label("first"), dimensions[0].key.label("second"), *sums(table))
-        .select_from(_joined(table, dimensions))
-        .where(*conditions, *within(scope, table))
-        .group_by(first, dimensions[0].key)
-        .order_by(first, dimensions[0].key)
+    calls = summed(scope, since, until, hourly=by is UsageBy.HOUR, include_subagents=include_subagents)
+    merged: dict[tuple[str, str | None], list[int]] = {}
+    for first, second, *counts, _, _ in conn.rows(by_names(calls.shape, (by, split)), calls.params):
+        key = period(from_micros(first * calls.bucket_micros), by) if by in TIME else first or NO_NAME
+        name = second or NO_NAME
+        place = key, name if apart is None or name in apart else None
+        old = merged.get(place)
+        merged[place] = counts if old is None else [one + other for one, other in zip(old, counts, strict=True)]
+    return tuple(
+        UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
     )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
-    merged: dict[tuple[str, str], UsageRow] = {}
-    for row in found:
-        key = period(from_micros(row["first"] * size), by) if by in TIME else row["first"] or NO_NAME
-        name = row["second"] or NO_NAME
-        old = merged.get((key, name))
-        totals = usage_totals(row) if old is None else old.totals + usage_totals(row)
-        merged[key, name] = UsageRow(key=key, label=key, split=name, totals=totals)
-    return tuple(merged.values())
 
 
 def blocks(
