@@ -15,7 +15,7 @@ from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
-from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy
 from agentrecord.store import AsyncStore
 
 LATEST = 20
@@ -64,16 +64,16 @@ async def agents(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[
 async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:
     """Return the page of one agent."""
     stretch = days_of(asked, now)
-    details, uses = await asyncio.gather(
-        store.agents.details(name, since=stretch.since, until=stretch.until), store.prices.uses()
+    details, names = await asyncio.gather(
+        store.agents.details(name, since=stretch.since, until=stretch.until), store.usage.names(UsageBy.MODEL)
     )
     wanted = RunFilter(agent_id=details.figures.agent.agent_id, since=stretch.since, until=stretch.until)
     return AgentPage(
         details=details,
         stretch=stretch,
         tiles=tiles(details.figures),
-        chart=spend_chart(details.spend, uses),
-        slots=series_slots(uses),
+        chart=spend_chart(details.spend, names),
+        slots=series_slots(names),
         runs=await store.runs.list(wanted, limit=LATEST),
     )
 
@@ -117,7 +117,7 @@ def tiles(found: AgentFigures) -> Sequence[Tile]:
 async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> ComparePage:
     """Return two versions of an agent side by side, the last two unless the address names others."""
     stretch = days_of(asked, now)
-    details, uses = await asyncio.gather(store.agents.details(name), store.prices.uses())
+    details, names = await asyncio.gather(store.agents.details(name), store.usage.names(UsageBy.MODEL))
     found = None
     if len(details.versions) > 1:
         found = await store.agents.compare(
@@ -127,7 +127,7 @@ async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> 
         details=details,
         found=found,
         rows=[_row(measure) for measure in found.measures] if found else [],
-        slots=series_slots(uses),
+        slots=series_slots(names),
         stretch=stretch,
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.filters import Asked, Range, range_of, with_changes
+from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
@@ -78,15 +78,15 @@ class _Asked:
 
 async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     """Return the page of what was spent."""
-    uses = await store.prices.uses()
-    wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
-    models = await _report(store, UsageBy.MODEL, wanted.stretch, wanted)
+    stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
+    wanted, models = _wanted(asked, stretch), figures.models_of(uses)
     report, before, rows = await asyncio.gather(
         _rows_of(store, wanted, models), _before(store, wanted), _crossed(store, wanted)
     )
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, models, uses, now)
-    )
+        _chart(store, wanted, uses, report), store.budgets.statuses(limit=MAX_PAGE),
+        _tiles(store, wanted, models, uses, now),
+    )  # fmt: skip
     shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
     return CostPage(
         stretch=wanted.stretch,
@@ -129,6 +129,10 @@ async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked
     return await store.usage.report(
         by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
     )
+
+
+async def _total(store: AsyncStore, stretch: Range, wanted: _Asked) -> UsageTotals:
+    return await store.usage.total(since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents)
 
 
 async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
@@ -195,24 +199,28 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
-async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
+async def _chart(
+    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], report: UsageReport
+) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
     by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
-    rows, budgets = await asyncio.gather(
-        store.usage.series(
-            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
-        ),
-        store.budgets.list(limit=MAX_PAGE),
+    names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
+    slots = charts.series_slots(names)
+    apart = None
+    if of is wanted.by:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        height = figures.height_of(report.rows)
+        apart = charts.drawn_apart({row.key: height(row) for row in report.rows}, slots)
+    rows = await store.usage.series(
+        of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
     )
-    ever = () if of is UsageBy.MODEL else (await store.usage.report(of)).rows
-    slots = figures.slots_of(ever) if ever else charts.series_slots(uses)
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
         if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, by)
     ]
     chart = figures.spend_chart(rows, slots, by=by, of=of, width=charts.WIDE, limits=limits, path="/runs")
-    return chart, slots
+    return chart, dict(chart.series)
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
@@ -231,10 +239,10 @@ async def _tiles(
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, before, wanted),
+        _total(store, before, wanted),
         store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
     )
-    return (*_amounts(models.total, activity, old.total, old_activity), _saved(models.rows, uses), forecast)
+    return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
 
 
 def _each(totals: UsageTotals | None, number: int) -> int | None:
@@ -320,13 +328,11 @@ async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures
     end = (first + timedelta(days=31)).replace(day=1)
     month = Range(name="month", since=first)
     trend = Range(name="trend", since=today - timedelta(days=TREND_DAYS), until=today)
-    spent, lately = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, month, wanted), _report(store, UsageBy.TOTAL, trend, wanted)
-    )
+    spent, lately = await asyncio.gather(_total(store, month, wanted), _total(store, trend, wanted))
     tile = figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note="needs calls of the last 7 days")
-    if not lately.total.calls or lately.total.calls == lately.total.unpriced_calls:
+    if not lately.calls or lately.calls == lately.unpriced_calls:
         return tile
     left = (end - now) / timedelta(days=1)
-    so_far = formats.cost(spent.total)
-    nanos = spent.total.cost_nanos + round(lately.total.cost_nanos / TREND_DAYS * left)
+    so_far = formats.cost(spent)
+    nanos = spent.cost_nanos + round(lately.cost_nanos / TREND_DAYS * left)
     return replace(tile, value=f"≈ {formats.money(nanos)}", note=f"{so_far} so far in {first:%B}")

@@ -154,6 +154,14 @@ class UsageReport:
         return [_shown.as_dict(row) for row in self.rows]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTop:
+    """The first rows of a report, and how many it has in all."""
+
+    rows: tuple[UsageRow, ...]
+    count: int
+
+
 def _figures(totals: UsageTotals) -> tuple[int, int, int, int]:
     return totals.calls, totals.input_tokens, totals.cache_read_tokens, totals.output_tokens
 

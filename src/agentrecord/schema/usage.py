@@ -52,6 +52,8 @@ usage_hours = define("ar_usage_hours", *_usage_columns(), primary_key=USAGE_KEY)
 usage_days = define("ar_usage_days", *_usage_columns(), primary_key=USAGE_KEY)
 """`bucket` counts UTC days since 1970."""
 index("ix_ar_usage_days_model", usage_days.c.project_id, usage_days.c.model_uuid, usage_days.c.bucket)
+index("ix_ar_usage_days_user", usage_days.c.project_id, usage_days.c.user_uuid, usage_days.c.bucket)
+index("ix_ar_usage_days_agent", usage_days.c.project_id, usage_days.c.agent_uuid, usage_days.c.bucket)
 
 activity_days = define(
     "ar_activity_days",

@@ -266,6 +266,8 @@ class Usage:
 
     report = reads(usage.report)
     total = reads(usage.total)
+    names = reads(usage.names)
+    sessions = reads(usage.sessions)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
     activity = reads(activity.activity)

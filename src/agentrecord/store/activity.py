@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, type_coerce, union
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union,
+    union_all,
+)
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -18,7 +30,7 @@ from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_d
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
-from agentrecord.store._sql import total, within
+from agentrecord.store._sql import by_value, total, within
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
 from agentrecord.store.usage import period
@@ -76,16 +88,15 @@ def activity(
     if by not in TIME:
         raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
     stretch = _Stretch(by, since, until)
-    active = _active(scope, stretch)
-    users = _users(conn, active, by, stretch)
-    rows = _rows(conn, scope, stretch, by, users)
+    users, each = _users(conn, _active(scope, stretch), by, stretch)
+    rows = _rows(conn, scope, stretch, by, each)
     times = _times(conn, scope, stretch)
     return Activity(
         rows=rows,
         runs=sum(row.runs for row in rows),
         completed_runs=sum(row.completed_runs for row in rows),
         failed_runs=sum(row.failed_runs for row in rows),
-        users=conn.value(select(func.count(active.c.user_uuid.distinct()))),
+        users=users,
         sessions=_sessions(conn, scope, stretch),
         run_p95_ms=interpolated(times, 0.95),
         timed_runs=len(times),
@@ -141,7 +152,7 @@ def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
     )
 
 
-def _active(scope: Scope, stretch: _Stretch) -> Subquery:
+def _active(scope: Scope, stretch: _Stretch) -> CTE:
     """Return each user who did anything with each bucket in which they did."""
     used = usage_hours if stretch.hourly else usage_days
     calls = select(used.c.bucket.label("bucket"), used.c.user_uuid).where(
@@ -157,13 +168,14 @@ def _active(scope: Scope, stretch: _Stretch) -> Subquery:
         other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
             *within(scope, activity_days), *stretch.buckets(activity_days.c.day), any_of > 0
         )
-    return union(calls, other).subquery("active")
+    return union(calls, other).cte("active")
 
 
-def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -> dict[str, int]:
-    """Return how many users were active in each period; nothing for months, whose lengths differ."""
+def _users(conn: Connection, active: CTE, by: UsageBy, stretch: _Stretch) -> tuple[int, dict[str, int]]:
+    """Return how many users were active, and how many in each period; none of months, whose lengths differ."""
+    whole = select(null().label("place"), func.count(active.c.user_uuid.distinct()))
     if by is UsageBy.MONTH:
-        return {}
+        return conn.rows(whole)[0][1], {}
     length, shift = {
         UsageBy.HOUR: (1, 0),
         UsageBy.DAY: (DAY_MICROS // stretch.size, 0),
@@ -172,8 +184,12 @@ def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -
     numbered = select(
         _bucket(active.c.bucket + literal_column(str(shift), Whole()), length).label("place"), active.c.user_uuid
     ).subquery("numbered")
-    rows = conn.rows(select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place))
-    return {_key(place * length - shift, stretch, by): count for place, count in rows}
+    each = select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place)
+    # In one statement, so that who was active is found out once.
+    found: dict[int | None, int] = dict(conn.rows(union_all(each, whole)))
+    return found.pop(None), {
+        _key(place * length - shift, stretch, by): count for place, count in found.items() if place is not None
+    }
 
 
 def _times(conn: Connection, scope: Scope, stretch: _Stretch) -> Sequence[int]:
@@ -229,7 +245,7 @@ def broken(
     stretch = _Stretch(UsageBy.DAY, since, until)
     ended = SELECT_RUN.where(
         *within(scope, runs), runs.c.status_reason == ABANDONED, *stretch.moments(runs.c.started_at)
-    ).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    ).order_by(by_value(runs.c.started_at).desc(), runs.c.id.desc())
     rows = [row for statement in (going, ended) for row in conn.maps(statement.limit(checked_limit(limit)))]
     found = sorted((run_of(row) for row in rows), key=lambda run: run.started_at or run.created_at, reverse=True)
     return tuple(found[:limit])

@@ -16,11 +16,12 @@ from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
-from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
 from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import usage_by_session
 from agentrecord.store._figures import HOUR_MICROS
+from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import usage_totals, within
 from agentrecord.store.usage_sums import (
     NAMES,
@@ -28,6 +29,7 @@ from agentrecord.store.usage_sums import (
     TIME,
     Summed,
     by_names,
+    known,
     summed,
     sums,
     totals_of,
@@ -36,6 +38,16 @@ from agentrecord.store.usage_sums import (
 )
 
 BLOCK_HOURS = 5
+MOST_NAMES = 500
+SORTED_BY = {
+    "calls": "calls",
+    "input": "input_tokens",
+    "cache_read": "cache_read_tokens",
+    "output": "output_tokens",
+    "cost": "cost_nanos",
+}
+"""What the rows of a report can be sorted by, and the counter of each."""
+
 _COUNTS = len(USAGE_COUNTERS)
 
 
@@ -48,11 +60,13 @@ def report(
     until: datetime | None = None,
     include_subagents: bool = True,
     utc_offset_minutes: int = 0,
+    name_unpriced: bool = True,
 ) -> UsageReport:
     """Return the sums over calls from `since` up to `until`, one row for each `by`, and their total.
 
     The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
-    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first.
+    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first. Which models
+    have no price is left out without `name_unpriced`, which costs about as much as the sums.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
@@ -63,11 +77,12 @@ def report(
         calls = summed(scope, since, until, hourly=hourly, include_subagents=include_subagents)
         rows = _by_time(conn, calls, by, utc_offset_minutes) if by in TIME else _by_name(conn, calls, by)
     all_calls = sum((row.totals for row in rows), start=UsageTotals())
+    is_told = name_unpriced and all_calls.unpriced_calls > 0
     return UsageReport(
         by=by,
         rows=tuple(rows),
         total=all_calls,
-        unpriced_models=_unpriced(conn, scope, since, until, by, rows) if all_calls.unpriced_calls else (),
+        unpriced_models=_unpriced(conn, scope, since, until, by, rows) if is_told else (),
     )
 
 
@@ -168,6 +183,42 @@ def series(
     return tuple(
         UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
     )
+
+
+def sessions(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+    sort: str = "-cost",
+    limit: int = 100,
+) -> UsageTop:
+    """Return the first rows of a report by session, as `sort` orders them, and how many there are in all.
+
+    `sort` is one of calls, input, cache_read, output and cost, with - before it for the highest first.
+    """
+    column = SORTED_BY.get(sort.removeprefix("-"))
+    if column is None:
+        known = f"{', '.join(SORTED_BY)}, with - before it for the highest first"
+        raise InvalidFilter("sort", sort, f"must be one of {known}")
+    ranked = usage_by_session.Ranked(column=column, is_down=sort.startswith("-"), limit=checked_limit(limit))
+    rows, count = usage_by_session.top(
+        conn, scope, ranked, since=since, until=until, include_subagents=include_subagents
+    )
+    return UsageTop(rows=tuple(rows), count=count)
+
+
+def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
+    """Return the models, hosts, users, agents or project of the record, in the order in which it came to know them.
+
+    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
+    """
+    if of not in NAMES:
+        raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
+    rows = conn.rows(known(scope, of).limit(MOST_NAMES))
+    return tuple(dict.fromkeys(name or NO_NAME for (name,) in rows))
 
 
 def blocks(

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Subquery, Table, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Subquery, Table, bindparam, exists, func, literal_column, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Prepared
@@ -21,7 +21,7 @@ from agentrecord.schema import agents, hosts, models, projects, usage_days, usag
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
-from agentrecord.store._sql import total
+from agentrecord.store._sql import total, within
 
 NO_NAME = "unknown"
 TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
@@ -225,3 +225,21 @@ def unpriced(shape: _Shape) -> Prepared:
         .group_by(models.c.name)
         .order_by(models.c.name)
     )
+
+
+def known(scope: Scope, of: UsageBy) -> Select[Any]:
+    """Return the statement whose rows are the names of one of `NAMES`, in the order in which they were first stored."""
+    called = exists().where(*within(scope, usage_days), usage_days.c.model_uuid == models.c.id)
+    match of:
+        case UsageBy.MODEL:
+            return select(models.c.name).where(called).order_by(models.c.id)
+        case UsageBy.HOST:
+            of_host = exists().where(models.c.host_uuid == hosts.c.id, called)
+            return select(hosts.c.name).where(of_host).order_by(hosts.c.id)
+        case UsageBy.USER:
+            seen = [users.c.project_id == scope.project, *([] if scope.user is None else [users.c.id == scope.user])]
+            return select(users.c.external_id).where(*seen).order_by(users.c.id)
+        case UsageBy.AGENT:
+            return select(agents.c.agent_id).where(*within(scope, agents)).order_by(agents.c.id)
+        case _:
+            return select(projects.c.name).where(projects.c.id == scope.project)

@@ -527,7 +527,11 @@ CREATE TABLE agentrecord.ar_usage_days (
 	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 );
 
+CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, agent_uuid, bucket);
+
 CREATE INDEX ix_ar_usage_days_model ON agentrecord.ar_usage_days (project_id, model_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_user ON agentrecord.ar_usage_days (project_id, user_uuid, bucket);
 
 CREATE TABLE agentrecord.ar_usage_hours (
 	project_id UUID NOT NULL,

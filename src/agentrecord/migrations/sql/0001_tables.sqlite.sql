@@ -558,7 +558,11 @@ CREATE TABLE ar_usage_days (
 )
  STRICT;
 
+CREATE INDEX ix_ar_usage_days_agent ON ar_usage_days (project_id, agent_uuid, bucket);
+
 CREATE INDEX ix_ar_usage_days_model ON ar_usage_days (project_id, model_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_user ON ar_usage_days (project_id, user_uuid, bucket);
 
 CREATE TABLE ar_usage_hours (
 	project_id BLOB NOT NULL,
