@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
-.PHONY: help run test test-long lint bench fuzz check-samples check-traces clean
+.PHONY: help run test test-long lint .style .mypy .pyright .layers bench fuzz check-samples check-traces clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -34,9 +34,18 @@ run: $(VENV)/.run ## serve the dashboard over your record, with a sample if it i
 	@$(BIN)/agentrecord serve --sample $(ARGS)
 
 lint: $(VENV)/.test ## style, types and import layers
+	@$(MAKE) --no-print-directory --output-sync --jobs $(WORKERS) .pyright .mypy .style .layers
+
+.style:
 	@echo "ruff";         $(BIN)/ruff check --no-cache . && $(BIN)/ruff format --no-cache --check .
+
+.mypy:
 	@echo "mypy";         $(BIN)/mypy --no-error-summary --cache-dir $(VENV)/.mypy_cache
+
+.pyright:
 	@echo "basedpyright"; $(BIN)/basedpyright --level error | tail -n 5; test $${PIPESTATUS[0]} -eq 0
+
+.layers:
 	@echo "import layers"; $(BIN)/lint-imports --no-cache | tail -n 4; test $${PIPESTATUS[0]} -eq 0
 
 test: lint ## everything: lint, types, layers, and all tests with short counts

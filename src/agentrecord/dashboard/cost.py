@@ -16,10 +16,11 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage_sums import NO_NAME
+from agentrecord.store.usage_by_tool import NO_TOOL
+from agentrecord.store.usage_by_version import NO_VERSION
+from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
-TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 TREND_DAYS = 7
 """From how many whole days before today the forecast takes what a day costs."""
 
@@ -52,6 +53,7 @@ class CostPage:
     by: UsageBy
     split: UsageBy | None
     splits: Sequence[UsageBy]
+    groups: Sequence[UsageBy] = figures.GROUPED
     sort: str
     with_subagents: bool
     rows: Sequence[CostRow]
@@ -80,24 +82,22 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     """Return the page of what was spent."""
     stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted, models = _wanted(asked, stretch), figures.models_of(uses)
-    report, before, rows = await asyncio.gather(
-        _rows_of(store, wanted, models), _before(store, wanted), _crossed(store, wanted)
-    )
+    (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses, report), store.budgets.statuses(limit=MAX_PAGE),
+        _chart(store, wanted, uses, found), store.budgets.statuses(limit=MAX_PAGE),
         _tiles(store, wanted, models, uses, now),
     )  # fmt: skip
-    shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
+    shown = _rows(found, wanted, before, slots, asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
         split=wanted.split,
-        splits=[by for by in figures.NAMES if by is not wanted.by] if _is_crossed(wanted.by) else [],
+        splits=figures.splits_of(wanted.by),
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
         rows=shown[:MOST_ROWS],
-        row_count=len(shown),
-        total=report.total,
+        row_count=row_count,
+        total=models.total,
         tiles=tiles,
         chart=chart,
         chart_of=_chart_of(wanted),
@@ -108,53 +108,50 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
 
 
 def _wanted(asked: Asked, stretch: Range) -> _Asked:
-    by, split = figures.cost_by(asked), asked.get("split")
-    if split is not None and (not _is_crossed(by) or split not in figures.NAMES or split == by):
-        known = [str(name) for name in figures.NAMES if name is not by] if _is_crossed(by) else []
-        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
-    sort = asked.get("sort", "key" if by in TIMES else "-cost")
+    by = figures.cost_by(asked)
+    sort = asked.get("sort", "key" if by in TIME else "-cost")
     if sort.removeprefix("-") not in SORTS:
         raise InvalidFilter("sort", sort, f"must be one of {', '.join(SORTS)}, with - before it for the highest first")
     return _Asked(
-        stretch=stretch, by=by, split=None if split is None else UsageBy(split), sort=sort,
+        stretch=stretch, by=by, split=figures.split_of(asked, by), sort=sort,
         with_subagents=figures.subagents_of(asked),
     )  # fmt: skip
 
 
-def _is_crossed(by: UsageBy) -> bool:
-    return by in (*figures.NAMES, *TIMES)
-
-
 async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked) -> UsageReport:
-    return await store.usage.report(
-        by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
-    )
+    return await figures.cost_report(store, stretch, by, None, wanted.with_subagents, name_unpriced=False)
 
 
 async def _total(store: AsyncStore, stretch: Range, wanted: _Asked) -> UsageTotals:
     return await store.usage.total(since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents)
 
 
-async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
-    """Return the report that the page is of; that of models is there already."""
-    return models if wanted.by is UsageBy.MODEL else await _report(store, wanted.by, wanted.stretch, wanted)
+async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> tuple[Sequence[UsageRow], int]:
+    """Return the rows that the page shows the first of, and how many there are; those of models are there already."""
+    if wanted.by is UsageBy.MODEL and wanted.split is None:
+        return models.rows, len(models.rows)
+    if wanted.by is UsageBy.SESSION and wanted.sort.removeprefix("-") != "key":
+        # Of all sessions only those that are shown are added up in full.
+        top = await store.usage.sessions(
+            since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents,
+            sort=wanted.sort, limit=MOST_ROWS,
+        )  # fmt: skip
+        return top.rows, top.count
+    report = await figures.cost_report(
+        store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents, name_unpriced=False
+    )
+    return report.rows, len(report.rows)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
-    """Return what each name cost in the stretch before; None where rows are periods, or there is none before."""
+    """Return what each name cost in the stretch before; None where there is none before, or rows are periods.
+
+    Nor are sessions compared with the time before, which few of them were in.
+    """
     before = wanted.stretch.previous()
-    if before is None or wanted.by in TIMES or wanted.split is not None:
+    if before is None or wanted.by in (*TIME, UsageBy.SESSION) or wanted.split is not None:
         return None
     return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
-
-
-async def _crossed(store: AsyncStore, wanted: _Asked) -> Sequence[UsageRow] | None:
-    if wanted.split is None:
-        return None
-    return await store.usage.series(
-        wanted.split, by=wanted.by, since=wanted.stretch.since, until=wanted.stretch.until,
-        include_subagents=wanted.with_subagents,
-    )  # fmt: skip
 
 
 def _rows(
@@ -183,11 +180,13 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
     """Return the address of the list of the work that a row sums up; None where no list can be asked for it."""
     if by is UsageBy.SESSION:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
-    if by in TIMES:
+    if by in TIME:
         return "/runs" + charts.days_query(key, by)
-    if key == NO_NAME:
+    if key in (NO_NAME, NO_VERSION, NO_TOOL):
         return None
-    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER):
+    if by is UsageBy.VERSION:
+        return "/runs" + with_changes(query, q=key)
+    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL):
         return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
     return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
 
@@ -200,17 +199,17 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 
 
 async def _chart(
-    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], report: UsageReport
+    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], found: Sequence[UsageRow]
 ) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
-    by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
+    by = wanted.by if wanted.by in TIME else figures.step(stretch, uses)
     names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
     slots = charts.series_slots(names)
     apart = None
     if of is wanted.by:
         # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-        height = figures.height_of(report.rows)
-        apart = charts.drawn_apart({row.key: height(row) for row in report.rows}, slots)
+        height = figures.height_of(found)
+        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
     rows = await store.usage.series(
         of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
     )

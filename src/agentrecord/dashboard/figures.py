@@ -15,10 +15,15 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
+from agentrecord.store.usage_sums import TIME
 
-COST_BY = tuple(by for by in UsageBy if by not in (UsageBy.HOUR, UsageBy.TOTAL))
 NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
+GROUPED = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
+    UsageBy.PROJECT, UsageBy.HOST, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH,
+)  # fmt: skip
+"""What the page of costs can have a row for, in the order in which it offers them."""
 
 MOST_DAYS, MOST_WEEKS = 70, 80
 RANGE_WORDS = frozenset({"since", "from", "to"})
@@ -66,7 +71,8 @@ def models_of(uses: Sequence[ModelUse]) -> UsageReport:
                 key=use.model, label=use.model, totals=use.totals, first_at=use.first_at, last_at=use.last_at
             )
         else:
-            rows[use.model] = replace(row, totals=row.totals + use.totals)
+            first, last = min(row.first_at or use.first_at, use.first_at), max(row.last_at or use.last_at, use.last_at)
+            rows[use.model] = replace(row, totals=row.totals + use.totals, first_at=first, last_at=last)
     return UsageReport(
         by=UsageBy.MODEL,
         rows=tuple(
@@ -95,9 +101,38 @@ def excluded(totals: UsageTotals) -> str:
 def cost_by(asked: Asked) -> UsageBy:
     """Return what the page of costs has a row for."""
     by = asked.get("by", UsageBy.MODEL)
-    if by not in COST_BY:
-        raise InvalidFilter("by", by, f"must be one of {', '.join(COST_BY)}")
+    if by not in GROUPED:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(GROUPED)}")
     return UsageBy(by)
+
+
+def splits_of(by: UsageBy) -> Sequence[UsageBy]:
+    """Return what the rows of the page of costs can be split by."""
+    return [name for name in NAMES if name is not by] if by in (*NAMES, *TIME) else []
+
+
+def split_of(asked: Asked, by: UsageBy) -> UsageBy | None:
+    """Return what the rows of the page of costs are split by, if they are."""
+    split, known = asked.get("split"), splits_of(by)
+    if split is not None and split not in known:
+        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
+    return None if split is None else UsageBy(split)
+
+
+async def cost_report(
+    store: AsyncStore,
+    stretch: Range,
+    by: UsageBy,
+    split: UsageBy | None,
+    with_subagents: bool,
+    *,
+    name_unpriced: bool = True,
+) -> UsageReport:
+    """Return the report that the page of costs and its exports tell of."""
+    return await store.usage.report(
+        by, split=split, since=stretch.since, until=stretch.until, include_subagents=with_subagents,
+        name_unpriced=name_unpriced,
+    )  # fmt: skip
 
 
 def subagents_of(asked: Asked) -> bool:

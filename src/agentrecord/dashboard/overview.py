@@ -71,7 +71,7 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
     (stretch, uses), found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
     by, models = figures.step(stretch, uses), figures.models_of(uses)
     users, activity, (rows, slots), attention, earlier = await asyncio.gather(
-        store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until),
+        store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until, name_unpriced=False),
         store.usage.activity(by, since=stretch.since, until=stretch.until),
         figures.spend_over_time(store, stretch, by=by),
         _attention(store, stretch, uses, now),

@@ -1,11 +1,11 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for.
+the sessions' own sums, or from the calls where a range of time is asked for; versions and tools from the calls.
 """
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
@@ -19,7 +19,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
 from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store import usage_by_session
+from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
 from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import usage_totals, within
@@ -49,6 +49,26 @@ SORTED_BY = {
 """What the rows of a report can be sorted by, and the counter of each."""
 
 _COUNTS = len(USAGE_COUNTERS)
+_OF_CALLS = {UsageBy.VERSION: usage_by_version.rows, UsageBy.TOOL: usage_by_tool.rows}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which calls are summed up, and how far ahead of UTC the days are that they are told apart by."""
+
+    since: datetime | None
+    until: datetime | None
+    include_subagents: bool
+    offset_minutes: int = 0
+
+    def summed(self, scope: Scope, by: UsageBy) -> Summed:
+        """Return the calls as the rollup has them that has the figures."""
+        hourly = by is UsageBy.HOUR or (by in TIME and self.offset_minutes != 0)
+        return summed(scope, self.since, self.until, hourly=hourly, include_subagents=self.include_subagents)
+
+    def bounds(self) -> dict[str, Any]:
+        """Return what bounds the calls, where the calls themselves are read."""
+        return {"since": self.since, "until": self.until, "include_subagents": self.include_subagents}
 
 
 def report(
@@ -56,6 +76,7 @@ def report(
     scope: Scope,
     by: UsageBy = UsageBy.DAY,
     *,
+    split: UsageBy | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     include_subagents: bool = True,
@@ -64,38 +85,57 @@ def report(
 ) -> UsageReport:
     """Return the sums over calls from `since` up to `until`, one row for each `by`, and their total.
 
-    The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
-    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first. Which models
-    have no price is left out without `name_unpriced`, which costs about as much as the sums.
+    With `split` there is a row for each two of them, as in `series`. The range counts in whole hours. Days, weeks (from
+    Monday) and months are those of a time zone `utc_offset_minutes` ahead of UTC. Rows of time come in order of time,
+    others the costliest first. A call counts for the version of its run's agent, and for each tool that it asked for,
+    its cost and tokens evenly divided among them: there the rows' costs and tokens add up to the total, and their
+    calls may come to more. Which models have no price costs about as much to find as the sums, and is left out without
+    `name_unpriced`.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
-    if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
-        rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
+    wanted = _Wanted(since, until, include_subagents, utc_offset_minutes)
+    all_calls: UsageTotals | None = None
+    if split is not None:
+        if split is by:
+            raise InvalidFilter("split", split, "must be another than what there is a row for")
+        rows = _crossed(conn, scope, by, split, wanted)
+        rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
+    elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
+        rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
+    elif by in TIME:
+        rows = _by_time(conn, scope, by, wanted)
+    elif by in _OF_CALLS:
+        all_calls = total(conn, scope, **wanted.bounds())
+        rows = sorted(_OF_CALLS[by](conn, scope, all_calls, **wanted.bounds()), key=_costliest)
     else:
-        hourly = by is UsageBy.HOUR or (by in TIME and utc_offset_minutes != 0)
-        calls = summed(scope, since, until, hourly=hourly, include_subagents=include_subagents)
-        rows = _by_time(conn, calls, by, utc_offset_minutes) if by in TIME else _by_name(conn, calls, by)
-    all_calls = sum((row.totals for row in rows), start=UsageTotals())
+        rows = _by_name(conn, by, wanted.summed(scope, by))
+    if all_calls is None:
+        all_calls = sum((row.totals for row in rows), start=UsageTotals())
     is_told = name_unpriced and all_calls.unpriced_calls > 0
     return UsageReport(
         by=by,
+        split=split,
         rows=tuple(rows),
         total=all_calls,
-        unpriced_models=_unpriced(conn, scope, since, until, by, rows) if is_told else (),
+        unpriced_models=_unpriced(conn, scope, by, rows, wanted) if is_told else (),
     )
 
 
-def _by_time(conn: Connection, calls: Summed, by: UsageBy, offset_minutes: int) -> list[UsageRow]:
+def _by_time(conn: Connection, scope: Scope, by: UsageBy, wanted: _Wanted) -> list[UsageRow]:
+    calls = wanted.summed(scope, by)
     smallest = UsageBy.HOUR if calls.shape.is_hourly else UsageBy.DAY
     merged: dict[str, UsageRow] = {}
     for bucket, *counts, first_at, last_at in conn.rows(by_names(calls.shape, (smallest,)), calls.params):
-        start = from_micros(bucket * calls.bucket_micros) + timedelta(minutes=offset_minutes)
-        label = period(start, by)
+        label = _period_of(bucket, calls, by, wanted)
         new = UsageRow(key=label, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at)
         old = merged.get(label)
         merged[label] = new if old is None else replace(old, totals=old.totals + new.totals, last_at=new.last_at)
     return list(merged.values())
+
+
+def _period_of(bucket: int, calls: Summed, by: UsageBy, wanted: _Wanted) -> str:
+    return period(from_micros(bucket * calls.bucket_micros) + timedelta(minutes=wanted.offset_minutes), by)
 
 
 def period(start: datetime, by: UsageBy) -> str:
@@ -111,7 +151,7 @@ def period(start: datetime, by: UsageBy) -> str:
             return start.strftime("%Y-%m-%d")
 
 
-def _by_name(conn: Connection, calls: Summed, by: UsageBy) -> list[UsageRow]:
+def _by_name(conn: Connection, by: UsageBy, calls: Summed) -> list[UsageRow]:
     if by is UsageBy.TOTAL:
         found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
     else:
@@ -120,20 +160,19 @@ def _by_name(conn: Connection, calls: Summed, by: UsageBy) -> list[UsageRow]:
     for name, *counts, first_at, last_at in found:
         key = name or NO_NAME
         rows.append(UsageRow(key=key, label=key, totals=totals_of(counts), first_at=first_at, last_at=last_at))
-    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+    return sorted(rows, key=_costliest)
+
+
+def _costliest(row: UsageRow) -> tuple[int, int, str]:
+    return -row.totals.cost_nanos, -row.totals.total_tokens, row.label
 
 
 def _unpriced(
-    conn: Connection,
-    scope: Scope,
-    since: datetime | None,
-    until: datetime | None,
-    by: UsageBy,
-    rows: list[UsageRow],
+    conn: Connection, scope: Scope, by: UsageBy, rows: Sequence[UsageRow], wanted: _Wanted
 ) -> tuple[str, ...]:
     if by is UsageBy.MODEL:
-        return tuple(sorted(row.key for row in rows if row.totals.unpriced_calls))
-    calls = summed(scope, since, until)
+        return tuple(sorted({row.key for row in rows if row.totals.unpriced_calls}))
+    calls = summed(scope, wanted.since, wanted.until)
     return tuple(name or NO_NAME for (name,) in conn.rows(unpriced(calls.shape), calls.params))
 
 
@@ -168,21 +207,34 @@ def series(
     directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
     by `split`: all else of a period is one row, whose `split` is None.
     """
+    return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
+
+
+def _crossed(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy,
+    split: UsageBy,
+    wanted: _Wanted,
+    apart: Collection[str] | None = None,
+) -> list[UsageRow]:
     if by not in (*TIME, *NAMES):
         raise InvalidFilter("by", by, f"cannot be split; use one of {', '.join((*TIME, *NAMES))}")
     if split not in NAMES:
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
-    calls = summed(scope, since, until, hourly=by is UsageBy.HOUR, include_subagents=include_subagents)
+    calls = wanted.summed(scope, by)
+    # Where days do not begin as those of UTC do, they are told by their hours.
+    told = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
     merged: dict[tuple[str, str | None], list[int]] = {}
-    for first, second, *counts, _, _ in conn.rows(by_names(calls.shape, (by, split)), calls.params):
-        key = period(from_micros(first * calls.bucket_micros), by) if by in TIME else first or NO_NAME
+    for first, second, *counts, _, _ in conn.rows(by_names(calls.shape, (told, split)), calls.params):
+        key = _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
         name = second or NO_NAME
         place = key, name if apart is None or name in apart else None
         old = merged.get(place)
         merged[place] = counts if old is None else [one + other for one, other in zip(old, counts, strict=True)]
-    return tuple(
+    return [
         UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
-    )
+    ]
 
 
 def sessions(

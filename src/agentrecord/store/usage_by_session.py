@@ -158,7 +158,7 @@ def _by_called_session(
 ) -> Select[Any]:
     """Return the statement whose rows are each session that was called in, its root, and one sum over its calls."""
     called = select(llm_calls.c.session_uuid, total(measures()[column]).label("n")).where(
-        *within(scope, llm_calls), *_range(since, until)
+        *within(scope, llm_calls), *in_range(since, until)
     )
     if not include_subagents:
         called = called.where(~llm_calls.c.is_subagent)
@@ -169,7 +169,7 @@ def _by_called_session(
     )
 
 
-def _range(
+def in_range(
     since: datetime | None, until: datetime | None, seen_as: Callable[[Any], Any] | None = None
 ) -> list[ColumnElement[bool]]:
     """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees.
@@ -224,7 +224,7 @@ def _from_calls(
                 (sessions.c.project_id == llm_calls.c.project_id) & (sessions.c.id == llm_calls.c.session_uuid),
             )
         )
-        .where(*within(scope, llm_calls), *_range(since, until, by_value if roots is not None else None))
+        .where(*within(scope, llm_calls), *in_range(since, until, by_value if roots is not None else None))
     )
     if roots is not None:
         statement = statement.where(llm_calls.c.session_uuid.in_(_trees(scope, roots)))
@@ -239,7 +239,7 @@ def _without_session(
         *[total(measure).label(name) for name, measure in measures().items()],
         func.min(llm_calls.c.timestamp).label("first_at"),
         func.max(llm_calls.c.timestamp).label("last_at"),
-    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *_range(since, until))
+    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *in_range(since, until))
     if not include_subagents:
         statement = statement.where(~llm_calls.c.is_subagent)
     row = conn.first_map(statement)

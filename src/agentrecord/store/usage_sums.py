@@ -227,19 +227,24 @@ def unpriced(shape: _Shape) -> Prepared:
     )
 
 
+def _first_stored(table: Table) -> list[ColumnElement[Any]]:
+    # The id of a model tells nothing about when it came; of those that one transaction stored, its number does.
+    return [table.c.created_at, func.coalesce(table.c.serial, 0), table.c.id]
+
+
 def known(scope: Scope, of: UsageBy) -> Select[Any]:
     """Return the statement whose rows are the names of one of `NAMES`, in the order in which they were first stored."""
     called = exists().where(*within(scope, usage_days), usage_days.c.model_uuid == models.c.id)
     match of:
         case UsageBy.MODEL:
-            return select(models.c.name).where(called).order_by(models.c.id)
+            return select(models.c.name).where(called).order_by(*_first_stored(models))
         case UsageBy.HOST:
             of_host = exists().where(models.c.host_uuid == hosts.c.id, called)
-            return select(hosts.c.name).where(of_host).order_by(hosts.c.id)
+            return select(hosts.c.name).where(of_host).order_by(*_first_stored(hosts))
         case UsageBy.USER:
             seen = [users.c.project_id == scope.project, *([] if scope.user is None else [users.c.id == scope.user])]
-            return select(users.c.external_id).where(*seen).order_by(users.c.id)
+            return select(users.c.external_id).where(*seen).order_by(*_first_stored(users))
         case UsageBy.AGENT:
-            return select(agents.c.agent_id).where(*within(scope, agents)).order_by(agents.c.id)
+            return select(agents.c.agent_id).where(*within(scope, agents)).order_by(*_first_stored(agents))
         case _:
             return select(projects.c.name).where(projects.c.id == scope.project)

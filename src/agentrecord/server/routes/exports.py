@@ -16,7 +16,7 @@ from agentrecord.dashboard.stretches import stretch_of
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
-from agentrecord.records.usage import UsageRow, UsageTotals
+from agentrecord.records.usage import UsageReport, UsageTotals
 from agentrecord.server.routes.pages import COST_FILTERS
 from agentrecord.server.routes.pages_lists import RUN_FILTERS, SESSION_FILTERS, asked_of
 from agentrecord.server.wire import answer, store_of
@@ -176,19 +176,20 @@ async def export_cost(request: Request, shape: ExportAs) -> Response:
     now = store.engine.maker.clock.now()
     by, with_subagents = figures.cost_by(asked), figures.subagents_of(asked)
     stretch, _ = await figures.called_in(store, asked, now, include_subagents=with_subagents)
-    report = await store.usage.report(by, since=stretch.since, until=stretch.until, include_subagents=with_subagents)
+    report = await figures.cost_report(store, stretch, by, figures.split_of(asked, by), with_subagents)
     if shape is ExportAs.JSON:
         return answer(report)
-    body = b"".join(_cost_rows(report.rows, str(by), shape))
+    body = b"".join(_cost_rows(report, shape))
     return Response(body, headers=_headers(f"cost.{shape}"), media_type=_MEDIA[shape])
 
 
-def _cost_rows(rows: Sequence[UsageRow], by: str, shape: ExportAs) -> list[bytes]:
+def _cost_rows(report: UsageReport, shape: ExportAs) -> list[bytes]:
     if shape is ExportAs.JSONL:
-        return [to_json(row) + b"\n" for row in rows]
+        return [to_json(row) + b"\n" for row in report.rows]
+    names = (str(report.by), "label") if report.split is None else (str(report.by), "label", f"by_{report.split}")
     return [
-        _csv([(by, "label", *USAGE_COLUMNS)]),
-        _csv([[row.key, row.label, *usage_cells(row.totals)] for row in rows]),
+        _csv([(*names, *USAGE_COLUMNS)]),
+        _csv([[*(row.key, row.label, row.split)[: len(names)], *usage_cells(row.totals)] for row in report.rows]),
     ]
 
 

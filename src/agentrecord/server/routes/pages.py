@@ -14,7 +14,7 @@ from agentrecord.server.wire import owner_of, store_of
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 STRETCH = ("since", "from", "to")
-COST_FILTERS = ("by", "subagents", *STRETCH)
+COST_FILTERS = ("by", "split", "subagents", *STRETCH)
 CHAT_FILTERS = ("q", "show", "after", "from")
 
 
