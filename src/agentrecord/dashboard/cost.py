@@ -232,14 +232,14 @@ async def _tiles(
 ) -> Sequence[figures.FigureTile]:
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
-        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until),
+        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until, only_work=True),
         _forecast(store, wanted, now),
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
         _total(store, before, wanted),
-        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
+        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until, only_work=True),
     )
     return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
 
