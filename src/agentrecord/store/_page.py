@@ -19,6 +19,7 @@ from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
 from agentrecord.schema.types import Micros
+from agentrecord.store._sql import by_value
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
@@ -59,9 +60,9 @@ class _Order:
     descending: bool
     has_null: bool
 
-    def clauses(self) -> list[ColumnElement[Any]]:
-        """Return what follows ORDER BY."""
-        both = (self.column, self.row_id)
+    def clauses(self, seen_as: Callable[[Any], Any] | None = None) -> list[ColumnElement[Any]]:
+        """Return what follows ORDER BY; seen `by_value`, no index is walked through for it."""
+        both = (self.column if seen_as is None else seen_as(self.column), self.row_id)
         return [one.desc() for one in both] if self.descending else [one.asc() for one in both]
 
     def after(self, place: tuple[object, UUID]) -> ColumnElement[bool]:
@@ -113,7 +114,8 @@ def page(
         chosen = statement.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
     else:
         chosen = chosen.limit(limit + 1).offset(offset)
-    rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*order.clauses()))
+    clauses = order.clauses(by_value if is_wide else None)
+    rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*clauses))
     shown = rows[:limit]
     next_cursor = None
     if len(rows) > limit:
