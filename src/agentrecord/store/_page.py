@@ -91,12 +91,12 @@ def page(
     cursor: str | None,
     offset: int = 0,
     counted: bool = True,
-    is_wide: bool = False,
+    whole: Select[Any] | None = None,
 ) -> Page[T]:
     """Run `statement` for one page, ordered by `sort` (a name in `sorts`, `-` first for descending).
 
-    `statement` must select the sort's column under the sort's own name and the row's id as `id`. Rows of an `is_wide`
-    statement are found by id first, so that only those of the page are read whole.
+    `statement` must select the sort's column under the sort's own name and the row's id as `id`. With `whole`, which
+    selects the same of every row in scope, rows are found by id first, so that only those of the page are read whole.
     """
     checked_limit(limit)
     checked_offset(offset)
@@ -109,12 +109,12 @@ def page(
     chosen = statement
     if cursor is not None and made_for is not None:
         chosen = chosen.where(order.after(_place(cursor, made_for, sorts[name], has_null=order.has_null)))
-    if is_wide:
+    if whole is not None:
         ids = chosen.with_only_columns(row_id, maintain_column_froms=True).correlate(None)
-        chosen = statement.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
+        chosen = whole.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
     else:
         chosen = chosen.limit(limit + 1).offset(offset)
-    clauses = order.clauses(by_value if is_wide else None)
+    clauses = order.clauses(None if whole is None else by_value)
     rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*clauses))
     shown = rows[:limit]
     next_cursor = None
