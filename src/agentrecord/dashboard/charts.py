@@ -213,7 +213,7 @@ _PATTERNS = {
     "hatched": '<pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect class="stripe" width="1.6" height="5"/></pattern>',
     "striped": '<pattern id="striped" width="6" height="6" patternUnits="userSpaceOnUse">'
-    '<rect class="stripe" width="6" height="1.6"/></pattern>',
+    '<rect class="stripe" width="1.6" height="6"/></pattern>',
     "dotted": '<pattern id="dotted" width="6" height="6" patternUnits="userSpaceOnUse">'
     '<circle class="stripe" cx="3" cy="3" r="1.5"/></pattern>',
 }
@@ -276,7 +276,7 @@ def _short(label: str) -> str:
 def dot(slot: int) -> Markup:
     """Return the small square that tells a series by its slot's colour and mark."""
     over = {
-        "striped": '<path class="stripe" d="M0 2.4h10v1.7H0zM0 6h10v1.7H0z"/>',
+        "striped": '<path class="stripe" d="M2.4 0v10h1.7V0zM6 0v10h1.7V0z"/>',
         "dotted": '<circle class="stripe" cx="5" cy="5" r="2.2"/>',
     }.get(mark_of(slot) or "", "")
     return Markup(
