@@ -163,7 +163,8 @@ def _by_called_session(
     if not include_subagents:
         called = called.where(~llm_calls.c.is_subagent)
     added = called.group_by(llm_calls.c.session_uuid).subquery("called")
-    return select(_ROOT.label("root"), added.c.n).select_from(
+    told: list[ColumnElement[Any]] = [_ROOT.label("root"), added.c.n]
+    return select(*told).select_from(
         # Calls of no session are one row, whose root is null.
         added.outerjoin(sessions, (sessions.c.project_id == scope.project) & (sessions.c.id == added.c.session_uuid))
     )
