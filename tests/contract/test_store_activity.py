@@ -1,5 +1,6 @@
 """Activity: runs by how they ended, active users and sessions by period, and runs that broke their promise."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,9 @@ def test_runs_count_where_they_began_by_how_they_ended(busy: Facing) -> None:
     }  # fmt: skip
     assert rows(busy.usage.activity(UsageBy.WEEK)) == {"2026-03-02": (5, 2, 1, 2, 2)}
     assert rows(busy.usage.activity(UsageBy.MONTH)) == {"2026-03": (5, 2, 1, 2, None)}
+    assert busy.usage.activity(UsageBy.MONTH, only_work=True) == replace(
+        busy.usage.activity(UsageBy.MONTH), users=0, run_p95_ms=None, timed_runs=0
+    )
 
 
 def test_a_range_counts_in_whole_hours_and_days_and_hours_agree(busy: Facing) -> None:

@@ -12,7 +12,8 @@ from agentrecord.records.run import NewRun, RunFilter
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.records.usage import UsageBy
+from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.store.usage import SORTED_BY
 from faces import Facing, covers
 
 AT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)  # a Monday
@@ -92,6 +93,63 @@ def test_every_report_of_one_range_has_the_same_total(used: Facing) -> None:
     ):  # fmt: skip
         totals = {by: used.usage.report(by, since=since, until=until).total.cost_nanos for by in UsageBy}
         assert set(totals.values()) == {cost}, totals
+
+
+@covers("usage.total")
+def test_a_total_is_that_of_every_report_of_the_range(used: Facing) -> None:
+    for edges in ({}, {"since": AT + timedelta(hours=2)}, {"until": AT, "include_subagents": False}):
+        assert used.usage.total(**edges) == used.usage.report(UsageBy.MODEL, **edges).total
+    ben = used.scoped(user="ben").usage
+    assert (ben.total().calls, ben.total(since=AT + timedelta(days=9))) == (2, UsageTotals())
+
+
+@covers("usage.began")
+def test_a_record_began_with_its_first_call_of_whoever_asks(used: Facing) -> None:
+    first, bens = (min(row.first_at for row in one.usage.report(UsageBy.MODEL).rows)
+                   for one in (used, used.scoped(user="ben")))  # fmt: skip
+    assert (used.usage.began(), used.scoped(user="ben").usage.began()) == (first, bens)
+    assert first < bens
+    assert used.scoped(project="other").usage.began() is None
+
+
+@covers("usage.sessions")
+@pytest.mark.parametrize("sort", ["cost", "calls", "input", "-cost", "-output"])
+def test_the_first_sessions_are_those_of_the_report_in_the_order_that_was_asked_for(used: Facing, sort: str) -> None:
+    for edges in ({}, {"since": AT + timedelta(hours=1)}, {"until": AT + timedelta(hours=40)},
+                  {"since": AT, "include_subagents": False}, {"since": AT + timedelta(days=30)}):  # fmt: skip
+        rows = used.usage.report(UsageBy.SESSION, **edges).rows
+        for limit in (1, 2, 50):
+            found = used.usage.sessions(sort=sort, limit=limit, **edges)
+            assert (found.count, len(found.rows)) == (len(rows), min(limit, len(rows)))
+            assert set(found.rows) <= set(rows)
+            told = [getattr(row.totals, SORTED_BY[sort.removeprefix("-")]) for row in found.rows]
+            every = sorted((getattr(row.totals, SORTED_BY[sort.removeprefix("-")]) for row in rows),
+                           reverse=sort.startswith("-"))  # fmt: skip
+            assert told == every[:limit]
+    with pytest.raises(InvalidFilter, match="must be one of calls, input, cache_read, output, cost"):
+        used.usage.sessions(sort="-title")
+
+
+@covers("usage.names")
+def test_names_come_in_the_order_in_which_they_were_stored_whatever_time_they_tell_of(used: Facing) -> None:
+    assert used.usage.names(UsageBy.MODEL) == ("m1", "m2", "m3")
+    assert used.usage.names(UsageBy.HOST) == ("h1", "h2", "unknown")
+    assert used.usage.names(UsageBy.USER) == ("anna", "ben", "unassigned")
+    assert used.usage.names(UsageBy.AGENT) == ("bot",)
+    assert used.usage.names(UsageBy.PROJECT) == ("default",)
+    used.llm_calls.record(NewLLMCall(model="a", host="older", timestamp=AT - timedelta(days=900)))
+    assert used.usage.names(UsageBy.MODEL) == ("m1", "m2", "m3", "a")
+    assert used.scoped(user="ben").usage.names(UsageBy.MODEL) == ("m1", "m2")
+    assert used.scoped(project="other").usage.names(UsageBy.MODEL) == ()
+    with pytest.raises(InvalidFilter, match="must be one of model"):
+        used.usage.names(UsageBy.SESSION)
+
+
+def test_what_is_not_told_apart_in_a_series_is_one_row_of_each_period(used: Facing) -> None:
+    found = used.usage.series(UsageBy.MODEL, by=UsageBy.WEEK, apart=["m1"])
+    assert [(row.key, row.split, row.totals.cost_nanos) for row in sorted(found, key=lambda row: row.totals.calls)] == [
+        ("2026-03-09", None, 10**5), ("2026-03-02", None, 10100), ("2026-03-02", "m1", 1011),
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -295,6 +295,12 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "errors.reopen": (lambda s, i: s.errors.reopen(i["group"]),),
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
+    "usage.total": (lambda s, i: [t for t in (s.usage.total(),) if t.calls],),
+    "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
+    "usage.began": (lambda s, i: s.usage.began(),),
+    "usage.names": tuple(
+        lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT)
+    ),
     "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),

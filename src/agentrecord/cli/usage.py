@@ -14,7 +14,7 @@ from agentrecord.cli.output import Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint, out
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import Store
-from agentrecord.store.usage import NAMES
+from agentrecord.store.usage_sums import NAMES
 
 F = TypeVar("F", bound=Callable[..., Any])
 

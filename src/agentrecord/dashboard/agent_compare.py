@@ -17,7 +17,7 @@ from agentrecord.dashboard.portraits import days_of
 from agentrecord.dashboard.spread import Bucket, buckets, paired_bars
 from agentrecord.records.agent import AgentDetails, AgentVersion
 from agentrecord.records.comparison import Measure, NamedUse, RunPair, Unit, VersionComparison
-from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy
 from agentrecord.store import AsyncStore
 
 TEXTS = ("prompt", "system_prompt", "instructions")
@@ -76,13 +76,13 @@ class ComparePage:
 async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> ComparePage:
     """Return two versions of an agent side by side, the last two unless the address names others."""
     stretch = days_of(asked, now)
-    details, uses = await asyncio.gather(store.agents.details(name), store.prices.uses())
+    details, names = await asyncio.gather(store.agents.details(name), store.usage.names(UsageBy.MODEL))
     found = None
     if len(details.versions) > 1:
         found = await store.agents.compare(
             details.figures.agent.agent_id, asked.get("a"), asked.get("b"), since=stretch.since, until=stretch.until
         )
-    base = ComparePage(details=details, found=found, rows=(), slots=series_slots(uses), stretch=stretch)
+    base = ComparePage(details=details, found=found, rows=(), slots=series_slots(names), stretch=stretch)
     return base if found is None else _filled(base, found)
 
 

@@ -14,7 +14,7 @@ from agentrecord.dashboard.portraits import FiguresPage, days_of, figures_page, 
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
-from agentrecord.records.usage import NANOS_PER_DOLLAR
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy
 from agentrecord.store import AsyncStore
 
 LATEST = 20
@@ -40,16 +40,16 @@ async def agents(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[
 async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:
     """Return the page of one agent."""
     stretch = days_of(asked, now)
-    details, uses = await asyncio.gather(
-        store.agents.details(name, since=stretch.since, until=stretch.until), store.prices.uses()
+    details, names = await asyncio.gather(
+        store.agents.details(name, since=stretch.since, until=stretch.until), store.usage.names(UsageBy.MODEL)
     )
     wanted = RunFilter(agent_id=details.figures.agent.agent_id, since=stretch.since, until=stretch.until)
     return AgentPage(
         details=details,
         stretch=stretch,
         tiles=tiles(details.figures),
-        chart=spend_chart(details.spend, uses),
-        slots=series_slots(uses),
+        chart=spend_chart(details.spend, names),
+        slots=series_slots(names),
         runs=await store.runs.list(wanted, limit=LATEST),
     )
 

@@ -4,15 +4,24 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zlib import crc32
 
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
-from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.store.usage_sums import NO_NAME
 
 SLOTS = 6
+"""How many colours there are; the slot of this number is grey, and of what is not told apart."""
+
+MARKS = (None, "striped", "dotted")
+"""What is drawn over the colour of slots 0 to 5, 7 to 12, and 14 to 19."""
+
+MOST_APART = 8
+"""So many series of a chart are told apart, those with the highest sums."""
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
 WIDE = 1240
 LABEL_SPACE = 62
@@ -73,12 +82,37 @@ class Bar:
         return sum(part.value for part in self.parts)
 
 
-def series_slots(uses: Iterable[ModelUse]) -> dict[str, int]:
-    """Return each model's colour slot: first used, first served, so that it never changes; later ones share grey."""
-    slots: dict[str, int] = {}
-    for use in sorted(uses, key=lambda use: (use.first_at, use.model)):
-        slots.setdefault(use.model, min(len(slots), SLOTS))
-    return slots
+def series_slots(names: Iterable[str]) -> dict[str, int]:
+    """Return the slot of each of the names of a kind, which come in the order in which they were first stored.
+
+    A name keeps its slot on every page and in every range, whatever comes later. Six names differ by colour, the next
+    six have the same colours with stripes, the next with dots, and from then on looks come again.
+    """
+    return {name: _slot(place) for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _slot(place: int) -> int:
+    return place % SLOTS + place % (SLOTS * len(MARKS)) // SLOTS * (SLOTS + 1)
+
+
+def mark_of(slot: int) -> str | None:
+    """Return what is drawn over a slot's colour: stripes, dots or nothing."""
+    return MARKS[slot // (SLOTS + 1)]
+
+
+def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, int]:
+    """Return the slots of the names that a chart tells apart: those with the highest sums, no two of one look."""
+    found: dict[str, int] = {}
+    for name in sorted(sums, key=lambda name: (-sums[name], name)):
+        # Only so many names are told in their order; what comes after them has the look that its letters make.
+        slot = slots[name] if name in slots else SLOTS if name == NO_NAME else _slot(crc32(name.encode()))
+        if slot != SLOTS and slot not in found.values():
+            found[name] = slot
+        if len(found) == MOST_APART:
+            break
+    rest = sums.keys() - found.keys()
+    # All in one grey cannot be told apart, so that many are one part; one alone keeps its name.
+    return found | dict.fromkeys(rest, SLOTS) if len(rest) == 1 else found
 
 
 def bars_of(
@@ -87,28 +121,35 @@ def bars_of(
 ) -> tuple[Bar, ...]:  # fmt: skip
     """Return a bar for each period from the first to the last, those without calls included.
 
-    Series beyond those that have a colour of their own are one, "other". With `path`, that of a list, each bar leads
-    to what the list holds of the bar's days.
+    Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
+    list, each bar leads to what the list holds of the bar's days.
     """
-    grey = {row.split or row.label for row in rows if slots.get(row.split or row.label, SLOTS) >= SLOTS}
+    sums: dict[str, int] = {}
+    for row in rows:
+        if row.split is not None:
+            sums[row.split] = sums.get(row.split, 0) + measure(row)
+    apart = drawn_apart(sums, slots)
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         parts = found.setdefault(row.key, {})
-        name = row.split or row.label
-        # All in one grey cannot be told apart, so that many are one part.
-        series = OTHER if name in grey and len(grey) > 1 else name
+        series = row.split if row.split in apart else OTHER
         parts[series] = parts.get(series, 0) + measure(row)
     bars = []
     for label in filled(sorted(found), by):
-        ordered = sorted(found.get(label, {}).items(), key=lambda item: (slots.get(item[0], SLOTS), item[0]))
+        ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [
-            Part(series=name, slot=slots.get(name, SLOTS), value=value, text=text(value))
+            Part(series=name, slot=apart.get(name, SLOTS), value=value, text=text(value))
             for name, value in ordered
             if value
         ]
         href = None if path is None else path + days_query(label, by)
         bars.append(Bar(label=label, parts=tuple(parts_of_bar), href=href))
     return tuple(bars)
+
+
+def _from_below(slot: int | None) -> tuple[bool, int]:
+    """Return what orders the parts of a bar: by slot, the grey one on top."""
+    return slot is None or slot == SLOTS, slot or 0
 
 
 def days_query(label: str, by: UsageBy) -> str:
@@ -198,15 +239,21 @@ def stacked_bars(
     lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
     role = "group" if any(bar.href for bar in bars) else "img"
-    hatch = _HATCH if any(part.is_bad for bar in bars for part in bar.parts) else ""
+    marks = {"hatched" if part.is_bad else mark_of(part.slot) for bar in bars for part in bar.parts}
+    patterns = "".join(pattern for mark, pattern in _PATTERNS.items() if mark in marks)
+    defined = f"<defs>{patterns}</defs>" if patterns else ""
     head = f'<svg class="bars w{width}" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
-    return Markup(head + f"<title>{escape(title)}</title>" + hatch + "".join(lines) + "</svg>")
+    return Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
 
 
-_HATCH = (
-    '<defs><pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<rect class="stripe" width="1.6" height="5"/></pattern></defs>'
-)
+_PATTERNS = {
+    "hatched": '<pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect class="stripe" width="1.6" height="5"/></pattern>',
+    "striped": '<pattern id="striped" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<rect class="stripe" width="1.6" height="6"/></pattern>',
+    "dotted": '<pattern id="dotted" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<circle class="stripe" cx="3" cy="3" r="1.5"/></pattern>',
+}
 
 
 def _limit(limit: Limit, y: float, width: int) -> str:
@@ -279,9 +326,10 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
             f"<title>{escape(bar.label)} · {escape(part.series)}: {escape(part.text)}</title></rect>"
         )
-        if part.is_bad:
+        mark = "hatched" if part.is_bad else mark_of(part.slot)
+        if mark is not None:
             drawn.append(
-                f'<rect class="over" fill="url(#hatched)" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
+                f'<rect class="over" fill="url(#{mark})" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
                 f'height="{height:.2f}"/>'
             )
     if bar.href is None or not drawn:
@@ -292,6 +340,18 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
 
 def _short(label: str) -> str:
     return str(escape(label[11:] if len(label) > 10 else label[5:] if len(label) == 10 else label))
+
+
+def dot(slot: int) -> Markup:
+    """Return the small square that tells a series by its slot's colour and mark."""
+    over = {
+        "striped": '<path class="stripe" d="M2.4 0v10h1.7V0zM6 0v10h1.7V0z"/>',
+        "dotted": '<circle class="stripe" cx="5" cy="5" r="2.2"/>',
+    }.get(mark_of(slot) or "", "")
+    return Markup(
+        '<svg class="dot" viewBox="0 0 10 10" aria-hidden="true">'
+        f'<rect class="s{slot}" width="10" height="10" rx="2"/>{over}</svg>'
+    )
 
 
 def share_bar(share: float, slot: int) -> Markup:

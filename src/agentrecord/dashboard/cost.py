@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.filters import Asked, Range, range_of, with_changes
+from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
@@ -16,9 +16,9 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage import NO_NAME, TIME
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
+from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
 TREND_DAYS = 7
@@ -80,14 +80,14 @@ class _Asked:
 
 async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     """Return the page of what was spent."""
-    uses = await store.prices.uses()
-    wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
-    models = await _report(store, UsageBy.MODEL, wanted.stretch, wanted)
-    report, before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
+    stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
+    wanted, models = _wanted(asked, stretch), figures.models_of(uses)
+    (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, models, uses, now)
-    )
-    shown = _rows(report.rows, wanted, before, slots, asked)
+        _chart(store, wanted, uses, found), store.budgets.statuses(limit=MAX_PAGE),
+        _tiles(store, wanted, models, uses, now),
+    )  # fmt: skip
+    shown = _rows(found, wanted, before, slots, asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
@@ -96,8 +96,8 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
         rows=shown[:MOST_ROWS],
-        row_count=len(shown),
-        total=report.total,
+        row_count=row_count,
+        total=models.total,
         tiles=tiles,
         chart=chart,
         chart_of=_chart_of(wanted),
@@ -119,20 +119,37 @@ def _wanted(asked: Asked, stretch: Range) -> _Asked:
 
 
 async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked) -> UsageReport:
-    return await figures.cost_report(store, stretch, by, None, wanted.with_subagents)
+    return await figures.cost_report(store, stretch, by, None, wanted.with_subagents, name_unpriced=False)
 
 
-async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
-    """Return the report that the page is of; that of models is there already."""
+async def _total(store: AsyncStore, stretch: Range, wanted: _Asked) -> UsageTotals:
+    return await store.usage.total(since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents)
+
+
+async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> tuple[Sequence[UsageRow], int]:
+    """Return the rows that the page shows the first of, and how many there are; those of models are there already."""
     if wanted.by is UsageBy.MODEL and wanted.split is None:
-        return models
-    return await figures.cost_report(store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents)
+        return models.rows, len(models.rows)
+    if wanted.by is UsageBy.SESSION and wanted.sort.removeprefix("-") != "key":
+        # Of all sessions only those that are shown are added up in full.
+        top = await store.usage.sessions(
+            since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents,
+            sort=wanted.sort, limit=MOST_ROWS,
+        )  # fmt: skip
+        return top.rows, top.count
+    report = await figures.cost_report(
+        store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents, name_unpriced=False
+    )
+    return report.rows, len(report.rows)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
-    """Return what each name cost in the stretch before; None where rows are periods, or there is none before."""
+    """Return what each name cost in the stretch before; None where there is none before, or rows are periods.
+
+    Nor are sessions compared with the time before, which few of them were in.
+    """
     before = wanted.stretch.previous()
-    if before is None or wanted.by in TIME or wanted.split is not None:
+    if before is None or wanted.by in (*TIME, UsageBy.SESSION) or wanted.split is not None:
         return None
     return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
 
@@ -197,24 +214,28 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
-async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
+async def _chart(
+    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], found: Sequence[UsageRow]
+) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
     by = wanted.by if wanted.by in TIME else figures.step(stretch, uses)
-    rows, budgets = await asyncio.gather(
-        store.usage.series(
-            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
-        ),
-        store.budgets.list(limit=MAX_PAGE),
+    names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
+    slots = charts.series_slots(names)
+    apart = None
+    if of is wanted.by:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        height = figures.height_of(found)
+        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+    rows = await store.usage.series(
+        of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
     )
-    ever = () if of is UsageBy.MODEL else (await store.usage.report(of)).rows
-    slots = figures.slots_of(ever) if ever else charts.series_slots(uses)
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
         if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, by)
     ]
     chart = figures.spend_chart(rows, slots, by=by, of=of, width=charts.WIDE, limits=limits, path="/runs")
-    return chart, slots
+    return chart, dict(chart.series)
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
@@ -228,20 +249,20 @@ async def _tiles(
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
         _activity(store, stretch, wanted),
-        _forecast(store, wanted, uses, now),
+        _forecast(store, wanted, now),
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, before, wanted),
+        _total(store, before, wanted),
         _activity(store, before, wanted),
     )
-    return (*_amounts(models.total, activity, old.total, old_activity), _saved(models.rows, uses), forecast)
+    return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
 
 
 async def _activity(store: AsyncStore, stretch: Range, wanted: _Asked) -> Activity:
     return await store.usage.activity(
-        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
+        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, only_work=True
     )
 
 
@@ -324,7 +345,7 @@ def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     return saved // 1_000_000
 
 
-async def _forecast(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], now: datetime) -> figures.FigureTile:
+async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
     """Return what this month will have cost: so far, and each day left as one of the last whole days did.
 
     A record that is younger than those days is told from the days that it has, without that of its first call: it may
@@ -333,8 +354,8 @@ async def _forecast(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse],
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
-    begun = min((use.first_at for use in uses), default=now).astimezone(UTC)
-    days = min(TREND_DAYS, (today - begun) // timedelta(days=1))
+    began = await store.usage.began()
+    days = min(TREND_DAYS, (today - (began or now)) // timedelta(days=1))
     tile = figures.FigureTile(
         name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
     )
@@ -342,14 +363,12 @@ async def _forecast(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse],
         return replace(tile, note="needs a whole day of calls")
     month = Range(name="month", since=first, until=today + timedelta(days=1))
     trend = Range(name="trend", since=today - timedelta(days=days), until=today)
-    spent, lately = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, month, wanted), _report(store, UsageBy.TOTAL, trend, wanted)
-    )
-    daily = figures.spent(lately.total)
+    spent, lately = await asyncio.gather(_total(store, month, wanted), _total(store, trend, wanted))
+    daily = figures.spent(lately)
     if daily is None:
         return tile
     left = (end - now) / timedelta(days=1)
-    nanos = spent.total.cost_nanos + round(daily / days * left)
-    so_far = f"{formats.cost(spent.total)} so far in {first:%B}"
-    excluded = figures.excluded(spent.total + lately.total) and ", without calls that have no price"
+    nanos = spent.cost_nanos + round(daily / days * left)
+    so_far = f"{formats.cost(spent)} so far in {first:%B}"
+    excluded = figures.excluded(spent + lately) and ", without calls that have no price"
     return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)

@@ -14,7 +14,6 @@ from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.dashboard.sparks import span_of, sparkline
 from agentrecord.records.page import Page
-from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import DayCount, UsageBy, UsageRow, UsageTotals
 
 T = TypeVar("T")
@@ -116,10 +115,10 @@ def edges(stretch: Range) -> tuple[date | None, date | None]:
     return since, (stretch.until - timedelta(microseconds=1)).date() + timedelta(days=1)
 
 
-def spend_chart(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Chart:
+def spend_chart(rows: Sequence[UsageRow], names: Sequence[str]) -> Chart:
     """Return the chart of what was spent over time by model, in days, weeks or months as the time is long."""
     by, keyed = _stepped(rows)
-    return figures.spend_chart(keyed, series_slots(uses), by=by, of=UsageBy.MODEL, width=WIDE)
+    return figures.spend_chart(keyed, series_slots(names), by=by, of=UsageBy.MODEL, width=WIDE)
 
 
 def _stepped(rows: Sequence[UsageRow]) -> tuple[UsageBy, Sequence[UsageRow]]:

@@ -18,7 +18,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.people import SessionDrivers, UserDetails, UserFigures
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.usage import UsageTotals
+from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.store import AsyncStore
 
 TABS = ("sessions", "cost", "errors", "data")
@@ -70,8 +70,8 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
         case "sessions":
             return await _with_sessions(store, shown, known, cursor)
         case "cost":
-            uses = await store.prices.uses()
-            return replace(shown, chart=spend_chart(details.spend, uses), slots=series_slots(uses))
+            names = await store.usage.names(UsageBy.MODEL)
+            return replace(shown, chart=spend_chart(details.spend, names), slots=series_slots(names))
         case "errors":
             groups, failed = await asyncio.gather(
                 store.errors.groups(user=known, include_resolved=True, limit=ROWS, cursor=cursor),

@@ -65,6 +65,7 @@ def _environment() -> Environment:
         with_changes=filters.with_changes,
         ranges=filters.RANGES,
         themes=filters.THEMES,
+        series_dot=charts.dot,
         share_bar=charts.share_bar,
         page_start=conversation.page_start,
         between=formats.between,

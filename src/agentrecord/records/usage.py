@@ -169,6 +169,14 @@ class UsageReport:
         return [_shown.as_dict(row) for row in self.rows]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTop:
+    """The first rows of a report, and how many it has in all."""
+
+    rows: tuple[UsageRow, ...]
+    count: int
+
+
 _HEAD = ("calls", "input", "cached", "output", "tokens", "cost")
 
 

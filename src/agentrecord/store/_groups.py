@@ -265,6 +265,10 @@ class Usage:
     """Figures."""
 
     report = reads(usage.report)
+    total = reads(usage.total)
+    began = reads(usage.began)
+    names = reads(usage.names)
+    sessions = reads(usage.sessions)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
     activity = reads(activity.activity)

@@ -1,10 +1,22 @@
 """Activity: runs by how they ended and active users by period, from daily figures where whole days are asked for."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, union
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union,
+    union_all,
+)
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -19,10 +31,11 @@ from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_d
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
-from agentrecord.store._sql import total, within
+from agentrecord.store._sql import by_value, total, within
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
-from agentrecord.store.usage import TIME, period
+from agentrecord.store.usage import period
+from agentrecord.store.usage_sums import TIME
 
 _DAYS_TO_MONDAY = 3
 """Weeks of buckets that are days since 1970-01-01, a Thursday, start so many days before it."""
@@ -69,26 +82,27 @@ def activity(
     since: datetime | None = None,
     until: datetime | None = None,
     include_subagents: bool = True,
+    only_work: bool = False,
 ) -> Activity:
     """Return how many runs began from `since` up to `until` and how they ended, for each hour, day, week or month.
 
     The range counts in whole hours, in UTC. A run counts where it began. Rows that belong to nobody in particular make
-    no active user.
+    no active user. With `only_work`, nothing is told of who was active and of how long runs took, which takes longest
+    to find out.
     """
     if by not in TIME:
         raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
     stretch = _Stretch(by, since, until)
-    active = _active(conn, scope, stretch)
-    users_by_period = _users(conn, active, by, stretch)
+    users, each = (0, {}) if only_work else _users(conn, _active(conn, scope, stretch), by, stretch)
     counted = _runs_by_day if include_subagents and not stretch.hourly else _runs_by_bucket
-    rows = _rows(conn, counted(scope, stretch, include_subagents), stretch, by, users_by_period)
-    times = _times(conn, scope, stretch, include_subagents)
+    rows = _rows(conn, counted(scope, stretch, include_subagents), stretch, by, each)
+    times = () if only_work else _times(conn, scope, stretch, include_subagents)
     return Activity(
         rows=rows,
         runs=sum(row.runs for row in rows),
         completed_runs=sum(row.completed_runs for row in rows),
         failed_runs=sum(row.failed_runs for row in rows),
-        users=conn.value(select(func.count(active.c.user_uuid.distinct()))),
+        users=users,
         sessions=_sessions(conn, scope, stretch),
         run_p95_ms=interpolated(times, 0.95),
         timed_runs=len(times),
@@ -150,7 +164,7 @@ def _runs_by_day(scope: Scope, stretch: _Stretch, _include_subagents: bool) -> E
     )
 
 
-def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> Subquery:
+def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> CTE:
     """Return each user who did anything with each bucket in which they did."""
     nobody = conn.value(
         select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == UNASSIGNED)
@@ -171,13 +185,14 @@ def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> Subquery:
         )
     if nobody is not None:
         calls, other = calls.where(used.c.user_uuid != nobody), other.where(other.selected_columns[1] != nobody)
-    return union(calls, other).subquery("active")
+    return union(calls, other).cte("active")
 
 
-def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -> dict[str, int]:
-    """Return how many users were active in each period; nothing for months, whose lengths differ."""
+def _users(conn: Connection, active: CTE, by: UsageBy, stretch: _Stretch) -> tuple[int, dict[str, int]]:
+    """Return how many users were active, and how many in each period; none of months, whose lengths differ."""
+    whole = select(null().label("place"), func.count(active.c.user_uuid.distinct()))
     if by is UsageBy.MONTH:
-        return {}
+        return conn.rows(whole)[0][1], {}
     length, shift = {
         UsageBy.HOUR: (1, 0),
         UsageBy.DAY: (DAY_MICROS // stretch.size, 0),
@@ -186,19 +201,24 @@ def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -
     numbered = select(
         _bucket(active.c.bucket + literal_column(str(shift), Whole()), length).label("place"), active.c.user_uuid
     ).subquery("numbered")
-    rows = conn.rows(select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place))
-    return {_key(place * length - shift, stretch, by): count for place, count in rows}
+    each = select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place)
+    # In one statement, so that who was active is found out once.
+    found: dict[int | None, int] = dict(conn.rows(union_all(each, whole)))
+    return found.pop(None), {
+        _key(place * length - shift, stretch, by): count for place, count in found.items() if place is not None
+    }
 
 
 def _times(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> Sequence[int]:
     """Return how many milliseconds each of the last runs took, in order."""
+    micros = type_coerce(runs.c.finished_at, Whole()) - type_coerce(runs.c.started_at, Whole())
     found = conn.rows(
-        select(runs.c.started_at, runs.c.finished_at)
+        select(micros)
         .where(*_begun(scope, stretch, include_subagents), runs.c.finished_at.is_not(None))
         .order_by(runs.c.started_at.desc(), runs.c.id.desc())
         .limit(TIMED_RUNS)
-    )
-    return sorted((end - start) // timedelta(milliseconds=1) for start, end in found if start is not None)
+    )  # fmt: skip
+    return sorted(took // 1000 for (took,) in found)
 
 
 def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
@@ -240,7 +260,7 @@ def broken(
     stretch = _Stretch(UsageBy.DAY, since, until)
     ended = SELECT_RUN.where(
         *within(scope, runs), runs.c.status_reason == ABANDONED, *stretch.moments(runs.c.started_at)
-    ).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    ).order_by(by_value(runs.c.started_at).desc(), runs.c.id.desc())
     rows = [row for statement in (going, ended) for row in conn.maps(statement.limit(checked_limit(limit)))]
     found = sorted((run_of(row) for row in rows), key=lambda run: run.started_at or run.created_at, reverse=True)
     return tuple(found[:limit])

@@ -26,7 +26,7 @@ from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store._words import Words, column_word, measured_word, tokens_of
 from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
 from agentrecord.store.daily import percentile
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 _BY = "agent_uuid"
 _COUNTED = {

@@ -18,7 +18,7 @@ from agentrecord.schema.usage import ACTIVITY_COUNTERS
 from agentrecord.store._days import EPOCH
 from agentrecord.store._figures import day_of
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 NO_USAGE = UsageTotals()
 

@@ -21,7 +21,7 @@ from agentrecord.store._facets import TOP, counted, observed, pairs
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, RUN_WORDS, run_conditions, run_source
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.run_figures import interpolated
-from agentrecord.store.usage import sums as usage_sums
+from agentrecord.store.usage_sums import sums as usage_sums
 
 MICROS_PER_MS = 1_000
 MAX_BUCKETS = 1_000

@@ -20,7 +20,7 @@ from agentrecord.store._page import page
 from agentrecord.store._sql import total, usage_totals
 from agentrecord.store._words import Words, column_word, measured_word, tokens_of
 from agentrecord.store.people import named_user, user_of
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 _BY = "user_uuid"
 _COUNTED = {

@@ -12,7 +12,7 @@ from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.server.fields import Moment
 from agentrecord.server.routes.common import PROBLEMS
 from agentrecord.server.wire import ItemsOf, Query, answer, described, model_of, store_of
-from agentrecord.store.usage import NAMES, TIME
+from agentrecord.store.usage_sums import NAMES, TIME
 
 router = APIRouter(prefix="/api", tags=["figures"], responses=PROBLEMS)
 

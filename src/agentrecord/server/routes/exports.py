@@ -175,11 +175,9 @@ async def export_cost(request: Request, shape: ExportAs) -> Response:
     """Send the report that the page of costs shows."""
     store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
     now = store.engine.maker.clock.now()
-    default = figures.default_range(await store.prices.uses(), now)
-    stretch, by = filters.range_of(asked, now, default=default), figures.cost_by(asked)
-    report = await figures.cost_report(
-        store, stretch, by, figures.split_of(asked, by), with_subagents=figures.subagents_of(asked)
-    )
+    by, with_subagents = figures.cost_by(asked), figures.subagents_of(asked)
+    stretch, _ = await figures.called_in(store, asked, now, include_subagents=with_subagents)
+    report = await figures.cost_report(store, stretch, by, figures.split_of(asked, by), with_subagents)
     if shape is ExportAs.JSON:
         return answer(report)
     body = b"".join(_cost_rows(report, shape))
