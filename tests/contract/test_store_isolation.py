@@ -133,6 +133,7 @@ Attack = Callable[[Facing, Ids], Any]
 MATRIX: dict[str, tuple[Attack, ...]] = {
     "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
     "projects.get": (lambda s, i: s.projects.get(),),
+    "projects.find": (lambda s, i: s.projects.find("mine"),),
     "projects.list": (lambda s, i: s.projects.list(),),
     "users.ensure": (lambda s, i: s.users.ensure("anna"),),
     "users.get": (lambda s, i: s.users.get(i["user"]),),

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.dashboard.carrying import carrying
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -84,13 +85,18 @@ LIVE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who looks at a page: shown in its footer, with what leads on from there."""
+    """Who looks at a page: shown in its footer, with what leads on from there.
+
+    `projects` are those to choose from where there are several, `project` is the one that the page shows.
+    """
 
     name: str
     role: str
     may_sign_out: bool
     has_password: bool
     may_administer: bool
+    project: str = ""
+    projects: Sequence[str] = ()
 
 
 def render(
@@ -110,9 +116,10 @@ def render(
     """
     found = _environment().get_template(template)
     live = LIVE.get(template, "")
-    return found.render(
+    text = found.render(
         page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live
     )
+    return carrying(text, viewer.project) if viewer is not None and viewer.project else text
 
 
 def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme: str = "auto") -> str:

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from agentrecord.dashboard import filters, settings
 from agentrecord.dashboard.views import Viewer, render
+from agentrecord.server import choosing
 from agentrecord.server.identity import identity_of
 
 PREFERENCE_LIFE_S = 365 * 24 * 3600
@@ -19,7 +20,7 @@ def page(
     who = identity_of(request)
     viewer = Viewer(
         name=who.name, role=who.role, may_sign_out=who.by_cookie, has_password=who.sign_in is not None,
-        may_administer=who.role.may_administer,
+        may_administer=who.role.may_administer, project=who.chosen, projects=who.projects,
     )  # fmt: skip
     theme = filters.theme_of(request.query_params, request.cookies)
     now = who.store.engine.maker.clock.now()
@@ -28,4 +29,7 @@ def page(
     shown = HTMLResponse(text, status)
     if "theme" in request.query_params:
         shown.set_cookie(filters.THEME_COOKIE, theme, max_age=PREFERENCE_LIFE_S, samesite="strict", httponly=True)
+    secret = request.app.state.gate.secret
+    if who.chosen and choosing.remembered(request.headers, secret) != who.chosen:
+        choosing.remember(shown, secret, who.chosen)
     return shown

@@ -57,6 +57,7 @@ class Projects:
 
     ensure = writes(people.ensure_project, role=Role.OPERATOR)
     get = reads(people.get_project)
+    find = reads(people.find_project, role=Role.OPERATOR)
     list = reads(people.list_projects, role=Role.OPERATOR)
 
 

@@ -76,6 +76,12 @@ def get_project(conn: Connection, scope: Scope) -> Project:
     return _project(row)
 
 
+def find_project(conn: Connection, scope: Scope, name: str) -> Project | None:
+    """Return the project called `name`, None if there is none; for operators, who work across projects."""
+    row = conn.first_map(_PROJECT_BY_NAME, {"name": values.text("project", name)})
+    return None if row is None else _project(row)
+
+
 def list_projects(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[Project]:
     """Return the projects by name; for operators, who work across projects."""
     return page(
