@@ -10,6 +10,7 @@ from agentrecord.store import (
     audit,
     budgets,
     call_details,
+    erasing,
     error_groups,
     errors,
     events,
@@ -70,6 +71,7 @@ class Users:
     list = reads(people.list_users)
     report = reads(user_figures.report)
     details = reads(user_figures.details)
+    purge = writes(erasing.purge, role=Role.ADMIN)
 
 
 class Settings:
