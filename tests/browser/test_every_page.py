@@ -168,7 +168,7 @@ def test_the_palette_leads_from_a_name_to_its_page(tab: Watched, contents: Conte
     expect(page.get_by_role("combobox", name="Search everything")).to_be_hidden()
     page.keyboard.press("/")
     page.keyboard.type("no such thing anywhere")
-    expect(page.locator("#palette-note")).to_contain_text("Nothing begins with this")
+    expect(page.locator("#palette-note")).to_contain_text("No name or title holds this")
     page.keyboard.press("Enter")
     page.wait_for_url("**/search?q=no+such+thing+anywhere")
 

@@ -39,6 +39,7 @@ _TITLES = {
     "user": "Users",
     "agent": "Agents",
     "model": "Models",
+    "tool": "Tools",
     "error": "Errors",
     "page": "Pages",
     "message": "Messages",
@@ -139,9 +140,8 @@ def path_of(one: Found) -> str:
             return f"/u/{segment(one.name)}"
         case FoundKind.AGENT:
             return f"/agents/{segment(one.name)}"
-        case FoundKind.MODEL:
-            named = str(Query().adding("model", one.name))
-            return f"/runs?q={quote(named, safe='')}"
+        case FoundKind.MODEL | FoundKind.TOOL:
+            return f"/runs?q={quote(str(Query().adding(one.kind, one.name)), safe='')}"
         case FoundKind.ERROR:
             return f"/errors/{segment(one.key)}"
         case FoundKind.MESSAGE:

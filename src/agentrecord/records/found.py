@@ -15,6 +15,7 @@ class FoundKind(StrEnum):
     USER = "user"
     AGENT = "agent"
     MODEL = "model"
+    TOOL = "tool"
     ERROR = "error"
     MESSAGE = "message"
 

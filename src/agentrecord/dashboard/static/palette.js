@@ -9,7 +9,7 @@ const hint = note ? [...note.childNodes] : [];
 const WAIT_MS = 120;
 const titles = {
   session: "Sessions", run: "Runs", call: "LLM calls", trace: "Traces", user: "Users", agent: "Agents",
-  model: "Models", error: "Errors", page: "Pages", message: "Messages",
+  model: "Models", tool: "Tools", error: "Errors", page: "Pages", message: "Messages",
 };
 let timer;
 let asked = "";
@@ -65,7 +65,7 @@ function show(items) {
   });
   input.setAttribute("aria-expanded", String(items.length > 0));
   choose(list.querySelector("[role=option]"));
-  if (asked && !items.length) note.textContent = "Nothing begins with this, and no message holds it.";
+  if (asked && !items.length) note.textContent = "No name or title holds this, and no message.";
   else note.replaceChildren(...hint);
 }
 
