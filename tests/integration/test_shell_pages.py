@@ -92,6 +92,37 @@ def test_single_keys_are_switched_off_for_this_browser(site: Site) -> None:
     assert 'data-keys="on"' in client.get("/runs").text
 
 
+def test_times_are_shown_in_the_zone_that_was_chosen_and_told_to_programs_in_utc(site: Site) -> None:
+    client, _ = site
+    started = '<time datetime="2026-03-02T09:00:00+00:00" title="{}">'
+    assert started.format("2026-03-02 09:00:00 UTC") in client.get("/s/s-1").text
+    answer = client.get("/s/s-1?tz=Asia/Kolkata")
+    assert started.format("2026-03-02 14:30:00 IST") in answer.text
+    assert "Times in Asia/Kolkata · 2026-03-03 14:30:00 IST · days and ranges are UTC" in answer.text
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    # The browser remembers it, for figures of days and for exports it changes nothing.
+    assert started.format("2026-03-02 14:30:00 IST") in client.get("/s/s-1").text
+    assert 'value="Asia/Kolkata"' in client.get("/settings").text
+    assert "2026-03-02T09:00:00+00:00" in client.get("/sessions.csv?since=all").text
+    assert started.format("2026-03-02 09:00:00 UTC") in client.get("/s/s-1?tz=UTC").text
+    assert "Times in UTC" in client.get("/s/s-1").text
+    # Summer is an hour on.
+    assert "Times in America/St_Johns · 2026-03-03 05:30:00 NST" in client.get("/runs?tz=America/St_Johns").text
+
+
+def test_a_time_zone_that_is_none_is_told_and_times_are_in_utc(site: Site) -> None:
+    client, _ = site
+    client.get("/runs?tz=Asia/Kolkata")
+    for wrong in ("Nowhere/Else", "../../etc/passwd", "Europe", "/etc/localtime", "<b>x", "a\0b", "x" * 5000, "é"):
+        answer = client.get("/runs", params={"tz": wrong})
+        assert answer.status_code == 200
+        assert "is no time zone that this computer knows" in answer.text
+        assert "<b>x" not in answer.text
+        assert "Times in UTC · " in answer.text
+        assert "zone" not in answer.headers.get("set-cookie", "")
+    assert "Times in Asia/Kolkata" in client.get("/runs").text
+
+
 def test_a_query_is_answered_on_the_page_as_csv_and_over_rest(site: Site) -> None:
     client, _ = site
     sql = "SELECT session_id, title, message_count FROM ar_sessions ORDER BY session_id"

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from agentrecord.dashboard import charts, conversation, filters, formats
 from agentrecord.dashboard.carrying import carrying
@@ -28,6 +29,12 @@ FOOTER = (
     ("imports", "/imports", "Imports"),
     ("sql", "/sql", "SQL"),
 )
+
+
+@pass_context
+def _instant(context: Context, at: datetime) -> str:
+    now: datetime = context["now"]
+    return formats.instant(at, now.tzinfo or UTC)
 
 
 @cache
@@ -56,7 +63,7 @@ def _environment() -> Environment:
         "gist",
     ):
         environment.filters[name] = getattr(formats, name)
-    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=formats.instant)
+    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant)
     environment.globals.update(
         navigation=NAVIGATION,
         footer=FOOTER,
@@ -87,7 +94,8 @@ LIVE = {
 class Viewer:
     """Who looks at a page: shown in its footer, with what leads on from there.
 
-    `projects` are those to choose from where there are several, `project` is the one that the page shows.
+    `projects` are those to choose from where there are several, `project` is the one that the page shows. `zone` is the
+    time zone of the times on it, `unknown_zone` the name of one that was asked for and is none.
     """
 
     name: str
@@ -97,6 +105,8 @@ class Viewer:
     may_administer: bool
     project: str = ""
     projects: Sequence[str] = ()
+    zone: tzinfo = UTC
+    unknown_zone: str = ""
 
 
 def render(
@@ -116,8 +126,10 @@ def render(
     """
     found = _environment().get_template(template)
     live = LIVE.get(template, "")
+    # The clock of whoever looks: what is written beside it is in its zone.
+    here = now if viewer is None else now.astimezone(viewer.zone)
     text = found.render(
-        page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live
+        page=context, active=active, theme=theme, keys=keys, asked=asked, now=here, viewer=viewer, live=live
     )
     return carrying(text, viewer.project) if viewer is not None and viewer.project else text
 
