@@ -11,6 +11,7 @@ from jinja2.runtime import Context
 
 from agentrecord.dashboard import charts, conversation, filters, formats
 from agentrecord.dashboard.carrying import carrying
+from agentrecord.dashboard.sql_links import sql_link
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -73,6 +74,7 @@ def _environment() -> Environment:
         share_bar=charts.share_bar,
         page_start=conversation.page_start,
         between=formats.between,
+        sql_link=sql_link,
         unknown=formats.UNKNOWN,
     )
     return environment
