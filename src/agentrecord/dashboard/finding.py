@@ -76,11 +76,10 @@ class SearchPage:
 
 
 async def hits(store: AsyncStore, query: str, *, limit: int = 5) -> list[Hit]:
-    """Return what a query may mean: ids and names first, then pages, then messages."""
+    """Return what a query may mean: ids and names first, then pages, then what holds its words."""
     found = await store.pages.find(query, limit=limit)
-    named = [_hit(one) for one in found if one.kind is not FoundKind.MESSAGE]
-    said = [_hit(one) for one in found if one.kind is FoundKind.MESSAGE]
-    return [*named, *_pages(query)[:limit], *said]
+    named = [_hit(one) for one in found if one.is_named]
+    return [*named, *_pages(query)[:limit], *[_hit(one) for one in found if not one.is_named]]
 
 
 async def search_page(store: AsyncStore, asked: Asked) -> SearchPage:

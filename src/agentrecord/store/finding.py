@@ -7,6 +7,7 @@ the time it takes does not grow with the record.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
@@ -69,7 +70,7 @@ def find(conn: Connection, scope: Scope, query: str, *, limit: int = 5) -> list[
     for parts in (_BY_NAME, _BY_WORDS, (_messages,)):
         told = chain.from_iterable(part(conn, scope, text, limit) for part in parts)
         for one in sorted(told, key=lambda one: order.index(one.kind)):
-            found.setdefault((one.kind, one.id), one)
+            found.setdefault((one.kind, one.id), replace(one, is_named=parts is _BY_NAME))
     return list(_at_most(limit, found.values()))
 
 

@@ -1,5 +1,6 @@
 // Keys, and one tab stop per table. A page may name what a key does with `data-key`: `<a data-key="]" …>` is clicked by
 // "]". Single keys do nothing while one types, while a dialog is open, or when they are switched off (`data-keys`).
+import { choose, clear } from "./chosen.js";
 import { here } from "./here.js";
 
 const goals = {
@@ -73,6 +74,8 @@ const actions = {
   j: () => move(1),
   k: () => move(-1),
   e: nextError,
+  x: () => choose(current(), announce),
+  Escape: () => clear(announce),
   f: () => (document.querySelector("[data-filter]") || document.querySelector("main form.filters :is(input, select)"))?.focus(),
   y: () => copy(document.querySelector("a[data-fixed]")?.href || here(location.href), "Address copied"),
   ".": () => copy(current()?.dataset.name || current()?.dataset.id || document.querySelector("main code.id")?.textContent, "Id copied"),

@@ -138,7 +138,7 @@ function replace(page) {
   if (changed) say();
 }
 
-const OWN = new Set(["tabindex", "open", "data-live"]);
+const OWN = new Set(["tabindex", "open", "data-live", "aria-selected"]);
 const isTyped = (node) => /^(INPUT|SELECT|TEXTAREA|DIALOG)$/.test(node.nodeName);
 const keyOf = (row) => row.dataset.id ?? row.querySelector("a[href]")?.getAttribute("href") ?? row.cells[0]?.textContent;
 
