@@ -23,7 +23,9 @@ from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.schema import metadata
 from agentrecord.store import Store
 from agentrecord.store.upkeep import compact
+from databases import Databases
 from faces import Facing, covers
+from held_clock import HeldClock
 from otlp_requests import conversation, received
 
 WORD = "zebrafinch"
@@ -157,6 +159,18 @@ def test_whoever_writes_under_the_name_again_is_another_user(store: Facing) -> N
     assert store.sessions.list(SessionFilter(user=BOB)).items[0].title == "Talk linnet"
     assert [len(store.messages.search(word)) for word in ("linnet", WORD)] == [1, 0]
     assert store.users.details(BOB).figures.runs == 2
+
+
+def test_another_process_notices_within_a_minute_that_a_name_is_free(databases: Databases) -> None:
+    path, clock = databases.create("sqlite"), HeldClock()
+    with Store(path, clock=clock) as here, Store(path, clock=clock) as there:
+        here.sessions.create(NewSession(session_id="before"), user=BOB)
+        purged(there, BOB)
+        clock.advance(seconds=61)
+        made = here.sessions.create(NewSession(session_id="after"), user=BOB)
+        assert made.user == BOB
+        assert [user.external_id for user in here.users.list() if user.erased_at is None] == [BOB]
+    databases.drop(path)
 
 
 @covers("users.purge")
