@@ -120,8 +120,11 @@ def _means(name: str, typed: str) -> bool:
 
 
 def _hit(one: Found) -> Hit:
-    detail = "".join(one.excerpt) if one.excerpt else one.detail
-    return Hit(kind=one.kind, name=one_line(one.name, 120), detail=one_line(detail, 160), path=path_of(one))
+    name, detail = one.name, "".join(one.excerpt) if one.excerpt else one.detail
+    if one.kind in (FoundKind.SESSION, FoundKind.RUN) and detail:
+        # What it is about says more than its id.
+        name, detail = detail, name
+    return Hit(kind=one.kind, name=one_line(name, 120), detail=one_line(detail, 160), path=path_of(one))
 
 
 def path_of(one: Found) -> str:

@@ -20,7 +20,7 @@ ROWS = 50
 _DAY_S = 86_400
 _TOKENS = (
     "{0}.input_tokens + {0}.cache_read_tokens + {0}.cache_write_5m_tokens + {0}.cache_write_1h_tokens"
-    " + {0}.output_tokens + {0}.unclassified_tokens"
+    "\n  + {0}.output_tokens + {0}.unclassified_tokens"
 )
 _SUMS = f"sum(d.calls) AS calls, sum({_TOKENS.format('d')}) AS tokens,\n  sum(d.cost_nanos) / 1e9 AS dollars"
 
