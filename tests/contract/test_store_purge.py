@@ -125,6 +125,7 @@ def test_nothing_that_a_user_said_or_was_called_is_left_in_any_table(store: Faci
     ]  # fmt: skip
     assert store.audit.verify() == ()
     assert store.messages.search(WORD).items == []
+    assert store.rows_in("ar_search") == 0
     assert store.pages.find(WORD) == store.pages.find("bob") == []
     assert [key.name for key in store.keys.list() if key.revoked_at is None] == []
 

@@ -162,6 +162,13 @@ def test_all_of_a_user_is_deleted_once_their_name_is_typed(site: Site) -> None:
     for path in ("/sessions.jsonl?since=all", "/runs.jsonl?since=all", "/users.jsonl", f"/u/{known.id}/export.jsonl"):
         assert not re.search(r"\bana\b|broken|Fix it", client.get(path).text), path
     assert not re.search(r"\bana\b|broken|Fix it", client.get("/api/live").text)
+    # What is left can be looked at, on every page that shows it.
+    group = filled.store.errors.groups(include_resolved=True).items[0]
+    for path in (f"/r/{filled.run}", f"/r/{filled.run}?span={filled.call}", f"/r/{filled.run}?span={filled.failed_tool}",
+                 f"/errors/{group.fingerprint}", "/errors", "/", "/runs?since=all", "/sessions?since=all", "/users",
+                 "/cost?by=user", f"/u/{known.id}", f"/u/{known.id}?tab=errors", "/agents/coder"):  # fmt: skip
+        assert not re.search(r"\bana\b|broken|Fix it", shown(client, path)), path
+    assert client.get(f"/s/{filled.session}").status_code == 404
     assert filled.store.usage.recount() == ()
     assert filled.store.audit.verify() == ()
     assert client.get("/u/ana").status_code == 404
