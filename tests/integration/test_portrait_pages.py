@@ -156,6 +156,7 @@ def test_a_users_conversations_are_deleted_once_their_name_is_typed(site: Site) 
     refused = client.post("/u/ana/delete", data={"confirm": "an"}, headers={"origin": "http://localhost"})
     assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
     assert filled.store.sessions.find("s-1") is not None
+    assert "must be ana" in refused.text
     done = client.post("/u/ana/delete", data={"confirm": "ana"}, headers={"origin": "http://localhost"})
     assert (done.status_code, done.headers["location"]) == (303, "/u/ana?tab=data")
     assert "no conversations to delete" in shown(client, "/u/ana?tab=data")
@@ -163,6 +164,61 @@ def test_a_users_conversations_are_deleted_once_their_name_is_typed(site: Site) 
     assert filled.store.sessions.find("s-2") is not None
     assert filled.store.usage.recount() == ()
     assert filled.store.audit.trail("user")[0].entry.action == "user.delete_sessions"
+
+
+def test_all_of_a_user_is_deleted_once_their_name_is_typed(site: Site) -> None:
+    client, filled = site
+    known = filled.store.users.find("ana")
+    assert known is not None
+    page = shown(client, "/u/ana?tab=data")
+    assert "Delete everything" in page
+    own = {"origin": "http://localhost"}
+    refused = client.post(f"/u/{known.id}/delete", data={"confirm": "an", "what": "all"}, headers=own)
+    assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
+    assert filled.store.users.find("ana") == known
+    done = client.post(f"/u/{known.id}/delete", data={"confirm": "ana", "what": "all"}, headers=own)
+    assert (done.status_code, done.headers["location"]) == (303, f"/u/{known.id}?tab=data")
+    page = shown(client, done.headers["location"])
+    assert "All that this user said and did was deleted" in page
+    assert f"erased-{known.id.hex}" in page
+    # Neither search, nor questions in SQL, nor what leaves the record, nor the feed tells of them any more.
+    for word in ("ana", "broken", "Fix", "s-1"):
+        assert client.get("/api/find", params={"q": word}).json()["items"] == [], word
+    for table in ("ar_messages", "ar_runs", "ar_sessions", "ar_users", "ar_audit_entries", "ar_tool_calls"):
+        told = client.get("/sql.csv", params={"q": f"SELECT * FROM {table}"}).text
+        assert "broken" not in told
+        assert not re.search(r"\bana\b", told), table
+    for path in ("/sessions.jsonl?since=all", "/runs.jsonl?since=all", "/users.jsonl", f"/u/{known.id}/export.jsonl"):
+        assert not re.search(r"\bana\b|broken|Fix it", client.get(path).text), path
+    assert not re.search(r"\bana\b|broken|Fix it", client.get("/api/live").text)
+    # What is left can be looked at, on every page that shows it.
+    group = filled.store.errors.groups(include_resolved=True).items[0]
+    run = f"/r/{filled.run}"
+    for path in (run, f"{run}?span={filled.call}", f"{run}?span={filled.failed_tool}",
+                 f"/errors/{group.fingerprint}", "/errors", "/", "/runs?since=all", "/sessions?since=all", "/users",
+                 "/cost?by=user", f"/u/{known.id}", f"/u/{known.id}?tab=errors", "/agents/coder"):  # fmt: skip
+        assert not re.search(r"\bana\b|broken|Fix it", shown(client, path)), path
+    assert client.get(f"/s/{filled.session}").status_code == 404
+    assert filled.store.usage.recount() == ()
+    assert filled.store.audit.verify() == ()
+    assert client.get("/u/ana").status_code == 404
+
+
+def test_a_user_is_deleted_over_rest_batch_by_batch(site: Site) -> None:
+    client, filled = site
+    known = filled.store.users.find("ana")
+    assert known is not None
+    headers = {"origin": "http://localhost"}
+    told = client.delete("/api/users/ana", headers=headers).json()
+    assert told["user"] == str(known.id)
+    while told["cursor"]:
+        told = client.delete(f"/api/users/{known.id}", params={"cursor": told["cursor"]}, headers=headers).json()
+    assert told["steps_done"] == told["steps"]
+    named = [(e.action, e.object_kind, e.object_id, e.actor, e.details) for e in filled.store.audit.list(limit=200)]
+    assert [entry for entry in named if "ana" in entry] == []
+    assert client.get("/api/users/ana").status_code == 404
+    filled.store.users.ensure("unassigned")
+    assert client.delete("/api/users/unassigned", headers=headers).status_code == 422
 
 
 def test_a_group_of_errors_is_resolved_and_opened_again_with_buttons(site: Site) -> None:

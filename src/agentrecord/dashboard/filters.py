@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from datetime import UTC, datetime, timedelta, tzinfo
+from urllib.parse import unquote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agentrecord.exceptions import InvalidFilter
 
@@ -12,7 +13,8 @@ DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("24h", *DAYS, "all")
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "agentrecord-theme"
-PREFERENCES = ("theme", "text")
+ZONE_COOKIE = "agentrecord-zone"
+PREFERENCES = ("theme", "text", "tz")
 """What any address may say of how its page is to look; it is kept in cookies, and is no part of what is asked."""
 
 _TYPED = re.compile(r"([1-9]\d{0,4})([hd])")
@@ -103,3 +105,18 @@ def theme_of(asked: Asked, cookies: Mapping[str, str]) -> str:
     """Return the colours that were asked for, now or before: light, dark or the system's."""
     wanted = asked.get("theme") or cookies.get(THEME_COOKIE, "auto")
     return wanted if wanted in THEMES else "auto"
+
+
+def zone_of(asked: Asked, cookies: Mapping[str, str]) -> tuple[tzinfo, str]:
+    """Return the time zone that was asked for, now or before, and the name of one that is not known.
+
+    Times are in UTC then, as they are where none was asked for.
+    """
+    wanted = asked.get("tz", "").strip() or unquote(cookies.get(ZONE_COOKIE, ""))
+    if not wanted or wanted == "UTC":
+        return UTC, ""
+    try:
+        return ZoneInfo(wanted[:100]), ""
+    # A name may lead out of the folder of zones, to a folder in it, or to what is no zone.
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC, wanted[:100]

@@ -1,7 +1,7 @@
 """How figures, times and texts are written on pages; what is not known is a dash."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -123,13 +123,16 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds() * 1000
 
 
-def instant(at: datetime) -> str:
-    """Return an instant in full, UTC."""
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+def instant(at: datetime, zone: tzinfo = UTC) -> str:
+    """Return an instant in full, in a time zone."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def when(at: datetime | None, now: datetime) -> Markup:
-    """Return an instant as people read it: how long ago, or the date if that is more than a week."""
+    """Return an instant as people read it: how long ago, or the date if that is more than a week.
+
+    Dates and times are in the zone of `now`; what programs read in it is UTC.
+    """
     if at is None:
         return Markup(UNKNOWN)
     past = (now - at).total_seconds()
@@ -142,8 +145,9 @@ def when(at: datetime | None, now: datetime) -> Markup:
     elif 0 <= past < 7 * DAY_S:
         text = f"{int(past // DAY_S)} d ago"
     else:
-        text = at.strftime("%Y-%m-%d %H:%M")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), instant(at), text)
+        text = at.astimezone(now.tzinfo).strftime("%Y-%m-%d %H:%M")
+    told = instant(at, now.tzinfo or UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.astimezone(UTC).isoformat(), told, text)
 
 
 def seen(at: datetime | None, now: datetime) -> Markup:

@@ -1,4 +1,6 @@
 // Completes the words of a filter and the values that rows have; the form works without it.
+import { here } from "./here.js";
+
 const input = document.querySelector("[data-words]");
 const WAIT_MS = 120;
 
@@ -50,7 +52,7 @@ function complete(field) {
     }
     if (!field.dataset.values) return typed ? [] : [{ text: "", note: known.help, title: `as in ${known.example}` }];
     const query = new URLSearchParams({ word, prefix, limit: "12" });
-    const answer = await fetch(`${field.dataset.values}?${query}`);
+    const answer = await fetch(here(`${field.dataset.values}?${query}`));
     if (!answer.ok) return [];
     const { items } = await answer.json();
     const shown = items.map((value) => ({ text: written(value), note: "" }));

@@ -1,4 +1,6 @@
 // A long waterfall: only the rows in sight are in the page, the rest are two gaps of the right height.
+import { here } from "./here.js";
+
 const MORE = 25, MOST_ROWS = 120;
 const drawn = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
@@ -80,7 +82,7 @@ function gap() {
 async function read(address, total) {
   const rows = [];
   do {
-    const answer = await fetch(`${address}${address.includes("?") ? "&" : "?"}first=${rows.length + 1}`);
+    const answer = await fetch(here(`${address}${address.includes("?") ? "&" : "?"}first=${rows.length + 1}`));
     if (!answer.ok) return null;
     const found = await answer.json();
     rows.push(...found.rows);
