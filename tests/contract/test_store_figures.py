@@ -8,9 +8,12 @@ import pytest
 from agentrecord.exceptions import Forbidden, InvalidFilter, InvalidValue
 from agentrecord.ids import NIL
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.run import NewRun, RunFilter
 from agentrecord.records.session import CodingDetails, NewSession, SessionChanges
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.records.usage import UsageBy
+from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.store.usage import SORTED_BY
 from faces import Facing, covers
 
 AT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)  # a Monday
@@ -63,6 +66,8 @@ def test_a_report_has_one_row_for_each_of_what_it_is_by(used: Facing) -> None:
     assert costs(used, UsageBy.USER) == {"anna": 111, "ben": 11000, "unassigned": 10**5}
     assert costs(used, UsageBy.PROJECT) == {"default": 111111}
     assert costs(used, UsageBy.TOTAL) == {"all": 111111}
+    assert costs(used, UsageBy.VERSION) == {"no version": 111111}
+    assert costs(used, UsageBy.TOOL) == {"no tool": 111111}
     assert costs(used, UsageBy.SESSION) == {"top": 111, "plain": 11000, "no session": 10**5}
     by_directory = costs(used, UsageBy.DIRECTORY)
     assert by_directory.pop("/w") == 111
@@ -88,6 +93,123 @@ def test_every_report_of_one_range_has_the_same_total(used: Facing) -> None:
     ):  # fmt: skip
         totals = {by: used.usage.report(by, since=since, until=until).total.cost_nanos for by in UsageBy}
         assert set(totals.values()) == {cost}, totals
+
+
+@covers("usage.total")
+def test_a_total_is_that_of_every_report_of_the_range(used: Facing) -> None:
+    for edges in ({}, {"since": AT + timedelta(hours=2)}, {"until": AT, "include_subagents": False}):
+        assert used.usage.total(**edges) == used.usage.report(UsageBy.MODEL, **edges).total
+    ben = used.scoped(user="ben").usage
+    assert (ben.total().calls, ben.total(since=AT + timedelta(days=9))) == (2, UsageTotals())
+
+
+@covers("usage.began")
+def test_a_record_began_with_its_first_call_of_whoever_asks(used: Facing) -> None:
+    first, bens = (min(row.first_at for row in one.usage.report(UsageBy.MODEL).rows)
+                   for one in (used, used.scoped(user="ben")))  # fmt: skip
+    assert (used.usage.began(), used.scoped(user="ben").usage.began()) == (first, bens)
+    assert first < bens
+    assert used.scoped(project="other").usage.began() is None
+
+
+@covers("usage.sessions")
+@pytest.mark.parametrize("sort", ["cost", "calls", "input", "-cost", "-output"])
+def test_the_first_sessions_are_those_of_the_report_in_the_order_that_was_asked_for(used: Facing, sort: str) -> None:
+    for edges in ({}, {"since": AT + timedelta(hours=1)}, {"until": AT + timedelta(hours=40)},
+                  {"since": AT, "include_subagents": False}, {"since": AT + timedelta(days=30)}):  # fmt: skip
+        rows = used.usage.report(UsageBy.SESSION, **edges).rows
+        for limit in (1, 2, 50):
+            found = used.usage.sessions(sort=sort, limit=limit, **edges)
+            assert (found.count, len(found.rows)) == (len(rows), min(limit, len(rows)))
+            assert set(found.rows) <= set(rows)
+            told = [getattr(row.totals, SORTED_BY[sort.removeprefix("-")]) for row in found.rows]
+            every = sorted((getattr(row.totals, SORTED_BY[sort.removeprefix("-")]) for row in rows),
+                           reverse=sort.startswith("-"))  # fmt: skip
+            assert told == every[:limit]
+    with pytest.raises(InvalidFilter, match="must be one of calls, input, cache_read, output, cost"):
+        used.usage.sessions(sort="-title")
+
+
+@covers("usage.names")
+def test_names_come_in_the_order_in_which_they_were_stored_whatever_time_they_tell_of(used: Facing) -> None:
+    assert used.usage.names(UsageBy.MODEL) == ("m1", "m2", "m3")
+    assert used.usage.names(UsageBy.HOST) == ("h1", "h2", "unknown")
+    assert used.usage.names(UsageBy.USER) == ("anna", "ben", "unassigned")
+    assert used.usage.names(UsageBy.AGENT) == ("bot",)
+    assert used.usage.names(UsageBy.PROJECT) == ("default",)
+    used.llm_calls.record(NewLLMCall(model="a", host="older", timestamp=AT - timedelta(days=900)))
+    assert used.usage.names(UsageBy.MODEL) == ("m1", "m2", "m3", "a")
+    assert used.scoped(user="ben").usage.names(UsageBy.MODEL) == ("m1", "m2")
+    assert used.scoped(project="other").usage.names(UsageBy.MODEL) == ()
+    with pytest.raises(InvalidFilter, match="must be one of model"):
+        used.usage.names(UsageBy.SESSION)
+
+
+def test_what_is_not_told_apart_in_a_series_is_one_row_of_each_period(used: Facing) -> None:
+    found = used.usage.series(UsageBy.MODEL, by=UsageBy.WEEK, apart=["m1"])
+    assert [(row.key, row.split, row.totals.cost_nanos) for row in sorted(found, key=lambda row: row.totals.calls)] == [
+        ("2026-03-09", None, 10**5), ("2026-03-02", None, 10100), ("2026-03-02", "m1", 1011),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def tooled(store: Facing) -> Facing:
+    """Return a store with calls of two versions' runs, of a run without one and of none, and uses of tools."""
+    versions = {number: store.agents.create_version("bot", number).id for number in ("1.0", "2 beta")}
+    placed: list[dict[str, Any]] = []
+    for name, version in (("a", "1.0"), ("b", "2 beta"), ("c", None)):
+        new = NewRun(run_id=name, agent_id="bot", agent_version_uuid=None if version is None else versions[version])
+        placed.append({"run_uuid": store.runs.start(new, user="anna").id})
+    placed.append({"session_uuid": store.sessions.create(NewSession(session_id="s"), user="ben").id})
+    placed.append({})
+    asked: tuple[tuple[int, int, tuple[str, ...]], ...] = (
+        (0, 10, ("Read", "Read", "Bash")), (0, 100, ()), (1, 1000, ("Bash", "Read", "Write")), (2, 10**4, ("Read",)),
+        (3, 10**5, ("Bash",)), (4, 10**6, ()),
+    )  # fmt: skip
+    for minutes, (place, cost, names) in enumerate(asked):
+        at = AT + timedelta(minutes=20 * minutes)
+        tokens = TokenCounts(input=cost, output=1)
+        store.llm_calls.record(NewLLMCall(model="m", cost_nanos=cost, tokens=tokens, timestamp=at, **placed[place]))
+        for later, name in enumerate(names):
+            new_use = NewToolCall(tool_name=name, started_at=at + timedelta(minutes=later), **placed[place])
+            store.tool_calls.record(new_use)
+    return store
+
+
+def test_a_call_is_of_the_version_of_its_runs_agent(tooled: Facing) -> None:
+    first, second = "agent:bot version:1.0", 'agent:bot version:"2 beta"'
+    assert costs(tooled, UsageBy.VERSION) == {first: 110, second: 1000, "no version": 1110000}
+    assert [run.run_id for run in tooled.runs.list(RunFilter(query=second))] == ["b"]
+    labels = {row.label for row in tooled.usage.report(UsageBy.VERSION).rows}
+    assert labels == {"bot 1.0", "bot 2 beta", "no version"}
+    hour = {"since": AT.replace(minute=0), "until": AT.replace(minute=0) + timedelta(hours=1)}
+    assert costs(tooled, UsageBy.VERSION, **hour) == {first: 110}
+    assert costs(tooled.scoped(user="ben"), UsageBy.VERSION) == {"no version": 10**5}
+
+
+def test_what_a_call_cost_is_divided_among_the_tools_that_it_asked_for_to_the_nano_dollar(tooled: Facing) -> None:
+    report = tooled.usage.report(UsageBy.TOOL)
+    assert {row.key: (row.totals.cost_nanos, row.totals.calls) for row in report.rows} == {
+        "Bash": (5 + 334 + 10**5, 3), "Read": (5 + 333 + 10**4, 3), "Write": (333, 1), "no tool": (100 + 10**6, 2),
+    }  # fmt: skip
+    assert report.total == tooled.usage.report(UsageBy.TOTAL).total
+    for name in ("cost_nanos", "input_tokens", "output_tokens", "total_tokens"):
+        assert sum(getattr(row.totals, name) for row in report.rows) == getattr(report.total, name), name
+    assert [row.key for row in report.rows] == ["no tool", "Bash", "Read", "Write"]
+
+
+def test_a_tool_used_after_the_end_of_a_range_counts_for_the_call_in_it_that_asked(tooled: Facing) -> None:
+    hour = AT.replace(minute=0) + timedelta(hours=1)
+    late = NewRun(run_id="late", agent_id="bot")
+    run = tooled.runs.start(late, user="anna").id
+    tooled.llm_calls.record(NewLLMCall(model="m", cost_nanos=7, run_uuid=run, timestamp=hour - timedelta(seconds=1)))
+    tooled.tool_calls.record(NewToolCall(tool_name="Wait", run_uuid=run, started_at=hour + timedelta(seconds=1)))
+    before = {row.key: row.totals.cost_nanos for row in tooled.usage.report(UsageBy.TOOL, until=hour).rows}
+    assert before == {"Bash": 5, "Read": 5, "Wait": 7, "no tool": 100}
+    after = {row.key: row.totals.cost_nanos for row in tooled.usage.report(UsageBy.TOOL, since=hour).rows}
+    whole = {row.key: row.totals.cost_nanos for row in tooled.usage.report(UsageBy.TOOL).rows}
+    assert "Wait" not in after
+    assert {key: before.get(key, 0) + after.get(key, 0) for key in whole} == whole
 
 
 def test_days_are_those_of_the_time_zone_asked_for(used: Facing) -> None:
@@ -121,6 +243,13 @@ def test_models_hosts_users_agents_and_projects_can_be_crossed_with_each_other(u
             rows = used.usage.series(split, by=by)
             assert sum(row.totals.cost_nanos for row in rows) == 111111, (by, split)
             assert len({(row.key, row.split) for row in rows}) == len(rows), (by, split)
+    report = used.usage.report(UsageBy.MODEL, split=UsageBy.USER)
+    assert set(report.rows) == set(used.usage.series(UsageBy.USER, by=UsageBy.MODEL))
+    assert [row.totals.cost_nanos for row in report.rows] == [10**5, 10**4, 1000, 100, 11]
+    ahead = used.usage.report(UsageBy.DAY, split=UsageBy.MODEL, utc_offset_minutes=120)
+    assert (ahead.rows[0].key, ahead.total.cost_nanos) == ("2026-03-03", 111111)
+    with pytest.raises(InvalidFilter, match="another"):
+        used.usage.report(UsageBy.MODEL, split=UsageBy.MODEL)
     without = used.usage.series(UsageBy.HOST, by=UsageBy.MODEL, since=AT + timedelta(hours=2), include_subagents=False)
     assert sum(row.totals.cost_nanos for row in without) == 111000
     for wrong in ({"by": UsageBy.SESSION}, {"by": UsageBy.TOTAL}):

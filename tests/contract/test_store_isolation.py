@@ -133,6 +133,7 @@ Attack = Callable[[Facing, Ids], Any]
 MATRIX: dict[str, tuple[Attack, ...]] = {
     "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
     "projects.get": (lambda s, i: s.projects.get(),),
+    "projects.find": (lambda s, i: s.projects.find("mine"),),
     "projects.list": (lambda s, i: s.projects.list(),),
     "users.ensure": (lambda s, i: s.users.ensure("anna"),),
     "users.get": (lambda s, i: s.users.get(i["user"]),),
@@ -145,6 +146,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
         lambda s, i, word=word: s.users.values(word) for word in ("user", "name", "email", "model", "tool")
     ),
     "users.details": (lambda s, i: s.users.details("anna"), lambda s, i: s.users.details(str(i["user"]))),
+    "users.purge": (lambda s, i: s.users.purge("anna"), lambda s, i: s.users.purge(str(i["user"])),
+                    lambda s, i: s.users.purge(str(i["user"]), cursor=f"2.{'0' * 32}")),
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
@@ -309,6 +312,12 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "errors.reopen": (lambda s, i: s.errors.reopen(i["group"]),),
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
+    "usage.total": (lambda s, i: [t for t in (s.usage.total(),) if t.calls],),
+    "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
+    "usage.began": (lambda s, i: s.usage.began(),),
+    "usage.names": tuple(
+        lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT)
+    ),
     "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),

@@ -11,6 +11,7 @@ from agentrecord.records.llm_call import CallStatus, LLMCall, NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
 from agentrecord.store import Store
 
 START = datetime(2026, 3, 2, 22, 15, tzinfo=UTC)  # a Monday
@@ -31,6 +32,7 @@ class Made:
     tokens: TokenCounts
     failed: bool = False
     elsewhere: bool = False
+    tools: tuple[str, ...] = ()
 
     def new(self, record: "Record") -> NewLLMCall:
         """Return the call as it is recorded."""
@@ -57,6 +59,7 @@ class Record:
     sessions: dict[str, UUID] = field(default_factory=dict)
     runs: dict[str, UUID] = field(default_factory=dict)
     calls: list[tuple[str | None, str, LLMCall]] = field(default_factory=list)
+    uses: list[tuple[LLMCall, str]] = field(default_factory=list)
 
     def make(self, made: Made) -> None:
         """Record a call."""
@@ -69,7 +72,15 @@ class Record:
             return
         user = "ben" if made.session is None else None
         store = self.store if user is None else self.store.scoped(user=user)
-        self.calls.append((made.session, made.model, store.llm_calls.record(made.new(self))))
+        call = store.llm_calls.record(made.new(self))
+        self.calls.append((made.session, made.model, call))
+        # Outside any run and session nothing says which call a tool was used for.
+        for name in made.tools if made.session is not None else ():
+            new = NewToolCall(
+                tool_name=name, run_uuid=call.run_uuid, session_uuid=call.session_uuid, started_at=call.timestamp
+            )
+            self.store.tool_calls.record(new)
+            self.uses.append((call, name))
 
     def of(self, wanted: Callable[[str | None, str, LLMCall], bool]) -> "Sums":
         """Return the sums over the calls that are wanted, added up one by one."""
@@ -78,6 +89,22 @@ class Record:
     def whole(self) -> "Sums":
         """Return the sums over all calls."""
         return Sums([call for _, _, call in self.calls])
+
+    def by_tool(self) -> dict[str, int]:
+        """Return what was spent by tool, as told: a use is of the last call before it in its run."""
+        asked: dict[UUID, set[str]] = {}
+        calls = [call for _, _, call in self.calls]
+        for of, name in self.uses:
+            before = [c for c in calls if c.run_uuid == of.run_uuid and c.timestamp <= of.timestamp]
+            last = max(before, key=lambda c: (c.timestamp, c.id))
+            asked.setdefault(last.id, set()).add(name)
+        spent: dict[str, int] = {}
+        for call in calls:
+            names = sorted(asked.get(call.id, ())) or ["no tool"]
+            each, rest = divmod(call.cost_nanos or 0, len(names))
+            for place, name in enumerate(names):
+                spent[name] = spent.get(name, 0) + each + (place < rest)
+        return spent
 
     def user_of(self, session: str | None) -> str:
         """Return whose a session's calls are."""
@@ -111,9 +138,11 @@ def fresh(store: Store) -> Record:
             NewSession(session_id=name, agent_id=agent, parent_uuid=parent, created_at=START), user=user
         )
         record.sessions[name] = session.id
+        version = store.agents.create_version(agent, "1.0").id
         run = store.runs.start(
             NewRun(
                 run_id=f"run-{name}", session_uuid=session.id, agent_id=agent, started_at=START,
+                agent_version_uuid=version if name == "two" else None,
                 parent_uuid=None if above is None else record.runs[above],
             ),
             user=user,
@@ -135,4 +164,5 @@ CALLS = st.builds(
     tokens=TOKENS,
     failed=st.booleans(),
     elsewhere=st.sampled_from([False, False, False, True]),
+    tools=st.sampled_from([(), ("Read",), ("Read", "Bash", "Read"), ("Bash", "Read", "Write")]),
 )

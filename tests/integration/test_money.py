@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.figures import COST_BY
+from agentrecord.dashboard.figures import GROUPED
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import UsageBy
 from agentrecord.server.app import IdentitySettings, build_app
@@ -121,8 +121,8 @@ def check_pages(client: TestClient, record: Record) -> None:
 def check_cost(client: TestClient, record: Record) -> None:
     """Hold the page of costs against the calls, by everything that it can be by, and crossed."""
     whole = record.whole()
-    ways = [f"by={by}" for by in COST_BY] + ["by=model&split=user", "by=day&split=agent", "by=user&split=host"]
-    for way in ways:
+    crossed = ["by=model&split=user", "by=day&split=agent", "by=user&split=host"]
+    for way in [*[f"by={by}" for by in GROUPED], *crossed]:
         page = Page(client, f"/cost?since=all&{way}")
         if not whole.calls:
             assert page.total() == {}
@@ -130,6 +130,12 @@ def check_cost(client: TestClient, record: Record) -> None:
             continue
         assert page.total() == {"calls": whole.calls, "nanos": whole.nanos, "unpriced": whole.unpriced}, way
         assert sum(page.rows()) == whole.nanos, way
+    for way in crossed:
+        rows = list(csv.DictReader(io.StringIO(client.get(f"/cost.csv?since=all&{way}").text)))
+        told = client.get(f"/cost.json?since=all&{way}").json()
+        assert sum(int(row["calls"]) for row in rows) == whole.calls == told["total"]["calls"], way
+        assert sum(row["totals"]["cost_nanos"] for row in told["rows"]) == whole.nanos, way
+        assert {(row["key"], row["split"]) for row in told["rows"]} == {tuple(row.values())[::2][:2] for row in rows}
     tops = record.of(lambda at, _, call: not call.is_subagent)
     without = Page(client, "/cost?since=all&subagents=without")
     assert without.tile("Spend")[0] == text_of(tops)
@@ -145,9 +151,19 @@ def check_api(client: TestClient, record: Record) -> None:
         total = report["total"]
         assert (total["calls"], total["unpriced_calls"], total["cost_nanos"]) == whole.told, by
         assert (total["input_tokens"], total["output_tokens"]) == (whole.input, whole.output), by
-        for name in ("calls", "unpriced_calls", "cost_nanos", "total_tokens"):
+        # A call is among those of each tool that it asked for.
+        counts = () if by is UsageBy.TOOL else ("calls", "unpriced_calls")
+        for name in (*counts, "cost_nanos", "total_tokens"):
             assert sum(row["totals"][name] for row in report["rows"]) == total[name], (by, name)
         assert report["unpriced_models"] == ([UNPRICED] if whole.unpriced else []), by
+    by_tool = client.get("/api/usage", params={"by": "tool"}).json()["rows"]
+    assert {row["key"]: row["totals"]["cost_nanos"] for row in by_tool} == record.by_tool()
+    versions = client.get("/api/usage", params={"by": "version"}).json()["rows"]
+    its = record.of(lambda at, _, call: at == "two")
+    found = [row["totals"] for row in versions if row["key"] == "agent:bot version:1.0"]
+    assert [(one["calls"], one["unpriced_calls"], one["cost_nanos"]) for one in found] == (
+        [its.told] if its.calls else []
+    )
     crossed = client.get("/api/usage/series", params={"by": "model", "split": "user"}).json()["items"]
     assert sum(row["totals"]["cost_nanos"] for row in crossed) == whole.nanos
     for name, session in record.sessions.items():
@@ -161,7 +177,7 @@ def check_api(client: TestClient, record: Record) -> None:
 def check_command_line(path: Path, record: Record) -> None:
     """Hold what the command line prints against the calls."""
     whole = record.whole()
-    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "user")):
+    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "tool")):
         done = CliRunner().invoke(program, ["--db", str(path), command, "--by", by, "--since", "all", "--json"])
         assert done.exit_code == 0, done.output
         total = json.loads(done.stdout)["total"]
@@ -195,7 +211,7 @@ def test_every_total_is_the_sum_over_its_calls_and_a_call_without_a_price_change
 
 
 FIXED = (
-    Made("claude-opus-4-5", "one", 0, TokenCounts(input=1000, output=50, cache_read=300)),
+    Made("claude-opus-4-5", "one", 0, TokenCounts(input=1000, output=50, cache_read=301), tools=("Read", "Bash")),
     Made("claude-haiku-4-5", "below", 26, TokenCounts(input=9, output=5, cache_write_1h=3), failed=True),
     Made(UNPRICED, "two", 30, TokenCounts(input=10, output=50)),
     Made("named-its-price", None, 50, TokenCounts(input=1, output=5)),

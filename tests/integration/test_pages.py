@@ -387,11 +387,12 @@ def test_the_theme_is_kept_in_a_cookie(site: Site) -> None:
 
 def test_a_model_keeps_its_colour_when_others_come(site: Site) -> None:
     _, filled = site
-    before = charts.series_slots(filled.store.prices.uses())
-    filled.store.llm_calls.record(call(None, "gpt-4o", 10, 10, at=START + timedelta(days=1)))
-    after = charts.series_slots(filled.store.prices.uses())
+    before = charts.series_slots(filled.store.usage.names(UsageBy.MODEL))
+    for days in (1, -500):
+        filled.store.llm_calls.record(call(None, f"gpt-{days}", 10, 10, at=START + timedelta(days=days)))
+    after = charts.series_slots(filled.store.usage.names(UsageBy.MODEL))
     assert {name: after[name] for name in before} == before
-    assert after["gpt-4o"] == 3
+    assert (after["gpt-1"], after["gpt--500"]) == (3, 4)
 
 
 def test_a_range_counts_what_happened_in_it_and_compares_with_the_time_before(site: Site) -> None:

@@ -14,6 +14,7 @@ from agentrecord.cli.output import Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint, out
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import Store
+from agentrecord.store.usage_sums import NAMES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +34,7 @@ _COUNTS = (
     "calls",
     "failed_calls",
     "unpriced_calls",
+    "uncounted_calls",
 )
 _SHOWN = (
     ("calls", "calls", 3),
@@ -46,6 +48,7 @@ _SHOWN = (
     ("unclassified_tokens", "unclassified", 10),
     ("total_tokens", "tokens", 1),
     ("unpriced_calls", "unpriced", 5),
+    ("uncounted_calls", "uncounted", 11),
 )
 
 
@@ -53,6 +56,7 @@ class Wanted(TypedDict):
     """The command's options."""
 
     by: str
+    split: str | None
     since: str | None
     until: str | None
     no_subagents: bool
@@ -91,14 +95,20 @@ def _count_column(name: str, title: str, priority: int) -> Column[UsageRow]:
     )
 
 
-def _key_columns(by: UsageBy) -> list[Column[UsageRow]]:
+def _key_columns(report: UsageReport) -> list[Column[UsageRow]]:
+    by = report.by
     if by is UsageBy.SESSION:
         return [
             Column(name="session", value=lambda row: row.key),
             Column(name="label", title="title", value=lambda row: row.label, flexible=True, priority=1),
         ]
     is_long = by is UsageBy.DIRECTORY
-    return [Column(name=str(by), value=lambda row: row.key, text=lambda row: row.label, flexible=is_long)]
+    found: list[Column[UsageRow]] = [
+        Column(name=str(by), value=lambda row: row.key, text=lambda row: row.label, flexible=is_long)
+    ]
+    if report.split is not None:
+        found.append(Column(name=f"by_{report.split}", title=str(report.split), value=lambda row: row.split or ""))
+    return found
 
 
 def _columns(report: UsageReport) -> list[Column[UsageRow]]:
@@ -112,7 +122,7 @@ def _columns(report: UsageReport) -> list[Column[UsageRow]]:
         return f"{terminal.bar(share(row), BAR_WIDTH)} {share(row):.0%}" if whole else ""
 
     return [
-        *_key_columns(report.by),
+        *_key_columns(report),
         *[_count_column(name, title, priority) for name, title, priority in _SHOWN],
         Column(
             name="cost_usd", title="cost", value=lambda row: row.totals.cost_usd,
@@ -133,6 +143,7 @@ def _record(report: UsageReport, row: UsageRow) -> dict[str, object]:
         "key": row.key,
         "label": row.label,
         str(report.by): row.key,
+        **({} if report.split is None else {f"by_{report.split}": row.split}),
         **figures(row.totals),
         "first_at": row.first_at,
         "last_at": row.last_at,
@@ -151,6 +162,7 @@ def listing(report: UsageReport) -> Listing[UsageRow]:
         footer={column.name: column.shown(total) for column in columns if column.name != "share"},
         document={
             "by": str(report.by),
+            **({} if report.split is None else {"split": str(report.split)}),
             "rows": [_record(report, row) for row in report.rows],
             "total": figures(report.total),
             "unpriced_models": list(report.unpriced_models),
@@ -236,6 +248,8 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
     made = (
         click.option("--by", type=click.Choice([str(one) for one in UsageBy]), default=str(by), show_default=True,
                      help="One row for each of these."),
+        click.option("--split", type=click.Choice([str(one) for one in NAMES]),
+                     help="One row for each two: periods, models, hosts, users, agents and projects can be split."),
         since_option(),
         until_option(),
         click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called."),
@@ -265,6 +279,7 @@ def command(**wanted: Unpack[Wanted]) -> None:
     Examples:
       agentrecord usage --since 7d
       agentrecord usage --by model --since 2026-01-01 --json
+      agentrecord usage --by day --split user --csv
       agentrecord usage --since 30d --budget 200 || echo too much
     """
     run(wanted)
@@ -292,7 +307,8 @@ def run(wanted: Wanted) -> None:
             _check_budget(_blocks(store, wanted, since, until).cost_usd, wanted["budget"])
             return
         report = store.usage.report(
-            UsageBy(wanted["by"]), since=since, until=until,
+            UsageBy(wanted["by"]), split=None if wanted["split"] is None else UsageBy(wanted["split"]),
+            since=since, until=until,
             include_subagents=not wanted["no_subagents"], utc_offset_minutes=wanted["timezone"],
         )  # fmt: skip
         show(listing(report))

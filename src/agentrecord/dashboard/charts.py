@@ -4,14 +4,24 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zlib import crc32
 
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard.filters import with_changes
-from agentrecord.records.price import ModelUse
+from agentrecord.dashboard.formats import duration
 from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.store.usage_sums import NO_NAME
 
 SLOTS = 6
+"""How many colours there are; the slot of this number is grey, and of what is not told apart."""
+
+MARKS = (None, "striped", "dotted")
+"""What is drawn over the colour of slots 0 to 5, 7 to 12, and 14 to 19."""
+
+MOST_APART = 8
+"""So many series of a chart are told apart, those with the highest sums."""
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
 WIDE = 1240
 LABEL_SPACE = 62
@@ -19,6 +29,14 @@ MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
+RIGHT = 52
+"""How much room the scale of lines over bars has."""
+_TIMES_MS = {
+    1: "1 ms", 10: "10 ms", 100: "100 ms", 1_000: "1 s", 10_000: "10 s", 60_000: "1 min", 600_000: "10 min",
+    3_600_000: "1 h", 36_000_000: "10 h", 240 * 3_600_000: "10 d", 2400 * 3_600_000: "100 d",
+}  # fmt: skip
+"""What the lines of a scale of times stand for, in milliseconds: each some ten times the one below."""
+
 OTHER = "other"
 
 
@@ -42,6 +60,15 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line over bars, on a scale of times of its own: a point for each bar in milliseconds, None where none is."""
+
+    name: str
+    look: str
+    points: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A bar: a moment or a name, its parts from below, and where a click on it leads, if anywhere."""
 
@@ -55,12 +82,37 @@ class Bar:
         return sum(part.value for part in self.parts)
 
 
-def series_slots(uses: Iterable[ModelUse]) -> dict[str, int]:
-    """Return each model's colour slot: first used, first served, so that it never changes; later ones share grey."""
-    slots: dict[str, int] = {}
-    for use in sorted(uses, key=lambda use: (use.first_at, use.model)):
-        slots.setdefault(use.model, min(len(slots), SLOTS))
-    return slots
+def series_slots(names: Iterable[str]) -> dict[str, int]:
+    """Return the slot of each of the names of a kind, which come in the order in which they were first stored.
+
+    A name keeps its slot on every page and in every range, whatever comes later. Six names differ by colour, the next
+    six have the same colours with stripes, the next with dots, and from then on looks come again.
+    """
+    return {name: _slot(place) for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _slot(place: int) -> int:
+    return place % SLOTS + place % (SLOTS * len(MARKS)) // SLOTS * (SLOTS + 1)
+
+
+def mark_of(slot: int) -> str | None:
+    """Return what is drawn over a slot's colour: stripes, dots or nothing."""
+    return MARKS[slot // (SLOTS + 1)]
+
+
+def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, int]:
+    """Return the slots of the names that a chart tells apart: those with the highest sums, no two of one look."""
+    found: dict[str, int] = {}
+    for name in sorted(sums, key=lambda name: (-sums[name], name)):
+        # Only so many names are told in their order; what comes after them has the look that its letters make.
+        slot = slots[name] if name in slots else SLOTS if name == NO_NAME else _slot(crc32(name.encode()))
+        if slot != SLOTS and slot not in found.values():
+            found[name] = slot
+        if len(found) == MOST_APART:
+            break
+    rest = sums.keys() - found.keys()
+    # All in one grey cannot be told apart, so that many are one part; one alone keeps its name.
+    return found | dict.fromkeys(rest, SLOTS) if len(rest) == 1 else found
 
 
 def bars_of(
@@ -69,22 +121,24 @@ def bars_of(
 ) -> tuple[Bar, ...]:  # fmt: skip
     """Return a bar for each period from the first to the last, those without calls included.
 
-    Series beyond those that have a colour of their own are one, "other". With `path`, that of a list, each bar leads
-    to what the list holds of the bar's days.
+    Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
+    list, each bar leads to what the list holds of the bar's days.
     """
-    grey = {row.split or row.label for row in rows if slots.get(row.split or row.label, SLOTS) >= SLOTS}
+    sums: dict[str, int] = {}
+    for row in rows:
+        if row.split is not None:
+            sums[row.split] = sums.get(row.split, 0) + measure(row)
+    apart = drawn_apart(sums, slots)
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         parts = found.setdefault(row.key, {})
-        name = row.split or row.label
-        # All in one grey cannot be told apart, so that many are one part.
-        series = OTHER if name in grey and len(grey) > 1 else name
+        series = row.split if row.split in apart else OTHER
         parts[series] = parts.get(series, 0) + measure(row)
     bars = []
     for label in filled(sorted(found), by):
-        ordered = sorted(found.get(label, {}).items(), key=lambda item: (slots.get(item[0], SLOTS), item[0]))
+        ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [
-            Part(series=name, slot=slots.get(name, SLOTS), value=value, text=text(value))
+            Part(series=name, slot=apart.get(name, SLOTS), value=value, text=text(value))
             for name, value in ordered
             if value
         ]
@@ -93,15 +147,25 @@ def bars_of(
     return tuple(bars)
 
 
+def _from_below(slot: int | None) -> tuple[bool, int]:
+    """Return what orders the parts of a bar: by slot, the grey one on top."""
+    return slot is None or slot == SLOTS, slot or 0
+
+
 def days_query(label: str, by: UsageBy) -> str:
-    """Return the query of the days that a period is of: those of its week or month, or the day of its hour."""
+    """Return the query of the days that a period is of."""
+    return with_changes(days_of(label, by))
+
+
+def days_of(label: str, by: UsageBy) -> dict[str, str]:
+    """Return the first and the last day that a period is of: those of its week or month, or the day of its hour."""
     if by is UsageBy.MONTH:
         first = date.fromisoformat(f"{label}-01")
         last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     else:
         first = date.fromisoformat(label[:10])
         last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
-    return with_changes({}, **{"from": first.isoformat(), "to": last.isoformat()})
+    return {"from": first.isoformat(), "to": last.isoformat()}
 
 
 def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
@@ -127,6 +191,14 @@ def scale(highest: int) -> tuple[int, int]:
     return step, step * math.ceil(highest / step)
 
 
+def time_scale(lowest: float, highest: float) -> Sequence[int]:
+    """Return the lines of a scale from a time to another in milliseconds, each some ten times the one below."""
+    known = tuple(_TIMES_MS)
+    first = min(sum(line <= lowest for line in known[1:]), len(known) - 2)
+    last = max(first + 1, sum(line < highest for line in known[:-1]))
+    return known[first : last + 1]
+
+
 def stacked_bars(
     bars: Sequence[Bar],
     *,
@@ -135,10 +207,15 @@ def stacked_bars(
     width: int = WIDTH,
     height: int = HEIGHT,
     limits: Sequence[Limit] = (),
+    over: Sequence[Line] = (),
 ) -> Markup:
-    """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable."""
+    """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable.
+
+    Lines `over` the bars have a scale of times at the right.
+    """
     if not bars:
         return Markup("")
+    right = width - RIGHT if over else width
     highest = max(bar.value for bar in bars)
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
@@ -146,30 +223,37 @@ def stacked_bars(
     lines = []
     for value in range(0, top + 1, step):
         y = TOP + plot - plot * value / top
-        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>')
+        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
         lines.append(
             f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick(value))}</text>'
         )
-    space = (width - LEFT) / len(bars)
+    space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
     every = math.ceil(LABEL_SPACE / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
-            lines.append(_label(bar.label, middle, width, height))
-    lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, width) for limit in shown)
+            lines.append(_label(bar.label, middle, right, height))
+    lines.extend(_drawn_over(over, bars, space, plot, right))
+    lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
     role = "group" if any(bar.href for bar in bars) else "img"
-    hatch = _HATCH if any(part.is_bad for bar in bars for part in bar.parts) else ""
+    marks = {"hatched" if part.is_bad else mark_of(part.slot) for bar in bars for part in bar.parts}
+    patterns = "".join(pattern for mark, pattern in _PATTERNS.items() if mark in marks)
+    defined = f"<defs>{patterns}</defs>" if patterns else ""
     head = f'<svg class="bars w{width}" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
-    return Markup(head + f"<title>{escape(title)}</title>" + hatch + "".join(lines) + "</svg>")
+    return Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
 
 
-_HATCH = (
-    '<defs><pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<rect class="stripe" width="1.6" height="5"/></pattern></defs>'
-)
+_PATTERNS = {
+    "hatched": '<pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect class="stripe" width="1.6" height="5"/></pattern>',
+    "striped": '<pattern id="striped" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<rect class="stripe" width="1.6" height="6"/></pattern>',
+    "dotted": '<pattern id="dotted" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<circle class="stripe" cx="3" cy="3" r="1.5"/></pattern>',
+}
 
 
 def _limit(limit: Limit, y: float, width: int) -> str:
@@ -177,6 +261,38 @@ def _limit(limit: Limit, y: float, width: int) -> str:
         f'<line class="limit" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>'
         f'<text class="tick limit-text" x="{width}" y="{y - 4:.1f}" text-anchor="end">{escape(limit.text)}</text>'
     )
+
+
+def _drawn_over(over: Sequence[Line], bars: Sequence[Bar], space: float, plot: int, right: int) -> list[str]:
+    """Return lines over bars with their scale, on which ten times as long is as far; without a point a line breaks."""
+    points = [point for line in over for point in line.points if point is not None]
+    if not points:
+        return []
+    scale = time_scale(min(points), max(points))
+
+    def height(time_ms: float) -> float:
+        share = math.log(max(time_ms, scale[0]) / scale[0]) / math.log(scale[-1] / scale[0])
+        return TOP + plot - plot * min(share, 1.0)
+
+    drawn = [f'<text class="tick" x="{right + 8}" y="{height(at) + 4:.1f}">{_TIMES_MS[at]}</text>' for at in scale]
+    for line in over:
+        pieces: list[list[tuple[float, float]]] = [[]]
+        for place, (bar, point) in enumerate(zip(bars, line.points, strict=True)):
+            if point is None:
+                pieces.append([])
+                continue
+            x, y = LEFT + space * (place + 0.5), height(point)
+            pieces[-1].append((x, y))
+            told = f"{bar.label} · {line.name}: {duration(point)}"
+            drawn.append(
+                f'<circle class="{line.look}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"><title>{escape(told)}</title></circle>'
+            )
+        drawn.extend(
+            f'<polyline class="{line.look}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in piece)}"/>'
+            for piece in pieces
+            if len(piece) > 1
+        )
+    return drawn
 
 
 def sparkline(values: Sequence[float], *, title: str) -> Markup:
@@ -211,9 +327,10 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
             f"<title>{escape(bar.label)} · {escape(part.series)}: {escape(part.text)}</title></rect>"
         )
-        if part.is_bad:
+        mark = "hatched" if part.is_bad else mark_of(part.slot)
+        if mark is not None:
             drawn.append(
-                f'<rect class="over" fill="url(#hatched)" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
+                f'<rect class="over" fill="url(#{mark})" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
                 f'height="{height:.2f}"/>'
             )
     if bar.href is None or not drawn:
@@ -224,6 +341,18 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
 
 def _short(label: str) -> str:
     return str(escape(label[11:] if len(label) > 10 else label[5:] if len(label) == 10 else label))
+
+
+def dot(slot: int) -> Markup:
+    """Return the small square that tells a series by its slot's colour and mark."""
+    over = {
+        "striped": '<path class="stripe" d="M2.4 0v10h1.7V0zM6 0v10h1.7V0z"/>',
+        "dotted": '<circle class="stripe" cx="5" cy="5" r="2.2"/>',
+    }.get(mark_of(slot) or "", "")
+    return Markup(
+        '<svg class="dot" viewBox="0 0 10 10" aria-hidden="true">'
+        f'<rect class="s{slot}" width="10" height="10" rx="2"/>{over}</svg>'
+    )
 
 
 def share_bar(share: float, slot: int) -> Markup:
@@ -237,14 +366,18 @@ def share_bar(share: float, slot: int) -> Markup:
     )
 
 
-def span_bar(start: float, length: float, kind: str, *, failed: bool) -> Markup:
-    """Return a row's bar in a waterfall: where it starts and how long it is, as shares (0–1) of the whole."""
-    x = max(0.0, min(1.0, start)) * 100
-    width = max(0.35, min(1.0 - x / 100, length) * 100)
-    x = min(x, 100 - width)
-    fill = "failed" if failed else escape(kind)
-    mark = f'<rect class="hatch" x="{x:.2f}" width="{width:.2f}" y="2" height="8"/>' if failed else ""
+def span_bars(marks: Sequence[tuple[float, float, bool]], kind: str) -> Markup:
+    """Return a row's bars in a waterfall: where each starts and how long it is, as shares (0–1), and what failed."""
     return Markup(
         '<svg class="span" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{fill}" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>{mark}</svg>'
+        + "".join(_mark(start, length, kind, failed=failed) for start, length, failed in marks)
+        + "</svg>"
     )
+
+
+def _mark(start: float, length: float, kind: str, *, failed: bool) -> str:
+    x = max(0.0, min(1.0, start)) * 100
+    width = max(0.35, min(1.0 - x / 100, length) * 100)
+    place = f'x="{min(x, 100 - width):.2f}" y="2" width="{width:.2f}" height="8"'
+    hatch = f'<rect class="hatch" {place}/>' if failed else ""
+    return f'<rect class="{"failed" if failed else escape(kind)}" {place}/>{hatch}'

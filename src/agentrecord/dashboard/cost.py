@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.filters import Asked, Range, range_of, with_changes
+from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
@@ -16,10 +16,11 @@ from agentrecord.records.price import ModelUse, Rates
 from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage import NO_NAME
+from agentrecord.store.usage_by_tool import NO_TOOL
+from agentrecord.store.usage_by_version import NO_VERSION
+from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
-TIMES = (UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
 TREND_DAYS = 7
 """From how many whole days before today the forecast takes what a day costs."""
 
@@ -52,6 +53,7 @@ class CostPage:
     by: UsageBy
     split: UsageBy | None
     splits: Sequence[UsageBy]
+    groups: Sequence[UsageBy] = figures.GROUPED
     sort: str
     with_subagents: bool
     rows: Sequence[CostRow]
@@ -60,7 +62,7 @@ class CostPage:
     tiles: Sequence[figures.FigureTile]
     chart: Chart
     chart_of: UsageBy
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
 
@@ -78,79 +80,78 @@ class _Asked:
 
 async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
     """Return the page of what was spent."""
-    uses = await store.prices.uses()
-    wanted = _wanted(asked, range_of(asked, now, default=figures.default_range(uses, now)))
-    models = await _report(store, UsageBy.MODEL, wanted.stretch, wanted)
-    report, before, rows = await asyncio.gather(
-        _rows_of(store, wanted, models), _before(store, wanted), _crossed(store, wanted)
-    )
+    stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
+    wanted, models = _wanted(asked, stretch), figures.models_of(uses)
+    (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses), store.budgets.statuses(limit=MAX_PAGE), _tiles(store, wanted, models, uses, now)
-    )
-    shown = _rows(report.rows if rows is None else rows, wanted, before, slots, asked)
+        _chart(store, wanted, uses, found), store.budgets.statuses(limit=MAX_PAGE),
+        _tiles(store, wanted, models, uses, now),
+    )  # fmt: skip
+    shown = _rows(found, wanted, before, slots, asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
         split=wanted.split,
-        splits=[by for by in figures.NAMES if by is not wanted.by] if _is_crossed(wanted.by) else [],
+        splits=figures.splits_of(wanted.by),
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
         rows=shown[:MOST_ROWS],
-        row_count=len(shown),
-        total=report.total,
+        row_count=row_count,
+        total=models.total,
         tiles=tiles,
         chart=chart,
         chart_of=_chart_of(wanted),
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         budgets=budgets,
         uses=uses,
     )
 
 
 def _wanted(asked: Asked, stretch: Range) -> _Asked:
-    by, split = figures.cost_by(asked), asked.get("split")
-    if split is not None and (not _is_crossed(by) or split not in figures.NAMES or split == by):
-        known = [str(name) for name in figures.NAMES if name is not by] if _is_crossed(by) else []
-        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
-    sort = asked.get("sort", "key" if by in TIMES else "-cost")
+    by = figures.cost_by(asked)
+    sort = asked.get("sort", "key" if by in TIME else "-cost")
     if sort.removeprefix("-") not in SORTS:
         raise InvalidFilter("sort", sort, f"must be one of {', '.join(SORTS)}, with - before it for the highest first")
     return _Asked(
-        stretch=stretch, by=by, split=None if split is None else UsageBy(split), sort=sort,
+        stretch=stretch, by=by, split=figures.split_of(asked, by), sort=sort,
         with_subagents=figures.subagents_of(asked),
     )  # fmt: skip
 
 
-def _is_crossed(by: UsageBy) -> bool:
-    return by in (*figures.NAMES, *TIMES)
-
-
 async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked) -> UsageReport:
-    return await store.usage.report(
-        by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
+    return await figures.cost_report(store, stretch, by, None, wanted.with_subagents, name_unpriced=False)
+
+
+async def _total(store: AsyncStore, stretch: Range, wanted: _Asked) -> UsageTotals:
+    return await store.usage.total(since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents)
+
+
+async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> tuple[Sequence[UsageRow], int]:
+    """Return the rows that the page shows the first of, and how many there are; those of models are there already."""
+    if wanted.by is UsageBy.MODEL and wanted.split is None:
+        return models.rows, len(models.rows)
+    if wanted.by is UsageBy.SESSION and wanted.sort.removeprefix("-") != "key":
+        # Of all sessions only those that are shown are added up in full.
+        top = await store.usage.sessions(
+            since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents,
+            sort=wanted.sort, limit=MOST_ROWS,
+        )  # fmt: skip
+        return top.rows, top.count
+    report = await figures.cost_report(
+        store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents, name_unpriced=False
     )
-
-
-async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> UsageReport:
-    """Return the report that the page is of; that of models is there already."""
-    return models if wanted.by is UsageBy.MODEL else await _report(store, wanted.by, wanted.stretch, wanted)
+    return report.rows, len(report.rows)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
-    """Return what each name cost in the stretch before; None where rows are periods, or there is none before."""
+    """Return what each name cost in the stretch before; None where there is none before, or rows are periods.
+
+    Nor are sessions compared with the time before, which few of them were in.
+    """
     before = wanted.stretch.previous()
-    if before is None or wanted.by in TIMES or wanted.split is not None:
+    if before is None or wanted.by in (*TIME, UsageBy.SESSION) or wanted.split is not None:
         return None
     return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
-
-
-async def _crossed(store: AsyncStore, wanted: _Asked) -> Sequence[UsageRow] | None:
-    if wanted.split is None:
-        return None
-    return await store.usage.series(
-        wanted.split, by=wanted.by, since=wanted.stretch.since, until=wanted.stretch.until,
-        include_subagents=wanted.with_subagents,
-    )  # fmt: skip
 
 
 def _rows(
@@ -166,26 +167,44 @@ def _rows(
             CostRow(
                 usage=usage,
                 slot=slots.get(coloured, charts.SLOTS if _chart_of(wanted) in (wanted.by, wanted.split) else 0),
-                change=None if old is None else figures.change(usage.totals.cost_nanos, old.cost_nanos),
+                change=figures.change(figures.spent(usage.totals), figures.spent(old)),
                 is_new=old is not None and not old.calls,
-                href=work_of(wanted.by, usage.key, query),
+                href=_work_of_row(wanted, usage, query),
             )
         )
     is_down = wanted.sort.startswith("-")
     return sorted(rows, key=SORTS[wanted.sort.removeprefix("-")], reverse=is_down)
 
 
+def _work_of_row(wanted: _Asked, usage: UsageRow, query: Mapping[str, str]) -> str | None:
+    if wanted.split is None or usage.split is None:
+        return work_of(wanted.by, usage.key, query)
+    words = (None if wanted.by in TIME else _words_of(wanted.by, usage.key), _words_of(wanted.split, usage.split))
+    if words[1] is None or (words[0] is None and wanted.by not in TIME):
+        return None
+    asked = charts.days_of(usage.key, wanted.by) if wanted.by in TIME else query
+    return "/runs" + with_changes(asked, q=" ".join(word for word in words if word is not None))
+
+
 def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
     """Return the address of the list of the work that a row sums up; None where no list can be asked for it."""
     if by is UsageBy.SESSION:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
-    if by in TIMES:
+    if by in TIME:
         return "/runs" + charts.days_query(key, by)
-    if key == NO_NAME:
+    if by is UsageBy.DIRECTORY:
+        return "/sessions" + with_changes(query, directory=key) if key and key != NO_NAME else None
+    words = _words_of(by, key)
+    return None if words is None else "/runs" + with_changes(query, q=words)
+
+
+def _words_of(by: UsageBy, key: str) -> str | None:
+    """Return the filter that finds the runs of a row, if a filter of runs has a word for it."""
+    if key in (NO_NAME, NO_VERSION, NO_TOOL):
         return None
-    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER):
-        return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
-    return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
+    if by is UsageBy.VERSION:
+        return key
+    return f"{by}:{written(key)}" if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL) else None
 
 
 def _chart_of(wanted: _Asked) -> UsageBy:
@@ -195,24 +214,28 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
-async def _chart(store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse]) -> tuple[Chart, Mapping[str, int]]:
+async def _chart(
+    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], found: Sequence[UsageRow]
+) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
-    by = wanted.by if wanted.by in TIMES else figures.step(stretch, uses)
-    rows, budgets = await asyncio.gather(
-        store.usage.series(
-            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents
-        ),
-        store.budgets.list(limit=MAX_PAGE),
+    by = wanted.by if wanted.by in TIME else figures.step(stretch, uses)
+    names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
+    slots = charts.series_slots(names)
+    apart = None
+    if of is wanted.by:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        height = figures.height_of(found)
+        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+    rows = await store.usage.series(
+        of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
     )
-    ever = () if of is UsageBy.MODEL else (await store.usage.report(of)).rows
-    slots = figures.slots_of(ever) if ever else charts.series_slots(uses)
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
         if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, by)
     ]
     chart = figures.spend_chart(rows, slots, by=by, of=of, width=charts.WIDE, limits=limits, path="/runs")
-    return chart, slots
+    return chart, dict(chart.series)
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
@@ -225,23 +248,28 @@ async def _tiles(
 ) -> Sequence[figures.FigureTile]:
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
-        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until),
+        _activity(store, stretch, wanted),
         _forecast(store, wanted, now),
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, before, wanted),
-        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
+        _total(store, before, wanted),
+        _activity(store, before, wanted),
     )
-    return (*_amounts(models.total, activity, old.total, old_activity), _saved(models.rows, uses), forecast)
+    return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
+
+
+async def _activity(store: AsyncStore, stretch: Range, wanted: _Asked) -> Activity:
+    return await store.usage.activity(
+        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, only_work=True
+    )
 
 
 def _each(totals: UsageTotals | None, number: int) -> int | None:
     """Return what one of a number of things cost; None where there is none, or nothing has a price."""
-    if totals is None or not number or totals.calls == totals.unpriced_calls:
-        return None
-    return totals.cost_nanos // number
+    spent = figures.spent(totals)
+    return None if spent is None or not number else spent // number
 
 
 def _amounts(
@@ -254,7 +282,7 @@ def _amounts(
     return (
         figures.FigureTile(
             name="Spend", value=formats.cost(totals), nanos=totals.cost_nanos if totals.calls else None,
-            change=figures.change(totals.cost_nanos, old.cost_nanos if old else None), is_worse_up=True,
+            change=figures.change(figures.spent(totals), figures.spent(old)), is_worse_up=True,
             note=figures.excluded(totals) or (formats.counted(totals.calls, "call") if totals.calls else "no calls"),
         ),
         figures.FigureTile(
@@ -281,24 +309,28 @@ def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.Figure
     for use in sorted(uses, key=lambda use: use.totals.calls):
         if use.rates is not None:
             rates[use.model] = use.rates
-    saved = [
-        cache_savings(row.totals, rates[row.key])
-        for row in rows
-        if row.key in rates and (row.totals.cache_read_tokens or row.totals.cache_write_5m_tokens)
-    ]
+    cached = [row for row in rows if _cache_tokens(row.totals)]
+    saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
     whole = sum((row.totals for row in rows), start=UsageTotals())
-    share = whole.cached_share
+    share, unknown = whole.cached_share, len(cached) - len(saved)
+    without = f"; without {formats.counted(unknown, 'model')} that has no price" if unknown else ""
     return figures.FigureTile(
         name="Saved by cache",
         value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
-        note=f"{formats.percent(share)} of input from cache" if share else "no input from cache",
+        note=(f"{formats.percent(share)} of input from cache" if share else "no input from cache") + without,
     )
+
+
+def _cache_tokens(totals: UsageTotals) -> int:
+    return totals.cache_read_tokens + totals.cache_write_5m_tokens + totals.cache_write_1h_tokens
 
 
 def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     """Return what a model's cache saved, in nano-dollars: less than 0 where writing cost more than reading saved.
 
-    What was read would else have cost the input price; what was written cost more than that.
+    That is read × (input price − cache-read price) − written × (cache-write price − input price), since without a
+    cache all of it would have cost the input price. The prices are those that charge the model now (its own or
+    genai-prices'), without tiers; a class without a price of its own costs what input does, as the charge has it.
     """
     if rates.input is None:
         return 0
@@ -314,19 +346,29 @@ def cache_savings(totals: UsageTotals, rates: Rates) -> int:
 
 
 async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
-    """Return what this month will have cost: so far, and each day left as one of the last whole days did."""
+    """Return what this month will have cost: so far, and each day left as one of the last whole days did.
+
+    A record that is younger than those days is told from the days that it has, without that of its first call: it may
+    be but a part of one.
+    """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
-    month = Range(name="month", since=first)
-    trend = Range(name="trend", since=today - timedelta(days=TREND_DAYS), until=today)
-    spent, lately = await asyncio.gather(
-        _report(store, UsageBy.TOTAL, month, wanted), _report(store, UsageBy.TOTAL, trend, wanted)
+    began = await store.usage.began()
+    days = min(TREND_DAYS, (today - (began or now)) // timedelta(days=1))
+    tile = figures.FigureTile(
+        name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
     )
-    tile = figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note="needs calls of the last 7 days")
-    if not lately.total.calls or lately.total.calls == lately.total.unpriced_calls:
+    if days < 1:
+        return replace(tile, note="needs a whole day of calls")
+    month = Range(name="month", since=first, until=today + timedelta(days=1))
+    trend = Range(name="trend", since=today - timedelta(days=days), until=today)
+    spent, lately = await asyncio.gather(_total(store, month, wanted), _total(store, trend, wanted))
+    daily = figures.spent(lately)
+    if daily is None:
         return tile
     left = (end - now) / timedelta(days=1)
-    so_far = formats.cost(spent.total)
-    nanos = spent.total.cost_nanos + round(lately.total.cost_nanos / TREND_DAYS * left)
-    return replace(tile, value=f"≈ {formats.money(nanos)}", note=f"{so_far} so far in {first:%B}")
+    nanos = spent.cost_nanos + round(daily / days * left)
+    so_far = f"{formats.cost(spent)} so far in {first:%B}"
+    excluded = figures.excluded(spent + lately) and ", without calls that have no price"
+    return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)

@@ -1,7 +1,8 @@
 """What the pages of figures share: ranges, tiles, charts over time, and links to the work behind a figure."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from markupsafe import Markup
@@ -13,14 +14,21 @@ from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
+from agentrecord.store.usage_sums import TIME
 
-COST_BY = tuple(by for by in UsageBy if by not in (UsageBy.HOUR, UsageBy.TOTAL))
 NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
+GROUPED = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
+    UsageBy.PROJECT, UsageBy.HOST, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH,
+)  # fmt: skip
+"""What the page of costs can have a row for, in the order in which it offers them."""
 
 MOST_DAYS, MOST_WEEKS = 70, 80
+RANGE_WORDS = frozenset({"since", "from", "to"})
+"""The parameters that ask for a range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +48,50 @@ class FigureTile:
     href: str | None = None
 
 
-def default_range(uses: Sequence[ModelUse], now: datetime) -> str:
-    """Return the range to begin with: a week, or everything where the last week would show nothing."""
-    week = range_of({}, now, default="7d")
-    recent = any(week.since is not None and use.last_at >= week.since for use in uses)
-    return "7d" if recent else "all"
+async def called_in(
+    store: AsyncStore, asked: Asked, now: datetime, *, include_subagents: bool = True
+) -> tuple[Range, Sequence[ModelUse]]:
+    """Return the range that is asked for, and the models that were called in it.
+
+    Without one asked for it is a week, or everything where the last week would show nothing.
+    """
+    stretch = range_of(asked, now, default="7d")
+    uses = await store.prices.uses(since=stretch.since, until=stretch.until, include_subagents=include_subagents)
+    if uses or not RANGE_WORDS.isdisjoint(asked):
+        return stretch, uses
+    return Range(name="all"), await store.prices.uses(include_subagents=include_subagents)
+
+
+def models_of(uses: Sequence[ModelUse]) -> UsageReport:
+    """Return the report by model of what was called, whoever served it; the costliest first."""
+    rows: dict[str, UsageRow] = {}
+    for use in uses:
+        row = rows.get(use.model)
+        if row is None:
+            rows[use.model] = UsageRow(
+                key=use.model, label=use.model, totals=use.totals, first_at=use.first_at, last_at=use.last_at
+            )
+        else:
+            first, last = min(row.first_at or use.first_at, use.first_at), max(row.last_at or use.last_at, use.last_at)
+            rows[use.model] = replace(row, totals=row.totals + use.totals, first_at=first, last_at=last)
+    return UsageReport(
+        by=UsageBy.MODEL,
+        rows=tuple(
+            sorted(rows.values(), key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+        ),
+        total=sum((use.totals for use in uses), start=UsageTotals()),
+        unpriced_models=tuple(sorted(row.key for row in rows.values() if row.totals.unpriced_calls)),
+    )
 
 
 def change(new: float | None, old: float | None) -> float | None:
     """Return by what share a figure changed; None where there is nothing to compare."""
     return (new - old) / old if old and new is not None else None
+
+
+def spent(totals: UsageTotals | None) -> int | None:
+    """Return what calls cost in nano-dollars; None where that is not known: without calls, or without any price."""
+    return None if totals is None or totals.calls == totals.unpriced_calls else totals.cost_nanos
 
 
 def count(value: int) -> str:
@@ -62,12 +104,82 @@ def excluded(totals: UsageTotals) -> str:
     return f"excludes {formats.counted(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """Calls to one model that no total contains, and their tokens where none of them is in any."""
+
+    model: str
+    calls: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Calls without a price: those that a price would charge, and those whose source told no token counts."""
+
+    priceless: Sequence[Excluded] = ()
+    uncounted: Sequence[Excluded] = ()
+
+
+def unpriced_of(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Unpriced:
+    """Return the calls without a price of a report by model, the models with the most first.
+
+    Which of a model's calls told no tokens is exact where none of its calls has a cost. Where some have one, calls
+    without token counts are those that lack it as long as the model has a price, which would charge all others.
+    """
+    priced = {use.model for use in uses if use.rates is not None}
+    priceless, uncounted = [], []
+    for row in rows:
+        totals = row.totals
+        missing = totals.unpriced_calls
+        is_told_apart = missing == totals.calls or row.key in priced
+        without = min(missing, totals.uncounted_calls) if is_told_apart else 0
+        if without:
+            uncounted.append(Excluded(model=row.key, calls=without))
+        if missing > without:
+            whole = totals.total_tokens or None if missing == totals.calls else None
+            priceless.append(Excluded(model=row.key, calls=missing - without, tokens=whole))
+    return Unpriced(
+        priceless=sorted(priceless, key=lambda one: one.calls, reverse=True),
+        uncounted=sorted(uncounted, key=lambda one: one.calls, reverse=True),
+    )
+
+
 def cost_by(asked: Asked) -> UsageBy:
     """Return what the page of costs has a row for."""
     by = asked.get("by", UsageBy.MODEL)
-    if by not in COST_BY:
-        raise InvalidFilter("by", by, f"must be one of {', '.join(COST_BY)}")
+    if by not in GROUPED:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(GROUPED)}")
     return UsageBy(by)
+
+
+def splits_of(by: UsageBy) -> Sequence[UsageBy]:
+    """Return what the rows of the page of costs can be split by."""
+    return [name for name in NAMES if name is not by] if by in (*NAMES, *TIME) else []
+
+
+def split_of(asked: Asked, by: UsageBy) -> UsageBy | None:
+    """Return what the rows of the page of costs are split by, if they are."""
+    split, known = asked.get("split"), splits_of(by)
+    if split is not None and split not in known:
+        raise InvalidFilter("split", split, f"{by} can be split by {', '.join(known)}" if known else f"{by} has none")
+    return None if split is None else UsageBy(split)
+
+
+async def cost_report(
+    store: AsyncStore,
+    stretch: Range,
+    by: UsageBy,
+    split: UsageBy | None,
+    with_subagents: bool,
+    *,
+    name_unpriced: bool = True,
+) -> UsageReport:
+    """Return the report that the page of costs and its exports tell of."""
+    return await store.usage.report(
+        by, split=split, since=stretch.since, until=stretch.until, include_subagents=with_subagents,
+        name_unpriced=name_unpriced,
+    )  # fmt: skip
 
 
 def subagents_of(asked: Asked) -> bool:
@@ -92,12 +204,11 @@ def step(stretch: Range, uses: Sequence[ModelUse]) -> UsageBy:
     return UsageBy.WEEK if days <= MOST_WEEKS * 7 else UsageBy.MONTH
 
 
-def slots_of(rows: Sequence[UsageRow]) -> dict[str, int]:
-    """Return the colour slot of each name of a report over all time: first seen, first served, the rest share grey."""
-    slots: dict[str, int] = {}
-    for row in sorted(rows, key=lambda row: (row.first_at is None, row.first_at, row.key)):
-        slots.setdefault(row.key, min(len(slots), SLOTS))
-    return slots
+def height_of(rows: Sequence[UsageRow]) -> Callable[[UsageRow], int]:
+    """Return what is drawn of each row: its cost, or its tokens where nothing has a price."""
+    if any(row.totals.cost_nanos for row in rows):
+        return lambda row: row.totals.cost_nanos
+    return lambda row: row.totals.total_tokens
 
 
 def spend_chart(
@@ -108,30 +219,32 @@ def spend_chart(
 
     With `path`, that of a list, a bar leads to what the list holds of its days.
     """
-    tick: Callable[[int], str] = dollars_tick
-    if any(row.totals.cost_nanos for row in rows):
-        bars = bars_of(rows, slots, by, measure=lambda row: row.totals.cost_nanos, text=formats.money, path=path)
-        title = f"Spend per {by} by {of}"
-    else:
-        bars = bars_of(rows, slots, by, measure=lambda row: row.totals.total_tokens, text=formats.number, path=path)
-        title, tick, limits = f"Tokens per {by} by {of}", formats.short, ()
+    measure, has_price = height_of(rows), any(row.totals.cost_nanos for row in rows)
+    tick, text = (dollars_tick, formats.money) if has_price else (formats.short, formats.number)
+    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path)
+    title = f"{'Spend' if has_price else 'Tokens'} per {by} by {of}"
+    if not has_price:
+        limits = ()
     names = {part.series: part.slot for bar in bars for part in bar.parts}
     return Chart(
         title=title,
         svg=stacked_bars(bars, title=title, tick=tick, width=width, limits=limits),
         bars=bars,
-        series=sorted(names.items(), key=lambda item: (item[1], item[0])),
+        series=sorted(names.items(), key=lambda item: (item[1] == SLOTS, item[1], item[0])),
     )
 
 
 async def spend_over_time(
-    store: AsyncStore, stretch: Range, uses: Sequence[ModelUse], *, by: UsageBy, include_subagents: bool = True
+    store: AsyncStore, stretch: Range, *, by: UsageBy, include_subagents: bool = True
 ) -> tuple[Sequence[UsageRow], dict[str, int]]:
-    """Return what was spent per period and model, and each model's colour slot."""
-    rows = await store.usage.series(
-        UsageBy.MODEL, since=stretch.since, until=stretch.until, by=by, include_subagents=include_subagents
+    """Return what was spent per period and model, and each model's slot."""
+    rows, names = await asyncio.gather(
+        store.usage.series(
+            UsageBy.MODEL, since=stretch.since, until=stretch.until, by=by, include_subagents=include_subagents
+        ),
+        store.usage.names(UsageBy.MODEL),
     )
-    return rows, series_slots(uses)
+    return rows, series_slots(names)
 
 
 def dollars_tick(nanos: int) -> str:

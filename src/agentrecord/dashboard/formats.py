@@ -1,7 +1,7 @@
 """How figures, times and texts are written on pages; what is not known is a dash."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -18,17 +18,19 @@ def money(nanos: int | None) -> str:
     """Return nano-dollars as dollars: cents from a dollar up, four decimals below."""
     if nanos is None:
         return UNKNOWN
+    if nanos < 0:
+        return f"−{money(-nanos)}"
     value = nanos / NANOS_PER_DOLLAR
     if nanos == 0:
         return "$0"
-    if abs(value) >= 1:
+    if value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
+    return f"${value:.4f}" if value >= 0.0001 else "<$0.0001"
 
 
 def signed_money(nanos: int) -> str:
     """Return a difference in nano-dollars as dollars with its sign."""
-    return f"{'+' if nanos > 0 else '−' if nanos < 0 else ''}{money(abs(nanos))}"
+    return f"{'+' if nanos > 0 else ''}{money(nanos)}"
 
 
 def cost(totals: UsageTotals | None) -> str:
@@ -38,15 +40,6 @@ def cost(totals: UsageTotals | None) -> str:
     if totals.unpriced_calls == totals.calls:
         return "no price"
     return money(totals.cost_nanos)
-
-
-def tokens(totals: UsageTotals | None) -> str:
-    """Return how many tokens calls took; a dash without calls, and where none of them told any."""
-    if totals is None or not totals.calls:
-        return UNKNOWN
-    if not totals.total_tokens and totals.uncounted_calls == totals.calls:
-        return UNKNOWN
-    return f"{totals.total_tokens:,}"
 
 
 def rate(nanos_per_million: int | None) -> str:
@@ -61,6 +54,11 @@ def rate(nanos_per_million: int | None) -> str:
 def number(value: int | None) -> str:
     """Return a whole number with separators."""
     return UNKNOWN if value is None else f"{value:,}"
+
+
+def tokens(value: int, totals: UsageTotals) -> str:
+    """Return a count of tokens of some calls; a dash where none of them told any."""
+    return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
 
 
 def counted(value: int, noun: str) -> str:
@@ -86,6 +84,13 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
     return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
 
 
+def delta(change: float) -> str:
+    """Return by what share a figure changed, with its direction; how many times as high it is, from ten times on."""
+    if change >= 9:
+        return f"▲ × {change + 1:,.0f}"
+    return f"{'▲' if change >= 0 else '▼'} {percent(abs(change))}"
+
+
 def duration(milliseconds: float | None) -> str:
     """Return a length of time: 57 ms, 4.02 s, 3 m 12 s, 2 h 05 m, 3 d 4 h."""
     return UNKNOWN if milliseconds is None else lengths.duration(milliseconds)
@@ -107,13 +112,16 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds() * 1000
 
 
-def instant(at: datetime) -> str:
-    """Return an instant in full, UTC."""
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+def instant(at: datetime, zone: tzinfo = UTC) -> str:
+    """Return an instant in full, in a time zone."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def when(at: datetime | None, now: datetime) -> Markup:
-    """Return an instant as people read it: how long ago, or the date if that is more than a week."""
+    """Return an instant as people read it: how long ago, or the date if that is more than a week.
+
+    Dates and times are in the zone of `now`; what programs read in it is UTC.
+    """
     if at is None:
         return Markup(UNKNOWN)
     past = (now - at).total_seconds()
@@ -126,8 +134,9 @@ def when(at: datetime | None, now: datetime) -> Markup:
     elif 0 <= past < 7 * DAY_S:
         text = f"{int(past // DAY_S)} d ago"
     else:
-        text = at.strftime("%Y-%m-%d %H:%M")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), instant(at), text)
+        text = at.astimezone(now.tzinfo).strftime("%Y-%m-%d %H:%M")
+    told = instant(at, now.tzinfo or UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.astimezone(UTC).isoformat(), told, text)
 
 
 def seen(at: datetime | None, now: datetime) -> Markup:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from agentrecord.dashboard import charts, figures, formats
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.cost import work_of
-from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
 from agentrecord.records.budget import BudgetStatus
 from agentrecord.records.error import ErrorGroup
@@ -48,7 +48,7 @@ class OverviewPage:
     query: Mapping[str, str]
     tiles: Sequence[figures.FigureTile]
     attention: Sequence[Attention]
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     run_chart: Chart
     spend_chart: Chart
     models: UsageReport
@@ -68,24 +68,23 @@ class _Whole:
 
 async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
     """Return the first page."""
-    uses, found = await asyncio.gather(store.prices.uses(), store.runs.list(limit=RECENT))
-    stretch = range_of(asked, now, default=figures.default_range(uses, now))
-    by = figures.step(stretch, uses)
-    models, users, activity, (rows, slots), attention, earlier = await asyncio.gather(
-        store.usage.report(UsageBy.MODEL, since=stretch.since, until=stretch.until),
-        store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until),
+    (stretch, uses), found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
+    by, models = figures.step(stretch, uses), figures.models_of(uses)
+    users, activity, (rows, slots), attention, earlier = await asyncio.gather(
+        store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until, name_unpriced=False),
         store.usage.activity(by, since=stretch.since, until=stretch.until),
-        figures.spend_over_time(store, stretch, uses, by=by),
+        figures.spend_over_time(store, stretch, by=by),
         _attention(store, stretch, uses, now),
         _earlier(store, stretch),
     )
+    stuck = await store.runs.count_abandoned()
     return OverviewPage(
-        is_empty=not found.items and not uses and not activity.rows,
+        is_empty=not found.items and not uses and not activity.rows and not await store.usage.names(UsageBy.MODEL),
         stretch=stretch,
         query=figures.range_query(stretch, asked),
-        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, attention),
+        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, stuck),
         attention=attention[:MOST_ATTENTION],
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
         models=models,
@@ -103,23 +102,22 @@ async def _earlier(store: AsyncStore, stretch: Range) -> _Whole | None:
     before = stretch.previous()
     if before is None:
         return None
-    report, activity = await asyncio.gather(
-        store.usage.report(UsageBy.TOTAL, since=before.since, until=before.until),
+    totals, activity = await asyncio.gather(
+        store.usage.total(since=before.since, until=before.until),
         store.usage.activity(UsageBy.DAY, since=before.since, until=before.until),
     )
-    return _Whole(totals=report.total, activity=activity)
+    return _Whole(totals=totals, activity=activity)
 
 
 def _tiles(
-    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, attention: Sequence[Attention]
+    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, stuck: int
 ) -> Sequence[figures.FigureTile]:
-    stuck = sum(item.kind == STUCK for item in attention)
     runs, failed = _run_tiles(whole.activity, earlier.activity if earlier else None, by)
     p95, users = _people_tiles(whole.activity, earlier.activity if earlier else None, by)
     spend = figures.FigureTile(
         name="Spend", value=formats.cost(whole.totals), is_worse_up=True,
         nanos=whole.totals.cost_nanos if whole.totals.calls else None,
-        change=figures.change(whole.totals.cost_nanos, earlier.totals.cost_nanos if earlier else None),
+        change=figures.change(figures.spent(whole.totals), figures.spent(earlier.totals if earlier else None)),
         spark=_spark(_spent(rows, by), f"Spend per {by}"),
         note=figures.excluded(whole.totals) if whole.totals.calls else "no call was made",
     )  # fmt: skip
@@ -148,6 +146,7 @@ def _run_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figure
 
 def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
     users = [row.users or 0 for row in _periods(now, by)]
+    nobody = "nobody was named" if now.runs or now.sessions else "nobody was active"
     timed = f"of the last {now.timed_runs:,} runs" if now.timed_runs == TIMED_RUNS else ""
     return (
         figures.FigureTile(
@@ -158,7 +157,7 @@ def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[fig
         figures.FigureTile(
             name="Active users", value=figures.count(now.users),
             change=figures.change(now.users, old.users if old else None),
-            spark=_spark(users, f"Users per {by}"), note="" if now.users else "nobody was active",
+            spark=_spark(users, f"Users per {by}"), note="" if now.users else nobody,
         ),
     )  # fmt: skip
 
@@ -203,7 +202,7 @@ async def _attention(store: AsyncStore, stretch: Range, uses: Sequence[ModelUse]
         store.errors.groups(sort="-first_seen_at", limit=MOST_ATTENTION),
         store.budgets.near(),
     )
-    found = [*_broken(broken), *_new(groups.items, stretch), *_unpriced(uses, stretch), *_near(budgets, now)]
+    found = [*_broken(broken), *_new(groups.items, stretch), *_unpriced(uses), *_near(budgets, now)]
     return sorted(found, key=lambda item: item.at, reverse=True)
 
 
@@ -229,10 +228,9 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
             )  # fmt: skip
 
 
-def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
+def _unpriced(uses: Sequence[ModelUse]) -> Iterator[Attention]:
     # Where the source told no token counts, there is nothing that a price could charge.
     found = [u for u in uses if u.totals.unpriced_calls > u.totals.uncounted_calls]
-    found = [u for u in found if stretch.since is None or u.last_at >= stretch.since]
     found.sort(key=lambda use: use.totals.unpriced_calls, reverse=True)
     for use in found[:MOST_UNPRICED]:
         calls = formats.counted(use.totals.unpriced_calls, "call")
@@ -241,7 +239,7 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
         yield Attention(
             at=use.last_at,
             kind="no price",
-            text=f"{formats.one_line(use.model, 60)}{host}: no total contains {calls} of all time",
+            text=f"{formats.one_line(use.model, 60)}{host}: no total contains {calls}",
             href=f"/prices?model={formats.segment(use.model)}",
         )  # fmt: skip
     rest = found[MOST_UNPRICED:]
@@ -251,7 +249,7 @@ def _unpriced(uses: Sequence[ModelUse], stretch: Range) -> Iterator[Attention]:
         yield Attention(
             at=max(use.last_at for use in rest),
             kind="no price",
-            text=f"{models} more: no total contains {calls} of all time",
+            text=f"{models} more: no total contains {calls}",
             href="/prices",
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ from agentrecord.dashboard import figures
 from agentrecord.dashboard.charts import WIDE, series_slots
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
-from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import UsageBy, UsageRow
 
 
@@ -17,10 +16,10 @@ def days_of(asked: Asked, now: datetime) -> Range:
     return range_of(asked, now, default="all")
 
 
-def spend_chart(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Chart:
+def spend_chart(rows: Sequence[UsageRow], names: Sequence[str]) -> Chart:
     """Return the chart of what was spent over time by model, in days, weeks or months as the time is long."""
     by, keyed = _stepped(rows)
-    return figures.spend_chart(keyed, series_slots(uses), by=by, of=UsageBy.MODEL, width=WIDE)
+    return figures.spend_chart(keyed, series_slots(names), by=by, of=UsageBy.MODEL, width=WIDE)
 
 
 def _stepped(rows: Sequence[UsageRow]) -> tuple[UsageBy, Sequence[UsageRow]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.filters import Asked
 from agentrecord.records.price import ModelUse, NewPrice, Price, PriceChange, Repricing
+from agentrecord.records.usage import UsageBy
 from agentrecord.store import AsyncStore
 
 RATES = (
@@ -60,8 +61,10 @@ async def prices(
     done: PriceChange | None = None,
 ) -> PricesPage:
     """Return the page of prices; `asked` fills the form."""
-    uses, known = await asyncio.gather(store.prices.uses(), store.prices.list())
+    uses, known, names = await asyncio.gather(
+        store.prices.uses(), store.prices.list(), store.usage.names(UsageBy.MODEL)
+    )
     return PricesPage(
-        uses=uses[:MOST_USES], use_count=len(uses), prices=known, slots=series_slots(uses), given=asked,
+        uses=uses[:MOST_USES], use_count=len(uses), prices=known, slots=series_slots(names), given=asked,
         refused=refused, preview=preview, done=done,
     )  # fmt: skip

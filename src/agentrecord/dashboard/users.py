@@ -19,7 +19,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.people import SessionDrivers, UserDetails, UserFigures
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.usage import UsageTotals
+from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.store import AsyncStore
 
 TABS = ("sessions", "cost", "errors", "data")
@@ -30,7 +30,8 @@ SESSIONS = 20
 class UserPage:
     """One user: the figures, and what the chosen `tab` shows; what belongs to another tab is empty.
 
-    `live` counts the sessions that are not deleted; `refused` says why the last form was not carried out.
+    `live` counts the sessions that are not deleted, `ever` is what there is to delete, whenever it was made;
+    `refused` says why the last form was not carried out.
     """
 
     details: UserDetails
@@ -46,6 +47,7 @@ class UserPage:
     groups: Page[ErrorGroup] | None = None
     failed: Page[Run] | None = None
     live: int = 0
+    ever: UserFigures | None = None
     refused: str = ""
     tabs: tuple[str, ...] = TABS
 
@@ -66,8 +68,8 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
         case "sessions":
             return await _with_sessions(store, shown, known, cursor)
         case "cost":
-            uses = await store.prices.uses()
-            return replace(shown, chart=spend_chart(details.spend, uses), slots=series_slots(uses))
+            names = await store.usage.names(UsageBy.MODEL)
+            return replace(shown, chart=spend_chart(details.spend, names), slots=series_slots(names))
         case "errors":
             groups, failed = await asyncio.gather(
                 store.errors.groups(user=known, include_resolved=True, limit=ROWS, cursor=cursor),
@@ -78,8 +80,10 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
             )
             return replace(shown, groups=groups, failed=failed)
         case _:
-            counted = await store.sessions.sums(SessionFilter(user=known, include_children=True))
-            return replace(shown, live=counted.sessions)
+            counted, ever = await asyncio.gather(
+                store.sessions.sums(SessionFilter(user=known, include_children=True)), store.users.details(name)
+            )
+            return replace(shown, live=counted.sessions, ever=ever.figures)
 
 
 async def _with_sessions(store: AsyncStore, shown: UserPage, known: str, cursor: str | None) -> UserPage:

@@ -29,6 +29,8 @@ class UsageBy(StrEnum):
     PROJECT = "project"
     USER = "user"
     AGENT = "agent"
+    VERSION = "version"
+    TOOL = "tool"
     SESSION = "session"
     DIRECTORY = "directory"
     TOTAL = "total"
@@ -56,6 +58,10 @@ class UsageTotals:
     def __add__(self, other: "UsageTotals") -> "UsageTotals":
         """Return two sums as one."""
         return UsageTotals(**{name: getattr(self, name) + getattr(other, name) for name in _SUMMED})
+
+    def __sub__(self, other: "UsageTotals") -> "UsageTotals":
+        """Return what is left of a sum without a part of it."""
+        return UsageTotals(**{name: getattr(self, name) - getattr(other, name) for name in _SUMMED})
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -121,9 +127,13 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReport:
-    """A usage report: its rows and the sum of the whole filter, which the rows add up to."""
+    """A usage report: its rows and the sum of the whole filter, which the rows add up to.
+
+    A call that asked for several tools is among the calls of each: by tool, only costs and tokens add up.
+    """
 
     by: UsageBy
+    split: UsageBy | None = None
     rows: tuple[UsageRow, ...]
     total: UsageTotals
     unpriced_models: tuple[str, ...] = ()
@@ -131,18 +141,23 @@ class UsageReport:
     def __repr__(self) -> str:
         """Return the report in one line: what it has rows for, and the sum of them."""
         rows, calls = _shown.counted(len(self.rows), "row"), _shown.counted(self.total.calls, "call")
-        return _shown.line("UsageReport", f"by {self.by}", rows, calls, _shown.cost(self.total), self._excludes)
+        return _shown.line("UsageReport", f"by {self._by}", rows, calls, _shown.cost(self.total), self._excludes)
 
     def _repr_html_(self) -> str:
         """Return the report as a notebook shows it."""
-        head = (str(self.by), "calls", "input", "cached", "output", "tokens", "cost")
-        rows = [*((row.label, row.totals) for row in self.rows), ("all", self.total)]
+        texts = 1 if self.split is None else 2
+        head = (str(self.by), str(self.split))[:texts]
+        rows = [*((row.label, row.split, row.totals) for row in self.rows), ("all", "", self.total)]
         told = [
-            (label, *[f"{figure:,}" for figure in _figures(sums)], f"{sums.total_tokens:,}", _shown.cost(sums))
-            for label, sums in rows
+            (*names[:texts], *[f"{figure:,}" for figure in (*_figures(sums), sums.total_tokens)], _shown.cost(sums))
+            for *names, sums in rows
         ]
         excludes = f", {self._excludes}" if self._excludes else ""
-        return _shown.table(f"Usage by {self.by}{excludes}", head, told)
+        return _shown.table(f"Usage by {self._by}{excludes}", (*head, *_HEAD), told, texts=texts)
+
+    @property
+    def _by(self) -> str:
+        return str(self.by) if self.split is None else f"{self.by} and {self.split}"
 
     @property
     def _excludes(self) -> str:
@@ -152,6 +167,17 @@ class UsageReport:
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the rows as flat dicts, as a data frame takes them; the sums stand under their own names."""
         return [_shown.as_dict(row) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTop:
+    """The first rows of a report, and how many it has in all."""
+
+    rows: tuple[UsageRow, ...]
+    count: int
+
+
+_HEAD = ("calls", "input", "cached", "output", "tokens", "cost")
 
 
 def _figures(totals: UsageTotals) -> tuple[int, int, int, int]:

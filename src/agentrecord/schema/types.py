@@ -99,6 +99,7 @@ class Flag(ColumnType):
 class Words(ColumnType):
     """Text, JSON text included: kept as it came, byte for byte."""
 
+    cache_ok = True
     is_stored_as_is = True
 
 
@@ -118,6 +119,8 @@ class Blob(ColumnType):
 class WordList(ColumnType):
     """A tuple of texts, as a JSON array."""
 
+    cache_ok = True
+
     def decoder(self, dialect_name: str) -> Decoder | None:
         """Read a JSON array as a tuple."""
         return lambda value: tuple(cast(list[str], msgspec.json.decode(value)))
@@ -125,6 +128,8 @@ class WordList(ColumnType):
 
 class EnumText(ColumnType):
     """A closed set of words."""
+
+    cache_ok = True
 
     def __init__(self, members: type[StrEnum]) -> None:
         """Take the set."""

@@ -8,10 +8,12 @@ from typing import Any  # `Any`: SQLAlchemy columns are generic over values it d
 
 from sqlalchemy import Column
 
-from agentrecord.schema.tables import USAGE_COUNTERS, at, column, counters, define, project_id
+from agentrecord.schema.tables import USAGE_COUNTERS, at, column, counters, define, index, project_id
 from agentrecord.schema.types import Flag, Id, Real, Whole, Words
 
-USAGE_KEY = ("project_id", "bucket", "user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+USAGE_KEY = ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid", "is_subagent")
+"""The model comes before the user, so that the figures of each model's hours or days lie together."""
+
 ACTIVITY_KEY = ("project_id", "day", "user_uuid", "agent_uuid")
 ACTIVITY_COUNTERS = (
     "session_count",
@@ -49,6 +51,9 @@ usage_hours = define("ar_usage_hours", *_usage_columns(), primary_key=USAGE_KEY)
 
 usage_days = define("ar_usage_days", *_usage_columns(), primary_key=USAGE_KEY)
 """`bucket` counts UTC days since 1970."""
+index("ix_ar_usage_days_model", usage_days.c.project_id, usage_days.c.model_uuid, usage_days.c.bucket)
+index("ix_ar_usage_days_user", usage_days.c.project_id, usage_days.c.user_uuid, usage_days.c.bucket)
+index("ix_ar_usage_days_agent", usage_days.c.project_id, usage_days.c.agent_uuid, usage_days.c.bucket)
 
 activity_days = define(
     "ar_activity_days",

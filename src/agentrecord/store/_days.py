@@ -20,7 +20,7 @@ from agentrecord.schema.types import Micros
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
 from agentrecord.store._figures import DAY_MICROS, date_of, day_of
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage import NO_NAME
+from agentrecord.store.usage_sums import NO_NAME
 
 DRAWN_DAYS = 90
 """As many of a range's last days are told one by one."""

@@ -10,6 +10,7 @@ from agentrecord.store import (
     audit,
     budgets,
     call_details,
+    erasing,
     error_group_lists,
     error_groups,
     errors,
@@ -58,6 +59,7 @@ class Projects:
 
     ensure = writes(people.ensure_project, role=Role.OPERATOR)
     get = reads(people.get_project)
+    find = reads(people.find_project, role=Role.OPERATOR)
     list = reads(people.list_projects, role=Role.OPERATOR)
 
 
@@ -73,6 +75,7 @@ class Users:
     facets = reads(user_figures.facets)
     values = reads(user_figures.values)
     details = reads(user_figures.details)
+    purge = writes(erasing.purge, role=Role.ADMIN)
 
 
 class Settings:
@@ -275,6 +278,10 @@ class Usage:
     """Figures."""
 
     report = reads(usage.report)
+    total = reads(usage.total)
+    began = reads(usage.began)
+    names = reads(usage.names)
+    sessions = reads(usage.sessions)
     series = reads(usage.series)
     blocks = reads(usage.blocks)
     activity = reads(activity.activity)

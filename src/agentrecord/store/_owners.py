@@ -23,7 +23,7 @@ from agentrecord.store._owner_words import flags_of, words_of
 from agentrecord.store._page import page
 from agentrecord.store._sql import total, usage_totals
 from agentrecord.store._words import Rule, Words, matching, text_word, tokens_of
-from agentrecord.store.usage import sums as usage_sums
+from agentrecord.store.usage_sums import sums as usage_sums
 
 F = TypeVar("F")
 

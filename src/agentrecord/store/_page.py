@@ -19,6 +19,7 @@ from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.page import COUNT_LIMIT, MAX_OFFSET, MAX_PAGE, Page
 from agentrecord.schema.types import Micros
+from agentrecord.store._sql import by_value
 
 T = TypeVar("T")
 Sorts = Mapping[str, ColumnElement[Any]]
@@ -59,9 +60,9 @@ class _Order:
     descending: bool
     has_null: bool
 
-    def clauses(self) -> list[ColumnElement[Any]]:
-        """Return what follows ORDER BY."""
-        both = (self.column, self.row_id)
+    def clauses(self, seen_as: Callable[[Any], Any] | None = None) -> list[ColumnElement[Any]]:
+        """Return what follows ORDER BY; seen `by_value`, no index is walked through for it."""
+        both = (self.column if seen_as is None else seen_as(self.column), self.row_id)
         return [one.desc() for one in both] if self.descending else [one.asc() for one in both]
 
     def after(self, place: tuple[object, UUID]) -> ColumnElement[bool]:
@@ -90,12 +91,12 @@ def page(
     cursor: str | None,
     offset: int = 0,
     counted: bool = True,
-    is_wide: bool = False,
+    whole: Select[Any] | None = None,
 ) -> Page[T]:
     """Run `statement` for one page, ordered by `sort` (a name in `sorts`, `-` first for descending).
 
-    `statement` must select the sort's column under the sort's own name and the row's id as `id`. Rows of an `is_wide`
-    statement are found by id first, so that only those of the page are read whole.
+    `statement` must select the sort's column under the sort's own name and the row's id as `id`. With `whole`, which
+    selects the same of every row in scope, rows are found by id first, so that only those of the page are read whole.
     """
     checked_limit(limit)
     checked_offset(offset)
@@ -108,12 +109,13 @@ def page(
     chosen = statement
     if cursor is not None and made_for is not None:
         chosen = chosen.where(order.after(_place(cursor, made_for, sorts[name], has_null=order.has_null)))
-    if is_wide:
+    if whole is not None:
         ids = chosen.with_only_columns(row_id, maintain_column_froms=True).correlate(None)
-        chosen = statement.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
+        chosen = whole.where(row_id.in_(ids.order_by(*order.clauses()).limit(limit + 1).offset(offset)))
     else:
         chosen = chosen.limit(limit + 1).offset(offset)
-    rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*order.clauses()))
+    clauses = order.clauses(None if whole is None else by_value)
+    rows = connection.maps(chosen.add_columns(order.column.label("page_key")).order_by(*clauses))
     shown = rows[:limit]
     next_cursor = None
     if len(rows) > limit:

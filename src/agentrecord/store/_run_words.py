@@ -81,6 +81,12 @@ def _version(scope: Scope, values: Sequence[Value]) -> ColumnElement[bool]:
     )
 
 
+def _session(scope: Scope, values: Sequence[Value]) -> ColumnElement[bool]:
+    # By the sessions' ids, so that their runs are found by an index: a run's session is joined after the run is read.
+    named = select(sessions.c.id).where(*within(scope, sessions), matching(sessions.c.session_id, values))
+    return runs.c.session_uuid.in_(named.correlate(None))
+
+
 RUN_WORDS = Words(
     (
         choice_word("status", "Where the run stands", "status:error,cancelled",
@@ -90,7 +96,7 @@ RUN_WORDS = Words(
         text_word("version", "The agent's version", "version:1.4.0", _version),
         text_word("model", "A model that was called in it", "model:claude-*", _model),
         text_word("tool", "A tool that was used in it", "tool:refund_payment", _tool),
-        column_word("session", "The session's own id", "session:chat-17", sessions.c.session_id),
+        text_word("session", "The session's own id", "session:chat-17", _session),
         column_word("run", "The run's own id", "run:r-2026*", runs.c.run_id),
         column_word("source", "What wrote the session: claude-code, codex, …", "source:claude-code",
                     sessions.c.source),

@@ -1,27 +1,41 @@
 """Activity: runs by how they ended and active users by period, from daily figures where whole days are asked for."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Subquery, case, func, literal_column, select, union
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union,
+    union_all,
+)
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
+from agentrecord.records.project import UNASSIGNED
 from agentrecord.records.run import Run, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy
-from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours
+from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours, users
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
-from agentrecord.store._sql import total, within
+from agentrecord.store._sql import by_value, total, within
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
-from agentrecord.store.usage import TIME, period
+from agentrecord.store.usage import period
+from agentrecord.store.usage_sums import TIME
 
 _DAYS_TO_MONDAY = 3
 """Weeks of buckets that are days since 1970-01-01, a Thursday, start so many days before it."""
@@ -67,44 +81,48 @@ def activity(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    include_subagents: bool = True,
+    only_work: bool = False,
 ) -> Activity:
     """Return how many runs began from `since` up to `until` and how they ended, for each hour, day, week or month.
 
-    The range counts in whole hours, in UTC. A run counts where it began.
+    The range counts in whole hours, in UTC. A run counts where it began. Rows that belong to nobody in particular make
+    no active user. With `only_work`, nothing is told of who was active and of how long runs took, which takes longest
+    to find out.
     """
     if by not in TIME:
         raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
     stretch = _Stretch(by, since, until)
-    active = _active(scope, stretch)
-    users = _users(conn, active, by, stretch)
-    rows = _rows(conn, scope, stretch, by, users)
-    times = _times(conn, scope, stretch)
+    users, each = (0, {}) if only_work else _users(conn, _active(conn, scope, stretch), by, stretch)
+    counted = _runs_by_day if include_subagents and not stretch.hourly else _runs_by_bucket
+    rows = _rows(conn, counted(scope, stretch, include_subagents), stretch, by, each)
+    times = () if only_work else _times(conn, scope, stretch, include_subagents)
     return Activity(
         rows=rows,
         runs=sum(row.runs for row in rows),
         completed_runs=sum(row.completed_runs for row in rows),
         failed_runs=sum(row.failed_runs for row in rows),
-        users=conn.value(select(func.count(active.c.user_uuid.distinct()))),
+        users=users,
         sessions=_sessions(conn, scope, stretch),
         run_p95_ms=interpolated(times, 0.95),
         timed_runs=len(times),
-        failed_nanos=_failed_nanos(conn, scope, stretch),
+        failed_nanos=_failed_nanos(conn, scope, stretch, include_subagents),
     )
 
 
 def _rows(
-    conn: Connection, scope: Scope, stretch: _Stretch, by: UsageBy, users: dict[str, int]
+    conn: Connection, counted: Executable, stretch: _Stretch, by: UsageBy, active: dict[str, int]
 ) -> tuple[ActivityRow, ...]:
     found: dict[str, list[int]] = {}
-    for bucket, *counts in conn.rows(_runs_by_hour(scope, stretch) if stretch.hourly else _runs_by_day(scope, stretch)):
+    for bucket, *counts in conn.rows(counted):
         sums = found.setdefault(_key(bucket, stretch, by), [0, 0, 0])
         for place, count in enumerate(counts):
             sums[place] += count
     rows = []
-    for key in sorted({*found, *users}):
+    for key in sorted({*found, *active}):
         begun, completed, failed = found.get(key, (0, 0, 0))
-        counted = None if by is UsageBy.MONTH else users.get(key, 0)
-        rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=counted))
+        users_in = None if by is UsageBy.MONTH else active.get(key, 0)
+        rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=users_in))
     return tuple(rows)
 
 
@@ -117,10 +135,16 @@ def _bucket(column: Any, size: int) -> ColumnElement[int]:
     return divided
 
 
-def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Executable:
+def _begun(scope: Scope, stretch: _Stretch, include_subagents: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions on the runs that began in a stretch of time."""
+    found = [*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None)]
+    return found if include_subagents else [*found, runs.c.parent_uuid.is_(None)]
+
+
+def _runs_by_bucket(scope: Scope, stretch: _Stretch, include_subagents: bool) -> Executable:
     begun = (
-        select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.status)
-        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None))
+        select(_bucket(runs.c.started_at, stretch.size).label("bucket"), runs.c.status)
+        .where(*_begun(scope, stretch, include_subagents))
         .subquery("begun")
     )
     return select(
@@ -130,7 +154,7 @@ def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Executable:
     ).group_by(begun.c.bucket)
 
 
-def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
+def _runs_by_day(scope: Scope, stretch: _Stretch, _include_subagents: bool) -> Executable:
     table = activity_days
     return (
         select(table.c.day, total(table.c.run_count), total(table.c.completed_runs), total(table.c.failed_runs))
@@ -140,8 +164,11 @@ def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
     )
 
 
-def _active(scope: Scope, stretch: _Stretch) -> Subquery:
+def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> CTE:
     """Return each user who did anything with each bucket in which they did."""
+    nobody = conn.value(
+        select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == UNASSIGNED)
+    )
     used = usage_hours if stretch.hourly else usage_days
     calls = select(used.c.bucket.label("bucket"), used.c.user_uuid).where(
         *within(scope, used), *stretch.buckets(used.c.bucket), used.c.calls > 0
@@ -156,13 +183,16 @@ def _active(scope: Scope, stretch: _Stretch) -> Subquery:
         other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
             *within(scope, activity_days), *stretch.buckets(activity_days.c.day), any_of > 0
         )
-    return union(calls, other).subquery("active")
+    if nobody is not None:
+        calls, other = calls.where(used.c.user_uuid != nobody), other.where(other.selected_columns[1] != nobody)
+    return union(calls, other).cte("active")
 
 
-def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -> dict[str, int]:
-    """Return how many users were active in each period; nothing for months, whose lengths differ."""
+def _users(conn: Connection, active: CTE, by: UsageBy, stretch: _Stretch) -> tuple[int, dict[str, int]]:
+    """Return how many users were active, and how many in each period; none of months, whose lengths differ."""
+    whole = select(null().label("place"), func.count(active.c.user_uuid.distinct()))
     if by is UsageBy.MONTH:
-        return {}
+        return conn.rows(whole)[0][1], {}
     length, shift = {
         UsageBy.HOUR: (1, 0),
         UsageBy.DAY: (DAY_MICROS // stretch.size, 0),
@@ -171,19 +201,24 @@ def _users(conn: Connection, active: Subquery, by: UsageBy, stretch: _Stretch) -
     numbered = select(
         _bucket(active.c.bucket + literal_column(str(shift), Whole()), length).label("place"), active.c.user_uuid
     ).subquery("numbered")
-    rows = conn.rows(select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place))
-    return {_key(place * length - shift, stretch, by): count for place, count in rows}
+    each = select(numbered.c.place, func.count(numbered.c.user_uuid.distinct())).group_by(numbered.c.place)
+    # In one statement, so that who was active is found out once.
+    found: dict[int | None, int] = dict(conn.rows(union_all(each, whole)))
+    return found.pop(None), {
+        _key(place * length - shift, stretch, by): count for place, count in found.items() if place is not None
+    }
 
 
-def _times(conn: Connection, scope: Scope, stretch: _Stretch) -> Sequence[int]:
+def _times(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> Sequence[int]:
     """Return how many milliseconds each of the last runs took, in order."""
+    micros = type_coerce(runs.c.finished_at, Whole()) - type_coerce(runs.c.started_at, Whole())
     found = conn.rows(
-        select(runs.c.started_at, runs.c.finished_at)
-        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.finished_at.is_not(None))
+        select(micros)
+        .where(*_begun(scope, stretch, include_subagents), runs.c.finished_at.is_not(None))
         .order_by(runs.c.started_at.desc(), runs.c.id.desc())
         .limit(TIMED_RUNS)
-    )
-    return sorted((end - start) // timedelta(milliseconds=1) for start, end in found if start is not None)
+    )  # fmt: skip
+    return sorted(took // 1000 for (took,) in found)
 
 
 def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
@@ -197,7 +232,7 @@ def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
     )
 
 
-def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
+def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> int:
     return int(
         conn.value(
             select(total(llm_calls.c.cost_nanos)).where(
@@ -205,6 +240,7 @@ def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
                 # As the index has it: a bound value would not find the index of failed calls.
                 llm_calls.c.status == literal_column("'error'"),
                 *stretch.moments(llm_calls.c.timestamp),
+                *([] if include_subagents else [~llm_calls.c.is_subagent]),
             )
         )
     )
@@ -224,7 +260,7 @@ def broken(
     stretch = _Stretch(UsageBy.DAY, since, until)
     ended = SELECT_RUN.where(
         *within(scope, runs), runs.c.status_reason == ABANDONED, *stretch.moments(runs.c.started_at)
-    ).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    ).order_by(by_value(runs.c.started_at).desc(), runs.c.id.desc())
     rows = [row for statement in (going, ended) for row in conn.maps(statement.limit(checked_limit(limit)))]
     found = sorted((run_of(row) for row in rows), key=lambda run: run.started_at or run.created_at, reverse=True)
     return tuple(found[:limit])

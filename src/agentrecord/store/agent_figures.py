@@ -27,7 +27,7 @@ from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store._words import Rule, column_word, measured_word
 from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
 from agentrecord.store.daily import percentile
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 Histogram = dict[int, int]
 

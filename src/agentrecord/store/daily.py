@@ -16,7 +16,7 @@ from agentrecord.schema.usage import ACTIVITY_COUNTERS
 from agentrecord.store._days import touched
 from agentrecord.store._figures import date_of
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 NO_USAGE = UsageTotals()
 

@@ -28,9 +28,9 @@ from agentrecord.store import sessions as session_store
 from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
 from agentrecord.store._rows import call_of
-from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage import sums
+from agentrecord.store._sql import by_value, total, usage_totals, within
 from agentrecord.store.usage_by_session import measures
+from agentrecord.store.usage_sums import sums
 
 COSTLY_NANOS = 50_000_000
 """From how many nano-dollars on a call is named among what made a session's cost: five cents."""
@@ -170,7 +170,8 @@ def _runs_of(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> tup
         return ()
     statement = run_store.SELECT_RUN.where(*within(scope, runs), runs.c.session_uuid.in_(session_ids))
     return tuple(
-        run_store.run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id).limit(MAX_TURNS))
+        run_store.run_of(row)
+        for row in conn.maps(statement.order_by(by_value(runs.c.started_at), runs.c.id).limit(MAX_TURNS))
     )
 
 

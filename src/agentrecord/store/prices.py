@@ -1,11 +1,10 @@
 """Hosts, models and prices: set one's own, and list what is used and what it costs."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -15,12 +14,13 @@ from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.page import Page
 from agentrecord.records.price import Host, Model, ModelUse, NewPrice, Price, Rates
 from agentrecord.records.scope import Role, Scope
-from agentrecord.schema import hosts, models, prices, usage_days
+from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.schema import hosts, models, prices
 from agentrecord.store import audit
 from agentrecord.store._charging import OWN_PRICES, model_uuid, own_prices, price_of, price_row
 from agentrecord.store._page import page
-from agentrecord.store._sql import insert_or_skip, usage_totals, within
-from agentrecord.store.usage import sums
+from agentrecord.store._sql import insert_or_skip
+from agentrecord.store.usage_sums import NO_NAME, by_names, summed, totals_of
 
 _ADD = insert_or_skip(prices)
 _MAX_RATE = 10**15
@@ -110,37 +110,43 @@ def find(conn: Connection, scope: Scope, model: str, *, host: str | None = None,
     return choose(own_prices(conn), model, host=host, at=moment, project=scope.project)
 
 
-def uses(conn: Connection, scope: Scope) -> tuple[ModelUse, ...]:
-    """Return every model that was called, its figures and its present price, the unpriced ones first."""
-    rows = conn.maps(
-        select(
-            models.c.name.label("model"),
-            hosts.c.name.label("host"),
-            *sums(usage_days),
-            func.min(usage_days.c.first_at).label("first_at"),
-            func.max(usage_days.c.last_at).label("last_at"),
-        )
-        .select_from(
-            usage_days.join(models, models.c.id == usage_days.c.model_uuid).join(
-                hosts, hosts.c.id == models.c.host_uuid
-            )
-        )
-        .where(*within(scope, usage_days))
-        .group_by(models.c.name, hosts.c.name)
-    )
-    found = [_use(conn, scope, row) for row in rows]
+def uses(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+) -> tuple[ModelUse, ...]:
+    """Return every model that was called, its figures and its present price, the unpriced ones first.
+
+    With `since` and `until`, in whole hours, what was called from the one up to the other.
+    """
+    calls = summed(scope, since, until, include_subagents=include_subagents)
+    rows = conn.rows(by_names(calls.shape, (UsageBy.MODEL, UsageBy.HOST)), calls.params)
+    found = [
+        _use(conn, scope, model, host or None, totals_of(counts), (first_at, last_at))
+        for model, host, *counts, first_at, last_at in rows
+    ]
     return tuple(sorted(found, key=lambda use: (-use.totals.unpriced_calls, -use.totals.cost_nanos, use.model)))
 
 
-def _use(conn: Connection, scope: Scope, row: Mapping[str, Any]) -> ModelUse:
-    host = row["host"] or None
-    price = find(conn, scope, row["model"], host=host, at=row["last_at"]) if row["model"] else None
+def _use(
+    conn: Connection,
+    scope: Scope,
+    model: str,
+    host: str | None,
+    totals: UsageTotals,
+    span: tuple[datetime, datetime],
+) -> ModelUse:
+    first_at, last_at = span
+    price = find(conn, scope, model, host=host, at=last_at) if model else None
     return ModelUse(
-        model=row["model"] or "unknown",
+        model=model or NO_NAME,
         host=host,
-        totals=usage_totals(row),
-        first_at=row["first_at"],
-        last_at=row["last_at"],
+        totals=totals,
+        first_at=first_at,
+        last_at=last_at,
         rates=None if price is None else price.rates,
         source=None if price is None else price.source,
         effective_from=None if price is None else price.effective_from,

@@ -15,7 +15,7 @@ from agentrecord.schema import activity_days, latency_days, llm_calls, tool_days
 from agentrecord.store import agents
 from agentrecord.store._sql import bound_within, scope_params, total, usage_totals
 from agentrecord.store.daily import percentile
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 _SHARES = {"p50": 0.50, "p75": 0.75, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 _TOOL_SUMS = ("calls", "errors", "duration_ms_sum", "duration_count")

@@ -218,7 +218,7 @@ def subtree_of(scope: Scope, run: UUID) -> Select[Any]:
 def tree(conn: Connection, scope: Scope, run: UUID) -> tuple[Run, ...]:
     """Return a run and all below it, each before its children, oldest first."""
     statement = SELECT_RUN.where(*within(scope, runs), runs.c.id.in_(subtree_of(scope, run)))
-    return tuple(run_of(row) for row in conn.maps(statement.order_by(runs.c.started_at, runs.c.id)))
+    return tuple(run_of(row) for row in conn.maps(statement.order_by(by_value(runs.c.started_at), runs.c.id)))
 
 
 def finish(
@@ -354,5 +354,5 @@ def list_(
         limit=limit,
         cursor=cursor,
         offset=offset,
-        is_wide=True,
+        whole=SELECT_RUN.where(*within(scope, runs)),
     )

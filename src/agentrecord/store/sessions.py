@@ -310,7 +310,7 @@ def list_(
     statement = _SELECT.where(*session_conditions(scope, where or SessionFilter()))
     return page(
         conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
-        limit=limit, cursor=cursor, offset=offset, is_wide=True,
+        limit=limit, cursor=cursor, offset=offset, whole=_SELECT.where(*within(scope, sessions)),
     )  # fmt: skip
 
 

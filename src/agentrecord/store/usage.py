@@ -1,53 +1,74 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for.
+the sessions' own sums, or from the calls where a range of time is asked for; versions and tools from the calls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import func, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.engine.moments import from_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
-from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
-from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
+from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
+from agentrecord.schema import models, usage_days, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store import usage_by_session
-from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
-from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
+from agentrecord.store._figures import HOUR_MICROS
+from agentrecord.store._page import checked_limit
+from agentrecord.store._sql import usage_totals, within
+from agentrecord.store.usage_sums import (
+    NAMES,
+    NO_NAME,
+    TIME,
+    Summed,
+    by_names,
+    known,
+    summed,
+    sums,
+    totals_of,
+    unpriced,
+    whole,
+)
 
-NO_NAME = "unknown"
 BLOCK_HOURS = 5
-TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
-NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
+MOST_NAMES = 500
+SORTED_BY = {
+    "calls": "calls",
+    "input": "input_tokens",
+    "cache_read": "cache_read_tokens",
+    "output": "output_tokens",
+    "cost": "cost_nanos",
+}
+"""What the rows of a report can be sorted by, and the counter of each."""
+
+_COUNTS = len(USAGE_COUNTERS)
+_OF_CALLS = {UsageBy.VERSION: usage_by_version.rows, UsageBy.TOOL: usage_by_tool.rows}
 
 
-def sums(table: Table) -> list[ColumnElement[Any]]:
-    """Return the sum of every usage counter of a table."""
-    return [total(table.c[name]).label(name) for name in USAGE_COUNTERS]
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which calls are summed up, and how far ahead of UTC the days are that they are told apart by."""
 
+    since: datetime | None
+    until: datetime | None
+    include_subagents: bool
+    offset_minutes: int = 0
 
-def _rollup(since: datetime | None, until: datetime | None, *, hourly: bool) -> tuple[Table, list[Any]]:
-    """Choose days where whole UTC days are asked for, else hours; the edges are whole hours."""
-    given = {"since": since, "until": until}
-    edges = [None if at is None else to_micros(values.moment(name, at)) for name, at in given.items()]
-    if hourly or any(edge is not None and edge % DAY_MICROS for edge in edges):
-        table, size = usage_hours, HOUR_MICROS
-    else:
-        table, size = usage_days, DAY_MICROS
-    conditions: list[Any] = []
-    if edges[0] is not None:
-        conditions.append(table.c.bucket >= edges[0] // size)
-    if edges[1] is not None:
-        conditions.append(table.c.bucket < -(-edges[1] // size))
-    return table, conditions
+    def summed(self, scope: Scope, by: UsageBy) -> Summed:
+        """Return the calls as the rollup has them that has the figures."""
+        hourly = by is UsageBy.HOUR or (by in TIME and self.offset_minutes != 0)
+        return summed(scope, self.since, self.until, hourly=hourly, include_subagents=self.include_subagents)
+
+    def bounds(self) -> dict[str, Any]:
+        """Return what bounds the calls, where the calls themselves are read."""
+        return {"since": self.since, "until": self.until, "include_subagents": self.include_subagents}
 
 
 def report(
@@ -55,64 +76,66 @@ def report(
     scope: Scope,
     by: UsageBy = UsageBy.DAY,
     *,
+    split: UsageBy | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     include_subagents: bool = True,
     utc_offset_minutes: int = 0,
+    name_unpriced: bool = True,
 ) -> UsageReport:
     """Return the sums over calls from `since` up to `until`, one row for each `by`, and their total.
 
-    The range counts in whole hours. Days, weeks (from Monday) and months are those of a time zone
-    `utc_offset_minutes` ahead of UTC. Rows of time come in order of time, others the costliest first.
+    With `split` there is a row for each two of them, as in `series`. The range counts in whole hours. Days, weeks (from
+    Monday) and months are those of a time zone `utc_offset_minutes` ahead of UTC. Rows of time come in order of time,
+    others the costliest first. A call counts for the version of its run's agent, and for each tool that it asked for,
+    its cost and tokens evenly divided among them: there the rows' costs and tokens add up to the total, and their
+    calls may come to more. Which models have no price costs about as much to find as the sums, and is left out without
+    `name_unpriced`.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
-    if by in (UsageBy.SESSION, UsageBy.DIRECTORY):
-        rows = usage_by_session.rows(conn, scope, by, since=since, until=until, include_subagents=include_subagents)
+    wanted = _Wanted(since, until, include_subagents, utc_offset_minutes)
+    all_calls: UsageTotals | None = None
+    if split is not None:
+        if split is by:
+            raise InvalidFilter("split", split, "must be another than what there is a row for")
+        rows = _crossed(conn, scope, by, split, wanted)
+        rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
+    elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
+        rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
+    elif by in TIME:
+        rows = _by_time(conn, scope, by, wanted)
+    elif by in _OF_CALLS:
+        all_calls = total(conn, scope, **wanted.bounds())
+        rows = sorted(_OF_CALLS[by](conn, scope, all_calls, **wanted.bounds()), key=_costliest)
     else:
-        hourly = by is UsageBy.HOUR or (by in TIME and utc_offset_minutes != 0)
-        table, conditions = _rollup(since, until, hourly=hourly)
-        conditions.extend(within(scope, table))
-        if not include_subagents:
-            conditions.append(~table.c.is_subagent)
-        if by in TIME:
-            rows = _by_time(conn, table, conditions, by, utc_offset_minutes)
-        else:
-            rows = _by_name(conn, table, conditions, by)
-    whole = UsageTotals()
-    for row in rows:
-        whole = whole + row.totals
+        rows = _by_name(conn, by, wanted.summed(scope, by))
+    if all_calls is None:
+        all_calls = sum((row.totals for row in rows), start=UsageTotals())
+    is_told = name_unpriced and all_calls.unpriced_calls > 0
     return UsageReport(
         by=by,
+        split=split,
         rows=tuple(rows),
-        total=whole,
-        unpriced_models=_unpriced(conn, scope, since, until) if whole.unpriced_calls else (),
+        total=all_calls,
+        unpriced_models=_unpriced(conn, scope, by, rows, wanted) if is_told else (),
     )
 
 
-def _by_time(conn: Connection, table: Table, conditions: list[Any], by: UsageBy, offset_minutes: int) -> list[UsageRow]:
-    found = conn.maps(
-        select(
-            table.c.bucket,
-            *sums(table),
-            func.min(table.c.first_at).label("first_at"),
-            func.max(table.c.last_at).label("last_at"),
-        )
-        .where(*conditions)
-        .group_by(table.c.bucket)
-        .order_by(table.c.bucket)
-    )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
+def _by_time(conn: Connection, scope: Scope, by: UsageBy, wanted: _Wanted) -> list[UsageRow]:
+    calls = wanted.summed(scope, by)
+    smallest = UsageBy.HOUR if calls.shape.is_hourly else UsageBy.DAY
     merged: dict[str, UsageRow] = {}
-    for row in found:
-        start = from_micros(row["bucket"] * size) + timedelta(minutes=offset_minutes)
-        label = period(start, by)
-        new = UsageRow(
-            key=label, label=label, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"]
-        )
+    for bucket, *counts, first_at, last_at in conn.rows(by_names(calls.shape, (smallest,)), calls.params):
+        label = _period_of(bucket, calls, by, wanted)
+        new = UsageRow(key=label, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at)
         old = merged.get(label)
         merged[label] = new if old is None else replace(old, totals=old.totals + new.totals, last_at=new.last_at)
     return list(merged.values())
+
+
+def _period_of(bucket: int, calls: Summed, by: UsageBy, wanted: _Wanted) -> str:
+    return period(from_micros(bucket * calls.bucket_micros) + timedelta(minutes=wanted.offset_minutes), by)
 
 
 def period(start: datetime, by: UsageBy) -> str:
@@ -128,78 +151,51 @@ def period(start: datetime, by: UsageBy) -> str:
             return start.strftime("%Y-%m-%d")
 
 
-@dataclass(frozen=True, slots=True)
-class _Dimension:
-    """What calls are told apart by: what a rollup's table is joined with for it, and the column of its names."""
-
-    joins: tuple[tuple[Table, ColumnElement[bool]], ...]
-    key: ColumnElement[Any]
-
-
-def _dimension(table: Table, by: UsageBy) -> _Dimension:
-    in_project = users.c.project_id == table.c.project_id
-    of_model = (models, models.c.id == table.c.model_uuid)
-    match by:
-        case UsageBy.MODEL:
-            return _Dimension((of_model,), models.c.name)
-        case UsageBy.HOST:
-            return _Dimension((of_model, (hosts, hosts.c.id == models.c.host_uuid)), hosts.c.name)
-        case UsageBy.USER:
-            return _Dimension(((users, in_project & (users.c.id == table.c.user_uuid)),), users.c.external_id)
-        case UsageBy.AGENT:
-            is_agent = (agents.c.project_id == table.c.project_id) & (agents.c.id == table.c.agent_uuid)
-            return _Dimension(((agents, is_agent),), agents.c.agent_id)
-        case _:
-            return _Dimension(((projects, projects.c.id == table.c.project_id),), projects.c.name)
-
-
-def _joined(table: Table, dimensions: Sequence[_Dimension]) -> Any:
-    """Return a rollup's table joined with all that its dimensions need, each table once."""
-    joined: Any = table
-    seen: set[str] = set()
-    for dimension in dimensions:
-        for other, condition in dimension.joins:
-            if other.name not in seen:
-                seen.add(other.name)
-                # Calls without an agent have the nil one, which no row names.
-                joined = joined.join(other, condition, isouter=other is agents)
-    return joined
-
-
-def _by_name(conn: Connection, table: Table, conditions: list[Any], by: UsageBy) -> list[UsageRow]:
-    dimension = _dimension(table, by)
-    key = dimension.key
-    found = conn.maps(
-        select(
-            key.label("key"),
-            *sums(table),
-            func.min(table.c.first_at).label("first_at"),
-            func.max(table.c.last_at).label("last_at"),
-        )
-        .select_from(_joined(table, [dimension]))
-        .where(*conditions)
-        .group_by(key)
-    )
+def _by_name(conn: Connection, by: UsageBy, calls: Summed) -> list[UsageRow]:
+    if by is UsageBy.TOTAL:
+        found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
+    else:
+        found = conn.rows(by_names(calls.shape, (by,)), calls.params)
     rows = []
-    for row in found:
-        name = "all" if by is UsageBy.TOTAL else row["key"] or NO_NAME
-        rows.append(
-            UsageRow(key=name, label=name, totals=usage_totals(row), first_at=row["first_at"], last_at=row["last_at"])
-        )
-    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+    for name, *counts, first_at, last_at in found:
+        key = name or NO_NAME
+        rows.append(UsageRow(key=key, label=key, totals=totals_of(counts), first_at=first_at, last_at=last_at))
+    return sorted(rows, key=_costliest)
 
 
-def _unpriced(conn: Connection, scope: Scope, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
-    table, conditions = _rollup(since, until, hourly=False)
-    rows = conn.rows(
-        select(models.c.name, func.sum(table.c.unpriced_calls))
-        .select_from(table.join(models, models.c.id == table.c.model_uuid))
-        .where(*conditions, *within(scope, table))
-        .group_by(models.c.name)
-        .having(func.sum(table.c.unpriced_calls) > 0)
-        .order_by(models.c.name)
-    )
-    return tuple(name or NO_NAME for name, _ in rows)
+def _costliest(row: UsageRow) -> tuple[int, int, str]:
+    return -row.totals.cost_nanos, -row.totals.total_tokens, row.label
+
+
+def _unpriced(
+    conn: Connection, scope: Scope, by: UsageBy, rows: Sequence[UsageRow], wanted: _Wanted
+) -> tuple[str, ...]:
+    if by is UsageBy.MODEL:
+        return tuple(sorted({row.key for row in rows if row.totals.unpriced_calls}))
+    calls = summed(scope, wanted.since, wanted.until)
+    return tuple(name or NO_NAME for (name,) in conn.rows(unpriced(calls.shape), calls.params))
+
+
+def total(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+) -> UsageTotals:
+    """Return the sums over all calls from `since` up to `until`, in whole hours: the total of a report alone."""
+    calls = summed(scope, since, until, include_subagents=include_subagents)
+    (row,) = conn.rows(whole(calls.shape), calls.params)
+    return totals_of(row[:_COUNTS])
+
+
+def began(conn: Connection, scope: Scope) -> datetime | None:
+    """Return when the first call of the record was made; None without calls."""
+    table = usage_days
+    first = select(table.c.first_at).where(*within(scope, table), table.c.calls > 0)
+    found: datetime | None = conn.value(first.order_by(table.c.bucket, table.c.first_at).limit(1))
+    return found
 
 
 def series(
@@ -211,40 +207,78 @@ def series(
     until: datetime | None = None,
     by: UsageBy = UsageBy.DAY,
     include_subagents: bool = True,
+    apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
     """Return the sums for each period, model, host, user, agent or project, split by one of the latter five.
 
     `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
-    directories and tools cannot be crossed and raise `InvalidFilter`.
+    directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
+    by `split`: all else of a period is one row, whose `split` is None.
     """
+    return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
+
+
+def _crossed(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy,
+    split: UsageBy,
+    wanted: _Wanted,
+    apart: Collection[str] | None = None,
+) -> list[UsageRow]:
     if by not in (*TIME, *NAMES):
         raise InvalidFilter("by", by, f"cannot be split; use one of {', '.join((*TIME, *NAMES))}")
     if split not in NAMES:
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
-    table, conditions = _rollup(since, until, hourly=by is UsageBy.HOUR)
-    if not include_subagents:
-        conditions.append(~table.c.is_subagent)
-    dimensions = [_dimension(table, split)]
-    first: ColumnElement[Any] = table.c.bucket
-    if by not in TIME:
-        dimensions.append(_dimension(table, by))
-        first = dimensions[-1].key
-    found = conn.maps(
-        select(first.label("first"), dimensions[0].key.label("second"), *sums(table))
-        .select_from(_joined(table, dimensions))
-        .where(*conditions, *within(scope, table))
-        .group_by(first, dimensions[0].key)
-        .order_by(first, dimensions[0].key)
+    calls = wanted.summed(scope, by)
+    # Where days do not begin as those of UTC do, they are told by their hours.
+    told = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
+    merged: dict[tuple[str, str | None], list[int]] = {}
+    for first, second, *counts, _, _ in conn.rows(by_names(calls.shape, (told, split)), calls.params):
+        key = _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
+        name = second or NO_NAME
+        place = key, name if apart is None or name in apart else None
+        old = merged.get(place)
+        merged[place] = counts if old is None else [one + other for one, other in zip(old, counts, strict=True)]
+    return [
+        UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
+    ]
+
+
+def sessions(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+    sort: str = "-cost",
+    limit: int = 100,
+) -> UsageTop:
+    """Return the first rows of a report by session, as `sort` orders them, and how many there are in all.
+
+    `sort` is one of calls, input, cache_read, output and cost, with - before it for the highest first.
+    """
+    column = SORTED_BY.get(sort.removeprefix("-"))
+    if column is None:
+        known = f"{', '.join(SORTED_BY)}, with - before it for the highest first"
+        raise InvalidFilter("sort", sort, f"must be one of {known}")
+    ranked = usage_by_session.Ranked(column=column, is_down=sort.startswith("-"), limit=checked_limit(limit))
+    rows, count = usage_by_session.top(
+        conn, scope, ranked, since=since, until=until, include_subagents=include_subagents
     )
-    size = HOUR_MICROS if table is usage_hours else DAY_MICROS
-    merged: dict[tuple[str, str], UsageRow] = {}
-    for row in found:
-        key = period(from_micros(row["first"] * size), by) if by in TIME else row["first"] or NO_NAME
-        name = row["second"] or NO_NAME
-        old = merged.get((key, name))
-        totals = usage_totals(row) if old is None else old.totals + usage_totals(row)
-        merged[key, name] = UsageRow(key=key, label=key, split=name, totals=totals)
-    return tuple(merged.values())
+    return UsageTop(rows=tuple(rows), count=count)
+
+
+def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
+    """Return the models, hosts, users, agents or project of the record, in the order in which it came to know them.
+
+    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
+    """
+    if of not in NAMES:
+        raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
+    rows = conn.rows(known(scope, of).limit(MOST_NAMES))
+    return tuple(dict.fromkeys(name or NO_NAME for (name,) in rows))
 
 
 def blocks(

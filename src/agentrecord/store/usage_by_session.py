@@ -1,9 +1,12 @@
 """Usage by session and by working directory: from the sessions' own sums, or from calls for a range of time."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal_column, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -14,7 +17,7 @@ from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.schema import coding_sessions, llm_calls, sessions
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store._figures import HOUR_MICROS
-from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store._sql import by_value, total, usage_totals, within
 
 _ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)
 _TOP = sessions.alias("top")
@@ -31,9 +34,74 @@ def rows(
 ) -> list[UsageRow]:
     """Return one row for each top session, or each directory, sub-agents' sessions counted in their top one's."""
     if since is None and until is None:
-        measured = _from_sessions(scope, include_subagents)
+        measured = _from_sessions(scope, include_subagents).subquery("measured")
     else:
-        measured = _from_calls(scope, since, until, include_subagents)
+        measured = _from_calls(scope, since, until, include_subagents).subquery("measured")
+    shown = _told(conn, scope, measured, by)
+    outside = _without_session(conn, scope, since, until, include_subagents)
+    if outside is not None:
+        shown.append(outside)
+    return sorted(shown, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """Which rows come first: by which counter, whether the highest do, and how many of them."""
+
+    column: str
+    is_down: bool
+    limit: int
+
+
+def top(
+    conn: Connection,
+    scope: Scope,
+    ranked: Ranked,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    include_subagents: bool,
+) -> tuple[list[UsageRow], int]:
+    """Return the first rows by session and how many there are: only these are added up in full and named."""
+    is_ranged = since is not None or until is not None
+    if is_ranged:
+        each = _by_called_session(scope, ranked.column, since, until, include_subagents).subquery("each")
+    else:
+        counter = sessions.c[ranked.column].label("n")
+        each = _only(scope, include_subagents).with_only_columns(_ROOT.label("root"), counter).subquery("each")
+    added = select(each.c.root, total(each.c.n).label("n")).group_by(each.c.root).subquery("added")
+    order = added.c.n.desc() if ranked.is_down else added.c.n
+    is_outside = func.max(case((added.c.root.is_(None), 1), else_=0)).over()
+    found = conn.rows(
+        select(added.c.root, func.count().over(), is_outside).order_by(order, added.c.root).limit(ranked.limit)
+    )
+    roots = [root for root, _, _ in found if root is not None]
+    if is_ranged:
+        measured = _from_calls(scope, since, until, include_subagents, roots=roots)
+    else:
+        measured = _from_sessions(scope, include_subagents).where(sessions.c.id.in_(_trees(scope, roots)))
+    shown = _told(conn, scope, measured.subquery("measured"), UsageBy.SESSION) if roots else []
+    count, has_others = found[0][1:] if found else (0, False)
+    if has_others or not is_ranged:
+        outside = _without_session(conn, scope, since, until, include_subagents)
+        if outside is not None:
+            # Of a range, the calls of no session were counted as one with the sessions.
+            shown, count = [*shown, outside], count + (0 if has_others else 1)
+    return sorted(shown, key=_rank(ranked))[: ranked.limit], count
+
+
+def _trees(scope: Scope, roots: Sequence[UUID]) -> Any:
+    """Return the statement whose rows are the ids of sessions and of all below them."""
+    tops = select(sessions.c.id).where(*within(scope, sessions), sessions.c.id.in_(roots))
+    return tops.union_all(select(sessions.c.id).where(*within(scope, sessions), sessions.c.root_uuid.in_(roots)))
+
+
+def _rank(ranked: Ranked) -> Callable[[UsageRow], tuple[int, int, str]]:
+    sign = -1 if ranked.is_down else 1
+    return lambda row: (sign * getattr(row.totals, ranked.column), -row.totals.total_tokens, row.key)
+
+
+def _told(conn: Connection, scope: Scope, measured: Subquery, by: UsageBy) -> list[UsageRow]:
     joined = measured.join(_TOP, _TOP.c.id == measured.c.root).outerjoin(
         coding_sessions,
         (coding_sessions.c.project_id == _TOP.c.project_id) & (coding_sessions.c.session_uuid == _TOP.c.id),
@@ -55,11 +123,7 @@ def rows(
         .where(_TOP.c.project_id == scope.project)
         .group_by(*group)
     )
-    shown = [_row(row) for row in found if row["calls"]]
-    outside = _without_session(conn, scope, since, until, include_subagents)
-    if outside is not None:
-        shown.append(outside)
-    return sorted(shown, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key))
+    return [_row(row) for row in found if row["calls"]]
 
 
 def _row(row: dict[str, Any]) -> UsageRow:
@@ -74,27 +138,53 @@ def _row(row: dict[str, Any]) -> UsageRow:
     )
 
 
-def _from_sessions(scope: Scope, include_subagents: bool) -> Any:
-    statement = select(
+def _only(scope: Scope, include_subagents: bool) -> Select[Any]:
+    """Return the statement whose rows are the sessions with calls."""
+    statement = select(sessions).where(*within(scope, sessions), sessions.c.calls > 0)
+    return statement if include_subagents else statement.where(sessions.c.parent_uuid.is_(None))
+
+
+def _from_sessions(scope: Scope, include_subagents: bool) -> Select[Any]:
+    return _only(scope, include_subagents).with_only_columns(
         _ROOT.label("root"),
         sessions.c.created_at.label("first_at"),
         sessions.c.last_activity_at.label("last_at"),
         *[sessions.c[name] for name in USAGE_COUNTERS],
-    ).where(*within(scope, sessions), sessions.c.calls > 0)
+    )
+
+
+def _by_called_session(
+    scope: Scope, column: str, since: datetime | None, until: datetime | None, include_subagents: bool
+) -> Select[Any]:
+    """Return the statement whose rows are each session that was called in, its root, and one sum over its calls."""
+    called = select(llm_calls.c.session_uuid, total(measures()[column]).label("n")).where(
+        *within(scope, llm_calls), *in_range(since, until)
+    )
     if not include_subagents:
-        statement = statement.where(sessions.c.parent_uuid.is_(None))
-    return statement.subquery("measured")
+        called = called.where(~llm_calls.c.is_subagent)
+    added = called.group_by(llm_calls.c.session_uuid).subquery("called")
+    told: list[ColumnElement[Any]] = [_ROOT.label("root"), added.c.n]
+    return select(*told).select_from(
+        # Calls of no session are one row, whose root is null.
+        added.outerjoin(sessions, (sessions.c.project_id == scope.project) & (sessions.c.id == added.c.session_uuid))
+    )
 
 
-def _range(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
-    """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees."""
+def in_range(
+    since: datetime | None, until: datetime | None, seen_as: Callable[[Any], Any] | None = None
+) -> list[ColumnElement[bool]]:
+    """Bound the calls by the same whole hours as the rollups, so that every report of a range agrees.
+
+    Seen `by_value`, they are found by another index than that of time.
+    """
+    at = llm_calls.c.timestamp if seen_as is None else seen_as(llm_calls.c.timestamp)
     found: list[ColumnElement[bool]] = []
     if since is not None:
         first = to_micros(values.moment("since", since)) // HOUR_MICROS
-        found.append(llm_calls.c.timestamp >= from_micros(first * HOUR_MICROS))
+        found.append(at >= from_micros(first * HOUR_MICROS))
     if until is not None:
         end = -(-to_micros(values.moment("until", until)) // HOUR_MICROS)
-        found.append(llm_calls.c.timestamp < from_micros(end * HOUR_MICROS))
+        found.append(at < from_micros(end * HOUR_MICROS))
     return found
 
 
@@ -115,7 +205,13 @@ def measures() -> dict[str, ColumnElement[Any]]:
     return {name: found[name] for name in USAGE_COUNTERS}
 
 
-def _from_calls(scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool) -> Any:
+def _from_calls(
+    scope: Scope,
+    since: datetime | None,
+    until: datetime | None,
+    include_subagents: bool,
+    roots: Sequence[UUID] | None = None,
+) -> Select[Any]:
     statement = (
         select(
             _ROOT.label("root"),
@@ -129,11 +225,11 @@ def _from_calls(scope: Scope, since: datetime | None, until: datetime | None, in
                 (sessions.c.project_id == llm_calls.c.project_id) & (sessions.c.id == llm_calls.c.session_uuid),
             )
         )
-        .where(*within(scope, llm_calls), *_range(since, until))
+        .where(*within(scope, llm_calls), *in_range(since, until, by_value if roots is not None else None))
     )
-    if not include_subagents:
-        statement = statement.where(~llm_calls.c.is_subagent)
-    return statement.subquery("measured")
+    if roots is not None:
+        statement = statement.where(llm_calls.c.session_uuid.in_(_trees(scope, roots)))
+    return statement if include_subagents else statement.where(~llm_calls.c.is_subagent)
 
 
 def _without_session(
@@ -144,7 +240,7 @@ def _without_session(
         *[total(measure).label(name) for name, measure in measures().items()],
         func.min(llm_calls.c.timestamp).label("first_at"),
         func.max(llm_calls.c.timestamp).label("last_at"),
-    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *_range(since, until))
+    ).where(*within(scope, llm_calls), llm_calls.c.session_uuid.is_(None), *in_range(since, until))
     if not include_subagents:
         statement = statement.where(~llm_calls.c.is_subagent)
     row = conn.first_map(statement)

@@ -22,7 +22,7 @@ from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
 from agentrecord.store._sql import total, usage_totals
 from agentrecord.store._words import Rule, column_word, measured_word
 from agentrecord.store.people import named_user, user_of
-from agentrecord.store.usage import sums
+from agentrecord.store.usage_sums import sums
 
 
 def report(

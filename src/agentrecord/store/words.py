@@ -6,6 +6,7 @@ from agentrecord.store._facets import MAX_FACETS, MAX_VALUES, TOP
 from agentrecord.store._run_words import RUN_WORDS
 from agentrecord.store._session_words import SESSION_WORDS
 from agentrecord.store._words import Words
+from agentrecord.store.span_words import SPAN_WORDS
 
 __all__ = [
     "AGENT_WORDS",
@@ -14,6 +15,7 @@ __all__ = [
     "MAX_VALUES",
     "RUN_WORDS",
     "SESSION_WORDS",
+    "SPAN_WORDS",
     "TOP",
     "USER_WORDS",
     "Words",

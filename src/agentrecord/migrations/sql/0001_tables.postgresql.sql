@@ -524,8 +524,14 @@ CREATE TABLE agentrecord.ar_usage_days (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, user_uuid, agent_uuid, model_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 );
+
+CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, agent_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_model ON agentrecord.ar_usage_days (project_id, model_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_user ON agentrecord.ar_usage_days (project_id, user_uuid, bucket);
 
 CREATE TABLE agentrecord.ar_usage_hours (
 	project_id UUID NOT NULL,
@@ -550,7 +556,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, user_uuid, agent_uuid, model_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_agent_versions (

@@ -554,9 +554,15 @@ CREATE TABLE ar_usage_days (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, user_uuid, agent_uuid, model_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 )
  STRICT;
+
+CREATE INDEX ix_ar_usage_days_agent ON ar_usage_days (project_id, agent_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_model ON ar_usage_days (project_id, model_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_user ON ar_usage_days (project_id, user_uuid, bucket);
 
 CREATE TABLE ar_usage_hours (
 	project_id BLOB NOT NULL,
@@ -581,7 +587,7 @@ CREATE TABLE ar_usage_hours (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, user_uuid, agent_uuid, model_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 )
  STRICT;
 

@@ -18,7 +18,7 @@ from agentrecord.dashboard.session_list import SESSIONS
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
-from agentrecord.records.usage import UsageRow, UsageTotals
+from agentrecord.records.usage import UsageReport, UsageTotals
 from agentrecord.server.routes.pages import COST_FILTERS
 from agentrecord.server.routes.pages_lists import asked_of
 from agentrecord.server.wire import answer, store_of
@@ -28,8 +28,9 @@ T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 USAGE_COLUMNS = (
-    "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
-    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
+    "calls", "failed_calls", "unpriced_calls", "uncounted_calls", "input_tokens", "cache_read_tokens",
+    "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens",
+    "total_tokens", "cost_usd",
 )  # fmt: skip
 
 
@@ -165,23 +166,22 @@ async def export_cost(request: Request, shape: ExportAs) -> Response:
     """Send the report that the page of costs shows."""
     store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
     now = store.engine.maker.clock.now()
-    default = figures.default_range(await store.prices.uses(), now)
-    stretch, by = filters.range_of(asked, now, default=default), figures.cost_by(asked)
-    report = await store.usage.report(
-        by, since=stretch.since, until=stretch.until, include_subagents=figures.subagents_of(asked)
-    )
+    by, with_subagents = figures.cost_by(asked), figures.subagents_of(asked)
+    stretch, _ = await figures.called_in(store, asked, now, include_subagents=with_subagents)
+    report = await figures.cost_report(store, stretch, by, figures.split_of(asked, by), with_subagents)
     if shape is ExportAs.JSON:
         return answer(report)
-    body = b"".join(_cost_rows(report.rows, str(by), shape))
+    body = b"".join(_cost_rows(report, shape))
     return Response(body, headers=_headers(f"cost.{shape}"), media_type=_MEDIA[shape])
 
 
-def _cost_rows(rows: Sequence[UsageRow], by: str, shape: ExportAs) -> list[bytes]:
+def _cost_rows(report: UsageReport, shape: ExportAs) -> list[bytes]:
     if shape is ExportAs.JSONL:
-        return [to_json(row) + b"\n" for row in rows]
+        return [to_json(row) + b"\n" for row in report.rows]
+    names = (str(report.by), "label") if report.split is None else (str(report.by), "label", f"by_{report.split}")
     return [
-        _csv([(by, "label", *USAGE_COLUMNS)]),
-        _csv([[row.key, row.label, *usage_cells(row.totals)] for row in rows]),
+        _csv([(*names, *USAGE_COLUMNS)]),
+        _csv([[*(row.key, row.label, row.split)[: len(names)], *usage_cells(row.totals)] for row in report.rows]),
     ]
 
 

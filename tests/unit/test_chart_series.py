@@ -1,0 +1,66 @@
+"""Which series of a chart are told apart, and by which colour and mark."""
+
+import pytest
+
+from agentrecord.dashboard import charts, formats
+from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
+
+NAMES = [f"model-{number}" for number in range(40)]
+
+
+def row(period: str, name: str | None, cost: int) -> UsageRow:
+    return UsageRow(key=period, label=period, split=name, totals=UsageTotals(calls=1, cost_nanos=cost))
+
+
+def bars(rows: list[UsageRow]) -> list[dict[str, tuple[int, int]]]:
+    found = charts.bars_of(
+        rows, charts.series_slots(NAMES), UsageBy.DAY, measure=lambda row: row.totals.cost_nanos, text=formats.money
+    )
+    return [{part.series: (part.slot, part.value) for part in bar.parts} for bar in found]
+
+
+def test_a_name_keeps_its_slot_whatever_comes_later() -> None:
+    slots = charts.series_slots(NAMES)
+    assert charts.series_slots(NAMES[:9]) == {name: slots[name] for name in NAMES[:9]}
+    assert charts.SLOTS not in slots.values()
+
+
+def test_eighteen_names_have_looks_of_their_own_and_the_first_six_no_mark() -> None:
+    slots = charts.series_slots(NAMES)
+    assert len({slots[name] for name in NAMES[:18]}) == 18
+    assert [charts.mark_of(slots[name]) for name in NAMES[:19:6]] == [None, "striped", "dotted", None]
+
+
+def test_the_costliest_has_a_colour_however_late_it_came() -> None:
+    rows = [row("2026-03-02", name, 1 + 1000 * (name == "model-39")) for name in NAMES]
+    (found,) = bars(rows)
+    assert found["model-39"] == (charts.series_slots(NAMES)["model-39"], 1001)
+    assert found["other"] == (charts.SLOTS, 40 - charts.MOST_APART)
+    assert sum(value for _, value in found.values()) == 1040
+
+
+def test_two_of_one_look_are_never_told_apart_in_one_chart() -> None:
+    alike = ["model-2", "model-20"]
+    found = bars([row("2026-03-02", "model-2", 1), row("2026-03-03", "model-20", 2), row("2026-03-03", "model-4", 1)])
+    slots = charts.series_slots(NAMES)
+    assert slots[alike[0]] == slots[alike[1]]
+    assert found == [{"model-2": (charts.SLOTS, 1)}, {"model-4": (4, 1), "model-20": (2, 2)}]
+
+
+def test_what_was_summed_up_before_is_the_grey_series_on_top() -> None:
+    (found,) = bars([row("2026-03-02", None, 5), row("2026-03-02", "model-8", 1)])
+    assert list(found.items()) == [("model-8", (9, 1)), ("other", (charts.SLOTS, 5))]
+
+
+def test_a_name_beyond_those_that_are_told_in_order_has_the_same_look_each_time() -> None:
+    sums = {"somebody": 2, "unknown": 1, "anna": 3}
+    first, later = charts.drawn_apart(sums, {"anna": 0}), charts.drawn_apart(sums | {"ben": 1}, {"anna": 0, "ben": 5})
+    assert first["somebody"] == later["somebody"] != charts.SLOTS
+    assert first["unknown"] == charts.SLOTS
+
+
+@pytest.mark.parametrize(("slot", "drawn"), [(3, 1), (10, 2), (17, 2), (charts.SLOTS, 1)])
+def test_a_dot_shows_the_mark_of_its_series(slot: int, drawn: int) -> None:
+    found = charts.dot(slot)
+    assert f'class="s{slot}"' in found
+    assert found.count("<rect") + found.count("<path") + found.count("<circle") == drawn
