@@ -17,8 +17,9 @@ from test_pages import _read
 
 from agentrecord.dashboard import charts
 from agentrecord.dashboard.filters import Range
-from agentrecord.dashboard.stretches import moves_of, stretch_of
+from agentrecord.dashboard.stretches import moves_of, range_of, stretch_of
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.lengths import DAY
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun, RunFilter
@@ -171,6 +172,25 @@ def test_ranges_are_moved_by_their_own_length_and_fixed_for_a_link() -> None:
     for asked in ({"since": "1y"}, {"from": "x"}, {"from": "2026-01-02", "to": "2026-01-01"}, {"since": "99999w"}):
         with pytest.raises(InvalidFilter):
             stretch_of(asked, NOW)
+
+
+def test_ranges_of_figures_are_whole_hours_or_whole_days_and_end_with_the_present_one() -> None:
+    now, first = datetime(2026, 3, 3, 9, 30, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
+    for asked, since, until in (
+        ({"since": "7d"}, first - timedelta(days=7), first),
+        ({"since": "36h"}, first - timedelta(days=2), first),
+        ({"from": "2026-03-01T10:00", "to": "2026-03-02T00:00"}, datetime(2026, 3, 1, tzinfo=UTC), first - DAY - DAY),
+    ):
+        found = stretch_of(asked, now, whole=DAY)
+        assert (found.since, found.until) == (since, until)
+        moves = moves_of(asked, found, now)
+        fixed = stretch_of(
+            {name: value[0] for name, value in parse_qs((moves.fixed or "")[1:]).items()}, now, whole=DAY
+        )
+        assert (fixed.since, fixed.until) == (since, until)
+    hours = range_of({"since": "36h"}, now)
+    assert (hours.since, hours.until) == (datetime(2026, 3, 1, 22, tzinfo=UTC), datetime(2026, 3, 3, 10, tzinfo=UTC))
+    assert range_of({"since": "7d"}, now) == stretch_of({"since": "7d"}, now, whole=DAY)
 
 
 def test_an_export_is_in_an_order_that_nothing_changes_while_it_is_written(site: Site) -> None:

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import SLOTS, WIDTH, Limit, bars_of, series_slots, stacked_bars
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.stretches import range_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse

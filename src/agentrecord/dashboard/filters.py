@@ -1,9 +1,8 @@
-"""What a page's address asks for: a range of time, filters, an order; what cannot be understood is refused."""
+"""What a page's address asks for: filters, an order, how to be seen; what cannot be understood is refused."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from urllib.parse import unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,7 +16,6 @@ ZONE_COOKIE = "agentrecord-zone"
 PREFERENCES = ("theme", "text", "tz")
 """What any address may say of how its page is to look; it is kept in cookies, and is no part of what is asked."""
 
-_TYPED = re.compile(r"([1-9]\d{0,4})([hd])")
 Asked = Mapping[str, str]
 
 
@@ -50,41 +48,6 @@ def checked(asked: Asked, known: tuple[str, ...]) -> Asked:
         if name not in known and name not in PREFERENCES:
             raise InvalidFilter(name, asked[name], f"is no filter here; there are {', '.join(known) or 'none'}")
     return {name: value.strip() for name, value in asked.items() if value.strip() and name not in PREFERENCES}
-
-
-def range_of(asked: Asked, now: datetime, *, default: str = "all") -> Range:
-    """Return the stretch of time that `since`, or `from` and `to`, ask for.
-
-    Days are UTC days and hours whole hours, so that every figure of a range counts the same calls.
-    """
-    if "from" in asked or "to" in asked:
-        start = _day("from", asked["from"]) if "from" in asked else None
-        end = _day("to", asked["to"]) + timedelta(days=1) if "to" in asked else None
-        if start is not None and end is not None and end <= start:
-            raise InvalidFilter("to", asked["to"], "is before `from`")
-        return Range(name="custom", since=start, until=end)
-    name = asked.get("since", default)
-    if name == "all":
-        return Range(name="all")
-    found = _TYPED.fullmatch(name)
-    if found is None:
-        raise InvalidFilter("since", name, f"is no range; use {', '.join(RANGES)}, or hours and days as in 36h or 5d")
-    count, unit = int(found[1]), found[2]
-    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    try:
-        if unit == "h":
-            return Range(name=name, since=hour - timedelta(hours=count - 1), until=hour + timedelta(hours=1))
-        day = hour.replace(hour=0)
-        return Range(name=name, since=day - timedelta(days=count - 1), until=day + timedelta(days=1))
-    except OverflowError:
-        raise InvalidFilter("since", name, "reaches back too far") from None
-
-
-def _day(name: str, text: str) -> datetime:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidFilter(name, text, "is no date; write it as in 2026-01-31") from None
 
 
 def whole_number(asked: Asked, name: str, default: int) -> int:

@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from agentrecord.dashboard import figures
 from agentrecord.dashboard.charts import WIDE, series_slots
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.filters import Asked, Range, range_of
+from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.stretches import range_of
 from agentrecord.records.usage import UsageBy, UsageRow
 
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.lengths import ceiling, floor, last_whole
+from agentrecord.records.lengths import DAY, ceiling, floor, last_whole
 
 LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
 DEFAULT = "7d"
+HOUR = timedelta(hours=1)
 _TYPED = re.compile(r"([1-9]\d{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,8 +31,8 @@ class Moves:
 def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: timedelta | None = None) -> Range:
     """Return the stretch of time that an address asks for: `since` counts back from now, `from` and `to` are UTC.
 
-    With `whole`, both ends are moved outward to whole hours or days, and what counts back ends with the present one.
-    Raises `InvalidFilter` for what is no range.
+    With `whole`, both ends are moved outward to whole hours or days, and what counts back ends with the present one;
+    days and weeks are whole days then. Raises `InvalidFilter` for what is no range.
     """
     if "from" in asked or "to" in asked:
         start = _instant("from", asked["from"]) if "from" in asked else None
@@ -52,9 +53,17 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: ti
     if length > now - _FIRST:
         raise InvalidFilter("since", name, "reaches back to before 1970")
     if whole is not None:
-        since, until = last_whole(length, now, whole)
+        since, until = last_whole(length, now, whole if found[2] in "mh" else DAY)
         return Range(name=name, since=since, until=until)
     return Range(name=name, since=now - length)
+
+
+def range_of(asked: Asked, now: datetime, *, default: str = "all") -> Range:
+    """Return the stretch of time that an address of a page of figures asks for, in whole hours, or in whole UTC days.
+
+    So every figure of a range counts the same calls.
+    """
+    return stretch_of(asked, now, default=default, whole=HOUR)
 
 
 def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
