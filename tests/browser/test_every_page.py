@@ -242,6 +242,13 @@ def test_rows_are_selected_by_a_key_to_compare_two_runs_or_to_see_just_these(tab
     page.get_by_role("link", name="Compare").click()
     # The later one is held against the earlier.
     page.wait_for_url(f"**/runs/compare?a={str(second)[3:]}&b={str(first)[3:]}")
+    for path in ("/agents", "/users", "/errors"):
+        tab.open(f"{path}?since=all")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        chosen.get_by_role("link", name="Show only these").click()
+        page.wait_for_url(f"**{path}?q=*")
+        expect(page.locator("table.list tbody tr")).to_have_count(1)
 
 
 def test_the_filter_is_a_key_away_and_the_id_of_a_row_is_copied(

@@ -1,7 +1,9 @@
 // Rows that are chosen with "x": how many, and what can be done with them. Nothing of it is needed to read a page.
 import { here } from "./here.js";
 
-const WORDS = { "/runs": "run", "/sessions": "session" };
+const WORDS = { "/runs": "run", "/sessions": "session", "/agents": "agent", "/users": "user", "/errors": "group" };
+// Groups of errors are shown however they stand now.
+const MORE = { "/errors": " status:new,ongoing,regressed,resolved" };
 const CHOSEN = 'main tr[aria-selected="true"]';
 const quoted = (value) => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 const nameOf = (row) => row.dataset.name || row.dataset.id;
@@ -20,7 +22,7 @@ function links(rows) {
   }
   const word = WORDS[location.pathname];
   if (word) {
-    const q = `${word}:${rows.map((row) => quoted(nameOf(row))).join(",")}`;
+    const q = `${word}:${rows.map((row) => quoted(nameOf(row))).join(",")}${MORE[location.pathname] ?? ""}`;
     found.push(element("a", "Show only these", { href: here(`${location.pathname}?${new URLSearchParams({ q, since: "all" })}`) }));
   }
   return found;
