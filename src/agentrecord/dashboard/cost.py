@@ -62,6 +62,7 @@ class CostPage:
     unpriced: figures.Unpriced
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
+    projects: Sequence[UsageRow] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,10 @@ class _Asked:
     with_subagents: bool
 
 
-async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
-    """Return the page of what was spent."""
+async def cost(
+    store: AsyncStore, asked: Asked, now: datetime, projects: Mapping[str, AsyncStore] | None = None
+) -> CostPage:
+    """Return the page of what was spent; `projects` are all those that the viewer may choose from, if several."""
     stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted, models = _wanted(asked, stretch), figures.models_of(uses)
     (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
@@ -101,7 +104,17 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         unpriced=figures.unpriced_of(models.rows, uses),
         budgets=budgets,
         uses=uses,
+        projects=await _projects(projects or {}, wanted) if wanted.by is UsageBy.PROJECT else (),
     )
+
+
+async def _projects(stores: Mapping[str, AsyncStore], wanted: _Asked) -> Sequence[UsageRow]:
+    """Return what was spent in each of several projects, the costliest first."""
+    found = [
+        UsageRow(key=name, label=name, totals=(await _report(store, UsageBy.TOTAL, wanted.stretch, wanted)).total)
+        for name, store in stores.items()
+    ]
+    return sorted(found, key=lambda row: (-row.totals.cost_nanos, -row.totals.calls, row.key))
 
 
 def _wanted(asked: Asked, stretch: Range) -> _Asked:
