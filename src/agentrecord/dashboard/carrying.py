@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import escape
 
-_LINK = re.compile(r'(<a\b[^>]*?\bhref=")([/?][^"]*)"')
+_LINK = re.compile(r'(<a\b[^>]*?\bhref=")((?:/(?!/)|\?)[^"]*)"')
 _FORM = re.compile(r"<form\b[^>]*>")
 _NAMED = re.compile(r"[?&;]project=")
 _ACTION = re.compile(r'(\baction=")(/[^"]*)"')
