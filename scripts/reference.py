@@ -14,7 +14,7 @@ from agentrecord.cli.main import program as cli
 from agentrecord.records.measures import WordKind
 from agentrecord.store import groups
 from agentrecord.store._faces import Face, operations_of
-from agentrecord.store.words import AGENT_WORDS, GROUP_WORDS, RUN_WORDS, SESSION_WORDS, USER_WORDS
+from agentrecord.store.words import AGENT_WORDS, GROUP_WORDS, RUN_WORDS, SESSION_WORDS, SPAN_WORDS, USER_WORDS
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 OPERATIONS_HEAD = """# Operations
@@ -51,6 +51,12 @@ cost) fits no value.
 A word that a list does not know, or a value that it cannot be, is refused with the reason; nothing is shown then.
 A text that holds a colon is put in quotes: `"error: bad"`.
 """
+PIECES = """Pieces of a run
+
+In the box of a run's page, as `q` of `/api/runs/{run}/spans` and as `query` of `store.pages.run_tree`. Text is looked
+for in names, errors, arguments, results, answers and the data of events. `attr.KEY` is the member `KEY` of arguments,
+parameters, usage, metadata, the data of events, and the attributes of spans that were sent; dots lead into members:
+`attr.place.zip:75001`. What is found is shown with the pieces that it is in."""
 KINDS = {
     WordKind.TEXT: "text",
     WordKind.CHOICE: "one of a set",
@@ -86,12 +92,12 @@ def filters() -> str:
     """Return the reference of the words of all filters."""
     parts = [FILTERS_HEAD]
     lists = (
-        ("Runs", RUN_WORDS), ("Sessions", SESSION_WORDS), ("Agents", AGENT_WORDS), ("Users", USER_WORDS),
-        ("Groups of errors", GROUP_WORDS),
+        ("Runs", RUN_WORDS.known), ("Sessions", SESSION_WORDS.known), ("Agents", AGENT_WORDS.known),
+        ("Users", USER_WORDS.known), ("Groups of errors", GROUP_WORDS.known), (PIECES, SPAN_WORDS),
     )  # fmt: skip
     for name, words in lists:
         parts.append(f"\n## {name}\n\n| word | values | finds | example |\n|---|---|---|---|\n")
-        for word in words.known.values():
+        for word in words.values():
             values = ", ".join(f"`{choice}`" for choice in word.choices) or KINDS[word.kind]
             parts.append(f"| `{word.name}` | {values} | {word.help} | `{word.example}` |\n")
     return "".join(parts)

@@ -54,7 +54,7 @@ def open_store(databases: Databases, loop: Loop, clock: HeldClock) -> Iterator[C
     yield open_
     for made, url in opened:
         made.close()
-        databases.drop(url)
+        databases.give_back(url)
 
 
 @pytest.fixture(params=[f"{engine}-{face}" for engine in ENGINES for face in FACES])

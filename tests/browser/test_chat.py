@@ -308,11 +308,16 @@ def test_what_people_models_and_tools_write_stays_text(serve: Serve, open_tab: O
         for fold in page.locator("#talk details").all():
             fold.evaluate("node => { node.open = true; }")
         texts = page.locator("#talk .said .text").all_inner_texts()
-        assert texts == [text for payload in PAYLOADS for text in (payload, payload)]
+        # A picture of another host is a link to it; everything else stands as it was written.
+        written = [payload.replace("![y](https://evil.example/z.png)", "image: y") for payload in PAYLOADS]
+        assert texts == [text for payload in written for text in (payload, payload)]
         assert set(PAYLOADS) <= set(page.locator("#talk .use pre").all_inner_texts())
         assert page.locator("main :is(img, iframe, style, script, object), #talk svg").count() == 0
         assert page.title() != "broken in"
         page.reload()
+    page.get_by_role("link", name="as written").click()
+    texts = page.locator("#talk .said .text").all_inner_texts()
+    assert texts == [text for payload in PAYLOADS for text in (payload, payload)]
 
 
 def test_a_session_that_is_inactive_says_so_and_can_be_activated(serve: Serve, open_tab: Open) -> None:

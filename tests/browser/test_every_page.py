@@ -168,7 +168,7 @@ def test_the_palette_leads_from_a_name_to_its_page(tab: Watched, contents: Conte
     expect(page.get_by_role("combobox", name="Search everything")).to_be_hidden()
     page.keyboard.press("/")
     page.keyboard.type("no such thing anywhere")
-    expect(page.locator("#palette-note")).to_contain_text("Nothing begins with this")
+    expect(page.locator("#palette-note")).to_contain_text("No name or title holds this")
     page.keyboard.press("Enter")
     page.wait_for_url("**/search?q=no+such+thing+anywhere")
 
@@ -211,6 +211,37 @@ def test_a_table_is_one_tab_stop_and_its_rows_are_reached_by_arrows(tab: Watched
     expect(page.locator("table.rows tbody tr").nth(0).locator("a").first).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/s/**")
+
+
+def test_rows_are_selected_by_a_key_to_compare_two_runs_or_to_see_just_these(tab: Watched, contents: Contents) -> None:
+    page = tab.open("/runs?since=all")
+    chosen = page.get_by_role("region", name="Selected rows")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(chosen).to_contain_text("1 row selected")
+    expect(chosen.get_by_role("link", name="Compare")).to_be_hidden()
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#announce")).to_have_text("2 rows selected")
+    expect(page.locator('tr[aria-selected="true"]')).to_have_count(2)
+    assert axe_violations(page) == []
+    page.keyboard.press("x")
+    expect(chosen).to_contain_text("1 row selected")
+    page.keyboard.press("Escape")
+    expect(chosen).to_be_hidden()
+    page.keyboard.press("x")
+    page.keyboard.press("k")
+    page.keyboard.press("x")
+    first, second = (page.locator("table.list tbody tr th a").nth(n).get_attribute("href") for n in (0, 1))
+    chosen.get_by_role("link", name="Show only these").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(2)
+    page.go_back()
+    for _ in range(2):
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+    page.get_by_role("link", name="Compare").click()
+    # The later one is held against the earlier.
+    page.wait_for_url(f"**/runs/compare?a={str(second)[3:]}&b={str(first)[3:]}")
 
 
 def test_the_filter_is_a_key_away_and_the_id_of_a_row_is_copied(

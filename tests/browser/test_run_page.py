@@ -22,15 +22,18 @@ SPANS = 2_000
 MOST_NODES = 3_000
 
 
-def used(store: Store, run: Any, count: int) -> None:
-    """Record many uses of tools in one transaction."""
+def used(store: Store, run: Any, count: int, *, again: int = 0) -> None:
+    """Record many uses of tools in one transaction, and then those of one that failed but for the last."""
 
     def record(conn: Connection, scope: Scope) -> None:
-        for number in range(count):
+        for number in range(count + again):
             at = START + timedelta(seconds=number)
-            new = NewToolCall(tool_name=f"tool-{number:05}", run_uuid=run, started_at=at)
-            made = tool_calls.record(conn, scope, new)
-            tool_calls.finish(conn, scope, made.id, result="r", finished_at=at + timedelta(seconds=1))
+            name = f"tool-{number:05}" if number < count else "again"
+            made = tool_calls.record(conn, scope, NewToolCall(tool_name=name, run_uuid=run, started_at=at))
+            error = "late" if count <= number < count + again - 1 else None
+            tool_calls.finish(
+                conn, scope, made.id, result="r", error_message=error, finished_at=at + timedelta(seconds=1)
+            )
 
     store.run(record)
 
@@ -40,10 +43,12 @@ def test_a_run_of_thousands_of_pieces_scrolls_with_few_nodes_and_keeps_what_is_c
 ) -> None:
     site = serve()
     run = site.store.runs.start(NewRun(run_id="long", agent_id="bot", started_at=START))
-    used(site.store, run.id, SPANS)
+    used(site.store, run.id, SPANS, again=3)
     site.store.runs.finish(run.id)
     page = open_tab(site).open(f"/r/{run.id}")
-    expect(page.locator(f'table.fall[data-drawn="{SPANS + 1}"]')).to_be_visible()
+    # The whole, each use, and the tries as one.
+    rows = SPANS + 2
+    expect(page.locator(f'table.fall[data-drawn="{rows}"]')).to_be_visible()
     for share in (0.5, 1.0):
         page.evaluate("share => scrollTo(0, document.body.scrollHeight * share)", share)
         place = int(SPANS * share) - (1 if share == 1 else 0)
@@ -51,7 +56,16 @@ def test_a_run_of_thousands_of_pieces_scrolls_with_few_nodes_and_keeps_what_is_c
         assert page.evaluate("document.querySelectorAll('*').length") < MOST_NODES
     page.get_by_role("link", name=f"tool-{SPANS - 2:05}").click()
     expect(page.locator("#detail h2")).to_have_text(f"tool · tool-{SPANS - 2:05}")
-    expect(page.locator(f'table.fall[data-drawn="{SPANS + 1}"] tr.selected')).to_contain_text(f"tool-{SPANS - 2:05}")
+    expect(page.locator(f'table.fall[data-drawn="{rows}"] tr.selected')).to_contain_text(f"tool-{SPANS - 2:05}")
+    group = page.get_by_role("link", name="again ×3")
+    expect(page.locator("tr.group")).to_contain_text("2 failed, tried again")
+    group.click()
+    expect(page.locator(f'table.fall[data-drawn="{rows + 3}"]')).to_be_visible()
+    expect(group).to_have_attribute("aria-expanded", "true")
+    expect(group).to_be_in_viewport()
+    page.get_by_role("link", name="✕ again", exact=True).first.click()
+    expect(page.locator("#detail h2")).to_have_text("tool · again")
+    expect(page.locator(f'table.fall[data-drawn="{rows + 3}"] tr.selected')).to_contain_text("✕ again")
 
 
 def test_a_run_that_goes_on_draws_itself_and_leaves_focus_and_folds_as_they_are(serve: Serve, open_tab: Open) -> None:

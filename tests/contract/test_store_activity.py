@@ -50,15 +50,16 @@ def rows(found: Any) -> dict[str, tuple[int, int, int, int, int | None]]:
 @covers("usage.activity")
 def test_runs_count_where_they_began_by_how_they_ended(busy: Facing) -> None:
     days = busy.usage.activity()
-    assert rows(days) == {"2026-03-02": (3, 2, 1, 0, 3), "2026-03-03": (2, 0, 0, 2, 2)}
-    assert (days.runs, days.completed_runs, days.failed_runs, days.users) == (5, 2, 1, 3)
+    # Calls of nobody in particular make no active user.
+    assert rows(days) == {"2026-03-02": (3, 2, 1, 0, 2), "2026-03-03": (2, 0, 0, 2, 1)}
+    assert (days.runs, days.completed_runs, days.failed_runs, days.users) == (5, 2, 1, 2)
     assert (days.failed_share, days.sessions, days.failed_nanos) == (1 / 3, 1, 12)
     hours = busy.usage.activity(UsageBy.HOUR)
     assert rows(hours) == {
-        "2026-03-02 09:00": (1, 1, 0, 0, 1), "2026-03-02 10:00": (2, 1, 1, 0, 2), "2026-03-02 11:00": (0, 0, 0, 0, 1),
-        "2026-03-03 09:00": (1, 0, 0, 1, 1), "2026-03-03 10:00": (1, 0, 0, 1, 1), "2026-03-03 11:00": (0, 0, 0, 0, 1),
+        "2026-03-02 09:00": (1, 1, 0, 0, 1), "2026-03-02 10:00": (2, 1, 1, 0, 2),
+        "2026-03-03 09:00": (1, 0, 0, 1, 1), "2026-03-03 10:00": (1, 0, 0, 1, 1),
     }  # fmt: skip
-    assert rows(busy.usage.activity(UsageBy.WEEK)) == {"2026-03-02": (5, 2, 1, 2, 3)}
+    assert rows(busy.usage.activity(UsageBy.WEEK)) == {"2026-03-02": (5, 2, 1, 2, 2)}
     assert rows(busy.usage.activity(UsageBy.MONTH)) == {"2026-03": (5, 2, 1, 2, None)}
     assert busy.usage.activity(UsageBy.MONTH, only_work=True) == replace(
         busy.usage.activity(UsageBy.MONTH), users=0, run_p95_ms=None, timed_runs=0
@@ -69,9 +70,9 @@ def test_a_range_counts_in_whole_hours_and_days_and_hours_agree(busy: Facing) ->
     day = AT.replace(hour=0)
     for by in (UsageBy.HOUR, UsageBy.DAY):
         found = busy.usage.activity(by, since=day, until=day + timedelta(days=1))
-        assert (found.runs, found.users, found.failed_nanos, found.sessions) == (3, 3, 5, 1), by
+        assert (found.runs, found.users, found.failed_nanos, found.sessions) == (3, 2, 5, 1), by
         found = busy.usage.activity(by, since=AT + timedelta(minutes=70), until=AT + timedelta(hours=24))
-        assert (found.runs, found.failed_runs, found.users, found.sessions) == (2, 1, 3, 0), by
+        assert (found.runs, found.failed_runs, found.users, found.sessions) == (2, 1, 2, 0), by
     week = busy.usage.activity(UsageBy.WEEK, since=AT, until=AT + timedelta(hours=1, minutes=1))
     assert rows(week) == {"2026-03-02": (3, 2, 1, 0, 2)}
 
@@ -84,6 +85,23 @@ def test_the_percentile_is_of_the_last_runs_that_ended_and_unknown_without_any(s
     assert (none.rows, none.run_p95_ms, none.failed_share, none.timed_runs) == ((), None, None, 0)
     assert TIMED_RUNS >= 1000
     assert ActivityRow(key="x").other_runs == 0
+
+
+def test_sub_agents_can_be_left_out_of_activity(busy: Facing, clock: HeldClock) -> None:
+    whole, parent = busy.usage.activity(), busy.runs.get("a")
+    clock.at = AT + timedelta(hours=3)
+    below = busy.runs.start(NewRun(run_id="below", parent_uuid=parent.id)).id
+    clock.at += timedelta(days=2)
+    busy.runs.fail(below, "x")
+    busy.llm_calls.record(
+        NewLLMCall(model="m", cost_nanos=100, status=CallStatus.ERROR, timestamp=AT, run_uuid=below, is_subagent=True)
+    )
+    with_it = busy.usage.activity()
+    assert (with_it.runs, with_it.failed_runs, with_it.failed_nanos) == (6, 2, 112)
+    for by in (UsageBy.HOUR, UsageBy.DAY):
+        without = busy.usage.activity(by, include_subagents=False)
+        assert (without.runs, without.failed_runs, without.failed_nanos) == (5, 1, 12), by
+        assert (without.run_p95_ms, without.timed_runs) == (whole.run_p95_ms, 4), by
 
 
 def test_activity_has_periods_of_time_only(store: Facing) -> None:

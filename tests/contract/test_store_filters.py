@@ -254,6 +254,15 @@ def test_runs_are_counted_by_when_they_started_and_by_status(store: Facing, cloc
     assert hour.start == datetime(2026, 2, 2, 15, tzinfo=UTC)
     with pytest.raises(InvalidValue, match="bucket_s"):
         store.runs.series(bucket_s=0)
+    assert (days[1].timed_runs, days[1].p50_ms, days[1].p95_ms) == (0, None, None)
+    for name, seconds in (("a", 10), ("b", 20), ("c", 40)):
+        clock.at = AT + timedelta(days=9)
+        run = store.runs.start(NewRun(run_id=f"timed-{name}"))
+        clock.at += timedelta(seconds=seconds)
+        store.runs.fail(run.id, "x")
+    timed = store.runs.series()[-1]
+    assert timed.timed_runs == 3
+    assert (timed.p50_ms, timed.p95_ms) == (pytest.approx(20_000, abs=9), pytest.approx(38_000, abs=9))
 
 
 @covers("runs.values", "sessions.values")

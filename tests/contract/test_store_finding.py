@@ -10,6 +10,7 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
+from agentrecord.records.tool_call import NewToolCall
 from faces import Facing, covers
 from otlp_requests import conversation, received
 
@@ -44,7 +45,6 @@ def test_names_are_found_by_how_they_begin(filled: Facing) -> None:
     assert told(filled.pages.find("agent-c"))[0] == ("agent", "agent-carla")
     assert told(filled.pages.find("model-")) == [("model", "model-bob"), ("model", "model-carla")]
     assert told(filled.pages.find("Error_b")) == [("error", "Error_bob")]
-    assert filled.pages.find("acme.io") == []
     for wild in ("%", "_", "t%lk", "*", '"', "talk_bob"):
         assert filled.pages.find(wild) == [], wild
 
@@ -98,3 +98,29 @@ def test_what_cannot_be_looked_for_is_refused_and_nothing_finds_nothing(filled: 
     for wrong in ("a\0b", "x" * 301):
         with pytest.raises(InvalidValue):
             filled.pages.find(wrong)
+
+
+@covers("pages.find")
+def test_titles_purposes_and_names_are_found_by_words_that_stand_in_them(filled: Facing) -> None:
+    use = filled.tool_calls.record(
+        NewToolCall(tool_name="refund_payment", session_uuid=filled.session_uuid("talk-bob"))
+    )
+    filled.tool_calls.finish(use.id, result="done")
+    filled.users.ensure("u-7", name="Zoë Ångström")
+    assert told(filled.pages.find("of carla talk"))[0] == ("session", "talk-carla")
+    assert ("run", "run-carla") in told(filled.pages.find("CARLA help"))
+    assert told(filled.pages.find("acme.io")) == [("user", "bob@acme.io"), ("user", "carla@acme.io")]
+    assert told(filled.pages.find("ångström")) == [("user", "u-7")]
+    assert told(filled.pages.find("gent-bob")) == [("agent", "agent-bob")]
+    assert told(filled.pages.find("payment")) == [("tool", "refund_payment")]
+    assert told(filled.pages.find("payment refund")) == [("tool", "refund_payment")]
+    assert filled.pages.find("of carla xylophone") == []
+    # What begins with the words comes before what has them somewhere, the kind of row notwithstanding.
+    kinds = [kind for kind, _ in told(filled.pages.find("bob"))]
+    assert kinds[0] == "user"
+    assert kinds[-1] == "message"
+    assert "session" in kinds
+    carla = filled.scoped(user="carla@acme.io")
+    for text in ("payment", "of bob", "gent-bob", "ob@acme", "elp bob"):
+        assert carla.pages.find(text) == [], text
+    assert filled.scoped(project="other").pages.find("payment") == []

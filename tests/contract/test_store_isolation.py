@@ -133,6 +133,7 @@ Attack = Callable[[Facing, Ids], Any]
 MATRIX: dict[str, tuple[Attack, ...]] = {
     "projects.ensure": (lambda s, i: s.projects.ensure("mine"),),
     "projects.get": (lambda s, i: s.projects.get(),),
+    "projects.find": (lambda s, i: s.projects.find("mine"),),
     "projects.list": (lambda s, i: s.projects.list(),),
     "users.ensure": (lambda s, i: s.users.ensure("anna"),),
     "users.get": (lambda s, i: s.users.get(i["user"]),),
@@ -140,6 +141,8 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "users.report": (lambda s, i: [one for one in s.users.report() if one.usage.calls or one.sessions],
                      lambda s, i: s.users.report(query=SECRET)),
     "users.details": (lambda s, i: s.users.details("anna"), lambda s, i: s.users.details(str(i["user"]))),
+    "users.purge": (lambda s, i: s.users.purge("anna"), lambda s, i: s.users.purge(str(i["user"])),
+                    lambda s, i: s.users.purge(str(i["user"]), cursor=f"2.{'0' * 32}")),
     "settings.get": (lambda s, i: s.settings.get("k"),),
     "settings.ensure": (lambda s, i: s.settings.ensure("k", b""),),
     "settings.set": (lambda s, i: s.settings.set("k", b""),),
@@ -297,6 +300,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
     "usage.total": (lambda s, i: [t for t in (s.usage.total(),) if t.calls],),
     "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
+    "usage.began": (lambda s, i: s.usage.began(),),
     "usage.names": tuple(
         lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT)
     ),

@@ -13,18 +13,22 @@ from faces import Facing, covers
 from held_clock import HeldClock
 
 
-@covers("projects.ensure", "projects.get", "projects.list")
+@covers("projects.ensure", "projects.get", "projects.find", "projects.list")
 def test_a_project_is_made_once_and_the_default_one_needs_no_making(store: Facing) -> None:
     made = store.projects.ensure("p", description="d 🙂")
     assert store.projects.ensure("p", description="other") == made
     store.sessions.create(NewSession(session_id="s"))
     assert [p.name for p in store.projects.list()] == ["default", "p"]
     assert store.projects.get().id == DEFAULT_PROJECT
+    assert store.projects.find("p") == made
+    assert store.projects.find("P") is None
     assert store.scoped(project="p").projects.get() == made
     assert len({p.serial for p in store.projects.list()}) == 2
     for role in (Role.READ, Role.WRITE, Role.ADMIN):
         with pytest.raises(Forbidden):
             store.scoped(role=role).projects.list()
+        with pytest.raises(Forbidden):
+            store.scoped(role=role).projects.find("p")
 
 
 @covers("users.ensure", "users.get", "users.list", "users.find")

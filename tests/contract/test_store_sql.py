@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from agentrecord.dashboard.filters import Range
+from agentrecord.dashboard.sql_links import STATEMENTS, sql_of
 from agentrecord.engine.guest_functions import bind_bounded
 from agentrecord.exceptions import Forbidden, InvalidValue
 from agentrecord.records.llm_call import NewLLMCall
@@ -288,3 +290,14 @@ def test_without_row_level_security_only_an_operator_may_ask(owners: Store) -> N
     with pytest.raises(Forbidden, match="superuser"):
         owners.scoped(role=Role.ADMIN).queries.run("SELECT 1")
     assert owners.queries.run("SELECT 1").rows == ((1,),)
+
+
+def test_the_question_behind_every_list_runs_on_every_engine(store: Facing) -> None:
+    store.sessions.create(NewSession(session_id="s"))
+    moment = store.engine.maker.clock.now()
+    for path, statement in STATEMENTS.items():
+        _, name, by = (*path.split("/"), "")[:3]
+        for sort in ("", *[f"-{sort}" for sort in statement.sorts]):
+            stretch = Range(name="custom", since=moment, until=moment)
+            sql = sql_of(f"/{name}", stretch, query="user:bob -agent:a", sort=sort, by=by)
+            assert store.queries.run(sql).columns != (), sql

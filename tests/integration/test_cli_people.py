@@ -96,3 +96,21 @@ def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> N
     assert len(read(record, "errors", "--status", "resolved")["items"]) == 1
     assert read(record, "error", name, "--reopen")["group"]["status"] == "ongoing"
     assert run(record, "error", "0" * 16).exit_code == 1
+
+
+def test_a_user_is_deleted_only_when_one_says_yes(record: Path) -> None:
+    told = run(record, "users", "delete", "ana")
+    assert told.exit_code == 0
+    assert "nothing was deleted" in told.stderr
+    assert "ana" in told.stdout
+    assert run(record, "users", "show", "ana").exit_code == 0
+    done = run(record, "users", "delete", "ana", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "rows emptied; the figures stay under erased-" in done.stdout
+    assert "agentrecord db vacuum" in done.stderr
+    assert run(record, "users", "show", "ana").exit_code == 1
+    assert run(record, "db", "vacuum").exit_code == 0
+    assert b"Traceback: here" not in record.read_bytes()
+    assert run(record, "users", "delete", "unassigned", "--yes").exit_code != 0
+    with Store(str(record)) as store:
+        assert store.usage.recount() == ()

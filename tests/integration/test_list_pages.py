@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import cast
 from urllib.parse import parse_qs, quote
 
 import pytest
-from page_fixtures import START, Filled, call, served, signed_in
+from page_fixtures import START, Filled, FixedClock, call, served, signed_in
 from starlette.testclient import TestClient
 from test_pages import _read
 
+from agentrecord.dashboard import charts
 from agentrecord.dashboard.filters import Range
 from agentrecord.dashboard.stretches import moves_of, stretch_of
 from agentrecord.exceptions import InvalidFilter
@@ -182,3 +186,42 @@ def test_an_export_is_in_an_order_that_nothing_changes_while_it_is_written(site:
     assert names.index("newer") < names.index("older")
     by_activity = client.get("/sessions.jsonl?since=all&sort=-last_activity_at").text.splitlines()
     assert json.loads(by_activity[0])["session_id"] == "older"
+
+
+def test_the_chart_of_runs_has_a_line_of_how_long_they_took_and_its_numbers_as_a_table(site: Site) -> None:
+    client, filled = site
+    clock = cast(FixedClock, filled.store.engine.maker.clock)
+    for name, days, seconds in (("a", 5, 10), ("b", 5, 30), ("c", 3, 3600), ("d", 2, None)):
+        clock.at = NOW - timedelta(days=days)
+        run = filled.store.runs.start(NewRun(run_id=name))
+        if seconds is not None:
+            clock.at += timedelta(seconds=seconds)
+            filled.store.runs.finish(run.id)
+    clock.at = NOW
+    page = client.get("/runs?since=7d&q=-has:session").text
+    chart = page.partition("<figure")[2].partition("</figure>")[0]
+    text = " ".join(unescape(re.sub(r"<[^>]*>", " ", chart)).split())
+    assert "by status, and how long they took" in text
+    assert "from completed running p50 duration p95 duration 2026-02-26" in text
+    assert re.search(r"2026-02-26 \S+ 2 – 20\.0 s 29\.0 s", text)
+    assert re.search(r"2026-02-28 \S+ 1 – 1 h 00 m 1 h 00 m", text)
+    assert re.search(r"2026-03-01 \S+ – 1 – –", text)
+    # Between two periods in which runs ended nothing is drawn where none did; each point says what it is.
+    assert chart.count("<circle") == 4
+    assert "p95 duration: 29.0 s</title>" in chart
+    asked = {"q": "-has:session", "bucket_s": 86_400}
+    rest = client.get("/api/runs/series", params=asked).json()["items"]
+    assert [(one["timed_runs"], one["p50_ms"], one["p95_ms"]) for one in rest] == [
+        (2, 20_000.0, 29_000.0), (1, 3_600_000.0, 3_600_000.0), (0, None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "lines"),
+    [(500, 400_000, [100, 1_000, 10_000, 60_000, 600_000]), (0.2, 0.4, [1, 10]), (1_000, 1_000, [1_000, 10_000]),
+     (9e12, 9e12, [864_000_000, 8_640_000_000])],
+)  # fmt: skip
+def test_a_scale_of_times_holds_them_all_with_lines_at_times_that_people_know(
+    lowest: float, highest: float, lines: list[int]
+) -> None:
+    assert list(charts.time_scale(lowest, highest)) == lines

@@ -17,6 +17,7 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.tokens import TokenCounts
+from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import UsageBy
 
 Site = tuple[TestClient, Filled]
@@ -95,6 +96,34 @@ def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -
     assert client.get("/agents/coder/compare?a=9").status_code == 404
 
 
+def test_two_versions_are_shown_by_texts_tools_costs_and_the_inputs_that_both_met(site: Site) -> None:
+    client, filled = site
+    ids = []
+    for number, told, tool in (("1.0", {"prompt": "Be kind.", "size": 1}, "mail"),
+                               ("1.1", {"prompt": "Be kind.\nBe short.", "size": 2}, "call")):  # fmt: skip
+        version = filled.store.agents.create_version("coder", number, changes=json.dumps(told))
+        run = filled.store.runs.start(
+            NewRun(run_id=number, agent_id="coder", agent_version_uuid=version.id, objective=NASTY)
+        )
+        filled.store.llm_calls.record(NewLLMCall(model="m", run_uuid=run.id, cost_nanos=10**9 * (1 + len(ids))))
+        filled.store.tool_calls.record(NewToolCall(tool_name=tool, run_uuid=run.id))
+        ids.append(run.id)
+        filled.store.runs.finish(run.id) if tool == "mail" else filled.store.runs.fail(run.id, NASTY)
+    page = shown(client, "/agents/coder/compare")
+    assert NASTY not in page
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "call 0 1 + only in 1.1" in text
+    assert "mail 1 0 − only in 1.0" in text
+    assert "Be kind. + only in 1.1 Be short." in text
+    assert "− only in 1.0 &#34;size&#34;: 1 + only in 1.1 &#34;size&#34;: 2" in text
+    assert "✓ completed ✕ error $1.00 $2.00 +$1.00 (100 %) side by side" in text
+    assert f'href="/runs/compare?a={ids[0]}&amp;b={ids[1]}"' in page
+    assert "$1.00 to $1.20 1 100 % 0 0.0 %" in text
+    told_by_api = client.get("/api/agents/coder/compare").json()
+    assert [pair["a"]["id"] for pair in told_by_api["pairs"]] == [str(ids[0])]
+    assert sum(told_by_api["costs"]["counts_a"]) == 1
+
+
 def test_the_last_session_of_a_user_and_what_drove_its_cost_is_two_clicks_away(site: Site) -> None:
     client, filled = site
     assert 'href="/u/ana"' in shown(client, "/users")
@@ -127,6 +156,7 @@ def test_a_users_conversations_are_deleted_once_their_name_is_typed(site: Site) 
     refused = client.post("/u/ana/delete", data={"confirm": "an"}, headers={"origin": "http://localhost"})
     assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
     assert filled.store.sessions.find("s-1") is not None
+    assert "must be ana" in refused.text
     done = client.post("/u/ana/delete", data={"confirm": "ana"}, headers={"origin": "http://localhost"})
     assert (done.status_code, done.headers["location"]) == (303, "/u/ana?tab=data")
     assert "no conversations to delete" in shown(client, "/u/ana?tab=data")
@@ -134,6 +164,61 @@ def test_a_users_conversations_are_deleted_once_their_name_is_typed(site: Site) 
     assert filled.store.sessions.find("s-2") is not None
     assert filled.store.usage.recount() == ()
     assert filled.store.audit.trail("user")[0].entry.action == "user.delete_sessions"
+
+
+def test_all_of_a_user_is_deleted_once_their_name_is_typed(site: Site) -> None:
+    client, filled = site
+    known = filled.store.users.find("ana")
+    assert known is not None
+    page = shown(client, "/u/ana?tab=data")
+    assert "Delete everything" in page
+    own = {"origin": "http://localhost"}
+    refused = client.post(f"/u/{known.id}/delete", data={"confirm": "an", "what": "all"}, headers=own)
+    assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
+    assert filled.store.users.find("ana") == known
+    done = client.post(f"/u/{known.id}/delete", data={"confirm": "ana", "what": "all"}, headers=own)
+    assert (done.status_code, done.headers["location"]) == (303, f"/u/{known.id}?tab=data")
+    page = shown(client, done.headers["location"])
+    assert "All that this user said and did was deleted" in page
+    assert f"erased-{known.id.hex}" in page
+    # Neither search, nor questions in SQL, nor what leaves the record, nor the feed tells of them any more.
+    for word in ("ana", "broken", "Fix", "s-1"):
+        assert client.get("/api/find", params={"q": word}).json()["items"] == [], word
+    for table in ("ar_messages", "ar_runs", "ar_sessions", "ar_users", "ar_audit_entries", "ar_tool_calls"):
+        told = client.get("/sql.csv", params={"q": f"SELECT * FROM {table}"}).text
+        assert "broken" not in told
+        assert not re.search(r"\bana\b", told), table
+    for path in ("/sessions.jsonl?since=all", "/runs.jsonl?since=all", "/users.jsonl", f"/u/{known.id}/export.jsonl"):
+        assert not re.search(r"\bana\b|broken|Fix it", client.get(path).text), path
+    assert not re.search(r"\bana\b|broken|Fix it", client.get("/api/live").text)
+    # What is left can be looked at, on every page that shows it.
+    group = filled.store.errors.groups(include_resolved=True).items[0]
+    run = f"/r/{filled.run}"
+    for path in (run, f"{run}?span={filled.call}", f"{run}?span={filled.failed_tool}",
+                 f"/errors/{group.fingerprint}", "/errors", "/", "/runs?since=all", "/sessions?since=all", "/users",
+                 "/cost?by=user", f"/u/{known.id}", f"/u/{known.id}?tab=errors", "/agents/coder"):  # fmt: skip
+        assert not re.search(r"\bana\b|broken|Fix it", shown(client, path)), path
+    assert client.get(f"/s/{filled.session}").status_code == 404
+    assert filled.store.usage.recount() == ()
+    assert filled.store.audit.verify() == ()
+    assert client.get("/u/ana").status_code == 404
+
+
+def test_a_user_is_deleted_over_rest_batch_by_batch(site: Site) -> None:
+    client, filled = site
+    known = filled.store.users.find("ana")
+    assert known is not None
+    headers = {"origin": "http://localhost"}
+    told = client.delete("/api/users/ana", headers=headers).json()
+    assert told["user"] == str(known.id)
+    while told["cursor"]:
+        told = client.delete(f"/api/users/{known.id}", params={"cursor": told["cursor"]}, headers=headers).json()
+    assert told["steps_done"] == told["steps"]
+    named = [(e.action, e.object_kind, e.object_id, e.actor, e.details) for e in filled.store.audit.list(limit=200)]
+    assert [entry for entry in named if "ana" in entry] == []
+    assert client.get("/api/users/ana").status_code == 404
+    filled.store.users.ensure("unassigned")
+    assert client.delete("/api/users/unassigned", headers=headers).status_code == 422
 
 
 def test_a_group_of_errors_is_resolved_and_opened_again_with_buttons(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -123,11 +124,19 @@ def test_over_rest_a_price_is_previewed_set_and_retired_and_the_past_charged_ane
 
 def test_the_forecast_is_what_was_spent_and_the_mean_of_the_last_whole_days_for_each_day_left(site: Site) -> None:
     client, filled = site
-    assert "Month's end ≈" in text(client.get("/cost").text)
-    spent = whole(filled).cost_nanos
-    # It is 9:00 on 3 March 2026: 28 days and 15 hours are left, and all was spent on the 2nd.
-    expected = spent + round(spent / 7 * (28 + 15 / 24))
-    assert f"≈ ${expected / 10**9:.4f}" in text(client.get("/cost").text)
+    # It is 9:00 on 3 March 2026, and the first call was made a day ago: no whole day tells what a day costs.
+    assert "Month's end – needs a whole day of calls" in text(client.get("/cost").text)
+    filled.store.llm_calls.record(call(filled.run, "claude-opus-4-5", 1000, 1000, at=START - timedelta(days=3)))
+    month = filled.store.usage.report(UsageBy.TOTAL, since=START.replace(day=1, hour=0)).total.cost_nanos
+    # 28 days and 15 hours are left; of the three whole days since the day of the first call one cost something.
+    expected = month + round(month / 3 * (28 + 15 / 24))
+    shown = text(client.get("/cost").text)
+    assert f"Month's end ≈ ${expected / 10**9:.4f}" in shown
+    assert "so far in March, without calls that have no price" in shown
+    filled.store.llm_calls.record(call(filled.run, "claude-opus-4-5", 1000, 1000, at=START - timedelta(days=90)))
+    week = filled.store.usage.report(UsageBy.TOTAL, since=START - timedelta(days=6, hours=9)).total.cost_nanos
+    expected = month + round(week / 7 * (28 + 15 / 24))
+    assert f"Month's end ≈ ${expected / 10**9:.4f}" in text(client.get("/cost").text)
 
 
 def test_a_days_budget_is_a_line_across_the_days_and_one_far_above_them_is_not(site: Site) -> None:

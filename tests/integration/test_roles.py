@@ -56,6 +56,7 @@ NEEDED: dict[Route, Role] = {
     ("PATCH", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("DELETE", "/api/budgets/{budget_id}"): Role.ADMIN,
     ("GET", "/api/projects"): Role.OPERATOR,
+    ("DELETE", "/api/users/{user_id}"): Role.ADMIN,
     ("GET", "/api/imports/unreadable"): Role.READ,
     ("POST", "/api/sql"): Role.ADMIN,
     ("GET", "/api/sql/tables"): Role.ADMIN,

@@ -1,11 +1,13 @@
 """Search, settings and questions in SQL: as pages that need no script, over REST, and on the command line."""
 
 import csv
+import html
 import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -90,6 +92,79 @@ def test_single_keys_are_switched_off_for_this_browser(site: Site) -> None:
     assert 'data-keys="off"' in client.get("/runs").text
     assert 'data-keys="on"' in client.get("/settings?keys=on").text
     assert 'data-keys="on"' in client.get("/runs").text
+
+
+def test_times_are_shown_in_the_zone_that_was_chosen_and_told_to_programs_in_utc(site: Site) -> None:
+    client, _ = site
+    started = '<time datetime="2026-03-02T09:00:00+00:00" title="{}">'
+    assert started.format("2026-03-02 09:00:00 UTC") in client.get("/s/s-1").text
+    answer = client.get("/s/s-1?tz=Asia/Kolkata")
+    assert started.format("2026-03-02 14:30:00 IST") in answer.text
+    assert "Times in Asia/Kolkata · 2026-03-03 14:30:00 IST · days and ranges are UTC" in answer.text
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    # The browser remembers it, for figures of days and for exports it changes nothing.
+    assert started.format("2026-03-02 14:30:00 IST") in client.get("/s/s-1").text
+    assert 'value="Asia/Kolkata"' in client.get("/settings").text
+    assert "2026-03-02T09:00:00+00:00" in client.get("/sessions.csv?since=all").text
+    assert started.format("2026-03-02 09:00:00 UTC") in client.get("/s/s-1?tz=UTC").text
+    assert "Times in UTC" in client.get("/s/s-1").text
+    # Summer is an hour on.
+    assert "Times in America/St_Johns · 2026-03-03 05:30:00 NST" in client.get("/runs?tz=America/St_Johns").text
+
+
+def test_a_time_zone_that_is_none_is_told_and_times_are_in_utc(site: Site) -> None:
+    client, _ = site
+    client.get("/runs?tz=Asia/Kolkata")
+    for wrong in ("Nowhere/Else", "../../etc/passwd", "Europe", "/etc/localtime", "<b>x", "a\0b", "x" * 5000, "é"):
+        answer = client.get("/runs", params={"tz": wrong})
+        assert answer.status_code == 200
+        assert "is no time zone that this computer knows" in answer.text
+        assert "<b>x" not in answer.text
+        assert "Times in UTC · " in answer.text
+        assert "zone" not in answer.headers.get("set-cookie", "")
+    assert "Times in Asia/Kolkata" in client.get("/runs").text
+
+
+def sql_of_page(client: TestClient, path: str) -> tuple[str, str]:
+    """Follow a page's link to SQL; return the question and the page that answers it."""
+    found = re.findall(r'<a href="(/sql\?q=[^"]*)">view SQL</a>', client.get(path).text)
+    assert len(found) == 1, path
+    answer = client.get(html.unescape(found[0]))
+    assert (answer.status_code, "✕" in answer.text.split("<main")[1].split("</main", maxsplit=1)[0]) == (200, False), (
+        path
+    )
+    return parse_qs(urlsplit(html.unescape(found[0])).query)["q"][0], answer.text
+
+
+def test_every_list_leads_to_the_question_in_sql_that_gives_it(site: Site) -> None:
+    client, _ = site
+    for path, shown in (
+        ("/sessions?since=all", "s-2"), ("/runs?since=all", "r-1"), ("/agents?since=all", "coder"),
+        ("/users?since=all", "ana"), ("/errors?since=all", "bad object 17"), ("/cost?since=all", "acme-local-70b"),
+        ("/cost?since=all&by=user", "bob"), ("/cost?since=all&by=agent", "coder"), ("/cost?since=all&by=day", "20514"),
+    ):  # fmt: skip
+        sql, answer = sql_of_page(client, path)
+        assert shown in answer.split("<tbody>")[1], (path, sql)
+    assert "view SQL" not in client.get("/cost?since=all&by=directory").text
+
+
+def test_a_link_to_sql_has_the_range_the_order_and_the_plain_part_of_the_filter(site: Site) -> None:
+    client, _ = site
+    sql, answer = sql_of_page(client, "/sessions?since=all&q=user:bob+-status:failed+cost:>0+talk*&sort=created_at")
+    assert "AND u.external_id IN ('bob')" in sql
+    assert "AND (s.status IS NULL OR s.status NOT IN ('failed'))" in sql
+    assert sql.startswith("-- without cost:>0\n-- without talk*\nSELECT")
+    assert sql.endswith("ORDER BY s.created_at\nLIMIT 50")
+    assert re.findall(r"<tr><td[^>]*>([^<]*)</td>", answer) == ["s-2"]
+    sql, answer = sql_of_page(client, "/runs?from=2026-03-02&to=2026-03-03")
+    assert "r.started_at >= 1772409600000000" in sql
+    assert "r.started_at < 1772" in sql
+    sql, answer = sql_of_page(client, "/sessions?from=2026-03-01&to=2026-03-01&q=user:o'brien")
+    assert "IN ('o''brien')" in sql
+    assert "No rows." in answer
+    client.cookies.clear()
+    reader = key_of(site[1], Role.READ)
+    assert "view SQL" not in client.get("/sessions?since=all", headers=reader).text
 
 
 def test_a_query_is_answered_on_the_page_as_csv_and_over_rest(site: Site) -> None:

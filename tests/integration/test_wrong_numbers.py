@@ -1,24 +1,30 @@
 """Wrong numbers that other dashboards show: each has a test that ours does not."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 from money_record import UNPRICED
-from page_fixtures import START, Filled, call, served, signed_in
+from page_fixtures import START, Filled, FixedClock, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
-from agentrecord.dashboard import formats
+from agentrecord.dashboard import cost, formats
 from agentrecord.records.error import NewError
-from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.llm_call import CallStatus, NewLLMCall
+from agentrecord.records.price import NewPrice, Rates
+from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
-from agentrecord.records.usage import UsageBy
+from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.store import Store
 
 Site = tuple[TestClient, Filled]
@@ -77,6 +83,32 @@ def test_calls_without_token_counts_are_told_of_and_no_price_is_asked_for_them(s
         assert f"1 call (2,550 tokens) on {UNPRICED} has no price" in shown, path
         assert "7 calls on silent-model : the source told no token counts" in shown, path
         assert "no price silent-model: " not in shown, path
+
+
+def test_of_one_model_the_calls_that_a_price_would_charge_are_told_apart_from_those_without_token_counts(
+    site: Site,
+) -> None:
+    client, filled = site
+    counts: tuple[tuple[str, TokenCounts], ...] = (
+        ("mixed", TokenCounts(input=5, output=5)), ("mixed", TokenCounts()), ("mixed", TokenCounts()),
+        ("claude-opus-4-5", TokenCounts()),
+    )  # fmt: skip
+    for model, tokens in counts:
+        host = "Anthropic" if model.startswith("claude") else "local"
+        filled.store.llm_calls.record(NewLLMCall(model=model, host=host, tokens=tokens, timestamp=START))
+    for path in (f"/?{WEEK}", f"/cost?{WEEK}"):
+        shown = text(client, path)
+        assert "1 call (10 tokens) on mixed" in shown, path
+        assert "2 calls on mixed , 1 call on claude-opus-4-5 : the source told no token counts" in shown, path
+    rows = {row["model"]: row for row in csv.DictReader(io.StringIO(client.get(f"/cost.csv?{WEEK}").text))}
+    assert (rows["mixed"]["unpriced_calls"], rows["mixed"]["uncounted_calls"]) == ("3", "2")
+
+
+def test_tokens_that_no_call_told_are_a_dash_and_no_zero(site: Site) -> None:
+    client, filled = site
+    filled.store.llm_calls.record(NewLLMCall(model="silent-model", host="OpenAI", timestamp=START))
+    assert "silent-model 1 – – – – – no price" in text(client, f"/cost?{WEEK}")
+    assert "silent-model 1 – no price" in text(client, f"/?{WEEK}")
 
 
 def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells(site: Site) -> None:
@@ -140,6 +172,78 @@ def test_without_data_nothing_is_zero_or_zero_percent_but_a_dash_and_a_sentence(
         for tile in ("Runs – no run began", "Error rate – no run ended", "Spend – no call was made",
                      "p95 run time – no run ended", "Active users – nobody was active"):  # fmt: skip
             assert tile in nothing
+
+
+def test_all_stuck_runs_are_counted_however_many_are_listed(site: Site) -> None:
+    client, filled = site
+    for number in range(12):
+        run = filled.store.runs.start(NewRun(run_id=f"silent-{number}"))
+        filled.store.runs.heartbeat(run.id, alive_s=1)
+    cast(FixedClock, filled.store.engine.maker.clock).at += timedelta(minutes=1)
+    shown = text(client, f"/?{WEEK}")
+    assert "Stuck runs 12 " in shown
+    assert shown.count("stuck run silent-") == 10
+
+
+def test_nobody_in_particular_is_no_active_user(site: Site) -> None:
+    client, filled = site
+    assert "Active users 2 " in text(client, f"/?{WEEK}")
+    filled.store.llm_calls.record(NewLLMCall(model="m", cost_nanos=1, timestamp=START))
+    assert "unassigned" in text(client, f"/?{WEEK}")
+    assert "Active users 2 " in text(client, f"/?{WEEK}")
+
+
+def test_a_change_to_what_has_no_price_or_from_it_is_no_change_by_a_hundred_percent(site: Site) -> None:
+    client, filled = site
+    week = timedelta(days=7)
+    for model, at in ((UNPRICED, START - week), ("claude-opus-4-5", START - 2 * week)):
+        filled.store.llm_calls.record(call(None, model, 10, 10, at=at))
+    for days, tile in (((0, 0), "Spend $"), ((7, 7), "Spend no price"), ((8, 13), "Spend –")):
+        since, until = (f"{START - timedelta(days=days[::-1][place]):%Y-%m-%d}" for place in (0, 1))
+        for path in ("/", "/cost"):
+            shown = text(client, f"{path}?from={since}&to={until}").partition("Spend")[2][:40]
+            assert shown.startswith(tile.removeprefix("Spend")), (path, days, shown)
+            assert "%" not in shown, (path, days, shown)
+
+
+def test_without_sub_agents_neither_their_runs_nor_their_failed_calls_count(site: Site) -> None:
+    client, filled = site
+    failed = replace(
+        call(filled.child_run, "claude-opus-4-5", 1000, 0, at=START, session=filled.child, is_subagent=True),
+        status=CallStatus.ERROR,
+    )
+    spent = filled.store.llm_calls.record(failed).cost_nanos
+    assert f"Failed calls {formats.money(spent)}" in text(client, f"/cost?{WEEK}")
+    tops = filled.store.usage.report(UsageBy.TOTAL, include_subagents=False).total.cost_nanos
+    without = text(client, f"/cost?{WEEK}&subagents=without")
+    assert f"Per run {formats.money(tops)} 1 run" in without
+    assert "Failed calls – no call failed" in without
+
+
+@pytest.mark.parametrize(
+    ("tokens", "rates", "saved"),
+    [
+        (UsageTotals(cache_read_tokens=10**6), Rates(input=5, output=1, cache_read=1), 4),
+        (UsageTotals(cache_read_tokens=10**6), Rates(input=5, output=1), 0),
+        (UsageTotals(cache_write_5m_tokens=10**6), Rates(input=4, output=1, cache_write_5m=5), -1),
+        (UsageTotals(cache_write_1h_tokens=10**6), Rates(input=4, output=1, cache_write_1h=8), -4),
+        (UsageTotals(cache_write_1h_tokens=10**6), Rates(input=4, output=1, cache_write_5m=5), -1),
+        (UsageTotals(input_tokens=10**6, output_tokens=10**6), Rates(input=4, output=1, cache_read=1), 0),
+    ],
+)
+def test_a_cache_saves_what_reading_costs_less_than_input_and_writing_does_not_cost_more(
+    tokens: UsageTotals, rates: Rates, saved: int
+) -> None:
+    assert cost.cache_savings(tokens, rates) == saved
+
+
+def test_a_cache_that_was_only_written_to_cost_more_than_it_saved(site: Site) -> None:
+    client, filled = site
+    filled.store.prices.set(NewPrice(model="writer", rates=Rates(input=10**9, output=10**9, cache_write_1h=2 * 10**9)))
+    tokens = TokenCounts(input=1, output=1, cache_write_1h=10**6)
+    filled.store.llm_calls.record(NewLLMCall(model="writer", tokens=tokens, timestamp=START - timedelta(days=9)))
+    day = f"{START - timedelta(days=9):%Y-%m-%d}"
+    assert "Saved by cache −$1.00 " in text(client, f"/cost?from={day}&to={day}")
 
 
 LINES = (

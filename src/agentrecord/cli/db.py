@@ -20,6 +20,7 @@ from agentrecord.store.roles import SCHEMAS, grant
 from agentrecord.store.upkeep import (
     audit_faults,
     broken_references,
+    compact,
     damage,
     is_empty,
     rows_by_table,
@@ -261,6 +262,8 @@ def restore(source: Path, force: bool) -> None:
 def vacuum() -> None:
     """Give the space of what was deleted back to the disk; writers wait meanwhile.
 
+    Afterwards no byte of what was deleted is left in the record's files.
+
     \b
     Example:
       agentrecord db vacuum
@@ -273,7 +276,6 @@ def vacuum() -> None:
                 f" psql -c 'VACUUM ANALYZE' '{settings.current().shown_url}'"
             )
         before = engine.path.stat().st_size
-        engine.maintain("VACUUM")
-        engine.checkpoint()
+        compact(engine)
         after = engine.path.stat().st_size
     say(f"{words.size(before)} before, {words.size(after)} after")

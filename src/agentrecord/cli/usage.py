@@ -34,6 +34,7 @@ _COUNTS = (
     "calls",
     "failed_calls",
     "unpriced_calls",
+    "uncounted_calls",
 )
 _SHOWN = (
     ("calls", "calls", 3),
@@ -47,6 +48,7 @@ _SHOWN = (
     ("unclassified_tokens", "unclassified", 10),
     ("total_tokens", "tokens", 1),
     ("unpriced_calls", "unpriced", 5),
+    ("uncounted_calls", "uncounted", 11),
 )
 
 

@@ -1,16 +1,23 @@
 """`agentrecord users`: what users did and spent, and one of them."""
 
+import time
+from dataclasses import replace
 from datetime import datetime
 
 import click
 
 from agentrecord.cli import words
 from agentrecord.cli.agents import cost, model_columns, section, share, tool_columns
+from agentrecord.cli.identity import whoever_types
 from agentrecord.cli.moments import bounds, since_option, until_option
-from agentrecord.cli.opening import reading
+from agentrecord.cli.opening import reading, writing
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
 from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
-from agentrecord.records.people import UserFigures
+from agentrecord.cli.progress import QUIET_S
+from agentrecord.cli.terminal import hint, say
+from agentrecord.engine.sqlite import SqliteEngine
+from agentrecord.records.people import UserFigures, UserPurge
+from agentrecord.store import Store
 
 SORTS = ("user", "last_seen_at", "sessions", "runs", "failed_runs", "errors", "cost", "tokens", "calls")
 
@@ -73,6 +80,52 @@ def command(
         empty="No users match. Each is made when something is first recorded for them.",
     ))  # fmt: skip
     tell_rest(page)
+
+
+@command.command("delete", short_help="Delete all that a user said and did.")
+@click.argument("who")
+@click.option("--yes", "goes", is_flag=True, help="Delete; without it only what would go is shown.")
+@output_options
+def delete_user(who: str, goes: bool) -> None:
+    """Show what would go if a user were deleted; --yes deletes it for good.
+
+    Conversations, runs, calls and errors lose all content, the user loses the name and every key and account; figures
+    stay, for sums to stay true. What was cut off goes on with the row id in the place of the name.
+
+    \b
+    Examples:
+      agentrecord users delete ana@example.org
+      agentrecord users delete ana@example.org --yes && agentrecord db vacuum
+    """
+    with writing() if goes else reading() as store:
+        now = store.engine.maker.clock.now()
+        found = store.users.details(who).figures
+        if not goes:
+            show(Listing(columns=_columns(now), rows=[found]))
+            hint("nothing was deleted; this is what --yes deletes the content of")
+            return
+        done = _purged(store, found)
+        is_file = isinstance(store.engine, SqliteEngine)
+    if wants_json():
+        write_json({"user": done.user, "rows": done.rows})
+    else:
+        say(f"{words.plural(done.rows, 'row')} emptied; the figures stay under erased-{done.user.hex}")
+    if is_file:
+        hint("`agentrecord db vacuum` takes the last bytes of it out of the file")
+
+
+def _purged(store: Store, found: UserFigures) -> UserPurge:
+    """Purge a user, batch by batch, and return the last answer with all rows counted; tell how far it is."""
+    name = str(found.user.id)
+    done, began, told = store.users.purge(name, by=whoever_types()), time.monotonic(), 0
+    rows = done.rows
+    while done.cursor is not None:
+        if time.monotonic() - began > QUIET_S and done.steps_done > told:
+            told = done.steps_done
+            hint(f"{told} of {done.steps} steps, {words.plural(rows, 'row')}")
+        done = store.users.purge(name, cursor=done.cursor, by=whoever_types())
+        rows += done.rows
+    return replace(done, rows=rows)
 
 
 @command.command("show", short_help="Show one user.")

@@ -12,7 +12,6 @@ from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.dashboard.portraits import FiguresPage, days_of, figures_page, spend_chart
 from agentrecord.records.agent import AgentDetails, AgentFigures
-from agentrecord.records.comparison import Measure, Unit, VersionComparison
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy
@@ -31,29 +30,6 @@ class AgentPage:
     chart: Chart
     slots: Mapping[str, int]
     runs: Page[Run]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureRow:
-    """A measure in words: both sides, the difference and its interval; `look` says how it is to be taken."""
-
-    measure: Measure
-    a: str
-    b: str
-    delta: str
-    interval: str
-    look: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparePage:
-    """Two versions of an agent side by side; `found` is None where the agent has no two."""
-
-    details: AgentDetails
-    found: VersionComparison | None
-    rows: Sequence[MeasureRow]
-    slots: Mapping[str, int]
-    stretch: Range
 
 
 async def agents(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[AgentFigures]:
@@ -112,61 +88,3 @@ def tiles(found: AgentFigures) -> Sequence[Tile]:
             note=f"{found.tool_errors:,} of {found.tool_calls:,}" if found.tool_calls else "",
         ),
     )
-
-
-async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> ComparePage:
-    """Return two versions of an agent side by side, the last two unless the address names others."""
-    stretch = days_of(asked, now)
-    details, names = await asyncio.gather(store.agents.details(name), store.usage.names(UsageBy.MODEL))
-    found = None
-    if len(details.versions) > 1:
-        found = await store.agents.compare(
-            details.figures.agent.agent_id, asked.get("a"), asked.get("b"), since=stretch.since, until=stretch.until
-        )
-    return ComparePage(
-        details=details,
-        found=found,
-        rows=[_row(measure) for measure in found.measures] if found else [],
-        slots=series_slots(names),
-        stretch=stretch,
-    )
-
-
-def _row(measure: Measure) -> MeasureRow:
-    interval = formats.UNKNOWN
-    if measure.low is not None and measure.high is not None:
-        interval = f"{_signed(measure.low, measure.unit)} to {_signed(measure.high, measure.unit)}"
-    look = "muted" if measure.has_few_runs else ""
-    if measure.is_clear and measure.unit is not Unit.CALLS:
-        look = "bad" if (measure.delta or 0) > 0 else "ok"
-    return MeasureRow(
-        measure=measure,
-        a=written(measure.a, measure.unit),
-        b=written(measure.b, measure.unit),
-        delta=formats.UNKNOWN if measure.delta is None else _signed(measure.delta, measure.unit),
-        interval=interval,
-        look=look,
-    )
-
-
-def written(value: float | None, unit: Unit) -> str:
-    """Return a measure's value in words."""
-    if value is None:
-        return formats.UNKNOWN
-    match unit:
-        case Unit.SHARE:
-            return f"{100 * value:.1f} %"
-        case Unit.DOLLARS:
-            return formats.money(round(value * NANOS_PER_DOLLAR))
-        case Unit.MILLISECONDS:
-            return formats.duration(value)
-        case Unit.TOKENS:
-            return f"{value:,.0f}"
-        case Unit.CALLS:
-            return f"{value:,.1f}"
-
-
-def _signed(value: float, unit: Unit) -> str:
-    sign = "+" if value > 0 else "−" if value < 0 else "±"
-    told = f"{100 * abs(value):.1f} points" if unit is Unit.SHARE else written(abs(value), unit)
-    return sign + told

@@ -9,6 +9,7 @@ from zlib import crc32
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard.filters import with_changes
+from agentrecord.dashboard.formats import duration
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -28,6 +29,14 @@ MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
 SPARK_HEIGHT = 24
+RIGHT = 52
+"""How much room the scale of lines over bars has."""
+_TIMES_MS = {
+    1: "1 ms", 10: "10 ms", 100: "100 ms", 1_000: "1 s", 10_000: "10 s", 60_000: "1 min", 600_000: "10 min",
+    3_600_000: "1 h", 36_000_000: "10 h", 240 * 3_600_000: "10 d", 2400 * 3_600_000: "100 d",
+}  # fmt: skip
+"""What the lines of a scale of times stand for, in milliseconds: each some ten times the one below."""
+
 OTHER = "other"
 
 
@@ -48,6 +57,15 @@ class Limit:
 
     value: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line over bars, on a scale of times of its own: a point for each bar in milliseconds, None where none is."""
+
+    name: str
+    look: str
+    points: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +153,19 @@ def _from_below(slot: int | None) -> tuple[bool, int]:
 
 
 def days_query(label: str, by: UsageBy) -> str:
-    """Return the query of the days that a period is of: those of its week or month, or the day of its hour."""
+    """Return the query of the days that a period is of."""
+    return with_changes(days_of(label, by))
+
+
+def days_of(label: str, by: UsageBy) -> dict[str, str]:
+    """Return the first and the last day that a period is of: those of its week or month, or the day of its hour."""
     if by is UsageBy.MONTH:
         first = date.fromisoformat(f"{label}-01")
         last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     else:
         first = date.fromisoformat(label[:10])
         last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
-    return with_changes({}, **{"from": first.isoformat(), "to": last.isoformat()})
+    return {"from": first.isoformat(), "to": last.isoformat()}
 
 
 def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
@@ -168,6 +191,14 @@ def scale(highest: int) -> tuple[int, int]:
     return step, step * math.ceil(highest / step)
 
 
+def time_scale(lowest: float, highest: float) -> Sequence[int]:
+    """Return the lines of a scale from a time to another in milliseconds, each some ten times the one below."""
+    known = tuple(_TIMES_MS)
+    first = min(sum(line <= lowest for line in known[1:]), len(known) - 2)
+    last = max(first + 1, sum(line < highest for line in known[:-1]))
+    return known[first : last + 1]
+
+
 def stacked_bars(
     bars: Sequence[Bar],
     *,
@@ -176,10 +207,15 @@ def stacked_bars(
     width: int = WIDTH,
     height: int = HEIGHT,
     limits: Sequence[Limit] = (),
+    over: Sequence[Line] = (),
 ) -> Markup:
-    """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable."""
+    """Return a chart of stacked bars; limits far above all bars are left out, so that these stay readable.
+
+    Lines `over` the bars have a scale of times at the right.
+    """
     if not bars:
         return Markup("")
+    right = width - RIGHT if over else width
     highest = max(bar.value for bar in bars)
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
@@ -187,19 +223,20 @@ def stacked_bars(
     lines = []
     for value in range(0, top + 1, step):
         y = TOP + plot - plot * value / top
-        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>')
+        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
         lines.append(
             f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick(value))}</text>'
         )
-    space = (width - LEFT) / len(bars)
+    space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
     every = math.ceil(LABEL_SPACE / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
-            lines.append(_label(bar.label, middle, width, height))
-    lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, width) for limit in shown)
+            lines.append(_label(bar.label, middle, right, height))
+    lines.extend(_drawn_over(over, bars, space, plot, right))
+    lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
     role = "group" if any(bar.href for bar in bars) else "img"
     marks = {"hatched" if part.is_bad else mark_of(part.slot) for bar in bars for part in bar.parts}
@@ -224,6 +261,38 @@ def _limit(limit: Limit, y: float, width: int) -> str:
         f'<line class="limit" x1="{LEFT}" y1="{y:.1f}" x2="{width}" y2="{y:.1f}"/>'
         f'<text class="tick limit-text" x="{width}" y="{y - 4:.1f}" text-anchor="end">{escape(limit.text)}</text>'
     )
+
+
+def _drawn_over(over: Sequence[Line], bars: Sequence[Bar], space: float, plot: int, right: int) -> list[str]:
+    """Return lines over bars with their scale, on which ten times as long is as far; without a point a line breaks."""
+    points = [point for line in over for point in line.points if point is not None]
+    if not points:
+        return []
+    scale = time_scale(min(points), max(points))
+
+    def height(time_ms: float) -> float:
+        share = math.log(max(time_ms, scale[0]) / scale[0]) / math.log(scale[-1] / scale[0])
+        return TOP + plot - plot * min(share, 1.0)
+
+    drawn = [f'<text class="tick" x="{right + 8}" y="{height(at) + 4:.1f}">{_TIMES_MS[at]}</text>' for at in scale]
+    for line in over:
+        pieces: list[list[tuple[float, float]]] = [[]]
+        for place, (bar, point) in enumerate(zip(bars, line.points, strict=True)):
+            if point is None:
+                pieces.append([])
+                continue
+            x, y = LEFT + space * (place + 0.5), height(point)
+            pieces[-1].append((x, y))
+            told = f"{bar.label} · {line.name}: {duration(point)}"
+            drawn.append(
+                f'<circle class="{line.look}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"><title>{escape(told)}</title></circle>'
+            )
+        drawn.extend(
+            f'<polyline class="{line.look}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in piece)}"/>'
+            for piece in pieces
+            if len(piece) > 1
+        )
+    return drawn
 
 
 def sparkline(values: Sequence[float], *, title: str) -> Markup:
@@ -296,14 +365,18 @@ def share_bar(share: float, slot: int) -> Markup:
     )
 
 
-def span_bar(start: float, length: float, kind: str, *, failed: bool) -> Markup:
-    """Return a row's bar in a waterfall: where it starts and how long it is, as shares (0–1) of the whole."""
-    x = max(0.0, min(1.0, start)) * 100
-    width = max(0.35, min(1.0 - x / 100, length) * 100)
-    x = min(x, 100 - width)
-    fill = "failed" if failed else escape(kind)
-    mark = f'<rect class="hatch" x="{x:.2f}" width="{width:.2f}" y="2" height="8"/>' if failed else ""
+def span_bars(marks: Sequence[tuple[float, float, bool]], kind: str) -> Markup:
+    """Return a row's bars in a waterfall: where each starts and how long it is, as shares (0–1), and what failed."""
     return Markup(
         '<svg class="span" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{fill}" x="{x:.2f}" y="2" width="{width:.2f}" height="8"/>{mark}</svg>'
+        + "".join(_mark(start, length, kind, failed=failed) for start, length, failed in marks)
+        + "</svg>"
     )
+
+
+def _mark(start: float, length: float, kind: str, *, failed: bool) -> str:
+    x = max(0.0, min(1.0, start)) * 100
+    width = max(0.35, min(1.0 - x / 100, length) * 100)
+    place = f'x="{min(x, 100 - width):.2f}" y="2" width="{width:.2f}" height="8"'
+    hatch = f'<rect class="hatch" {place}/>' if failed else ""
+    return f'<rect class="{"failed" if failed else escape(kind)}" {place}/>{hatch}'

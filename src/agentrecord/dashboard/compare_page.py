@@ -1,12 +1,12 @@
 """The page that holds two runs side by side: figures, models, tools, phases, texts, and waterfalls on one axis."""
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.filters import Asked
+from agentrecord.dashboard.line_diff import TextDiff, diff
 from agentrecord.dashboard.run_rows import Axis, Row, View, axis_of, waterfall
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.run import Run
@@ -16,9 +16,6 @@ from agentrecord.store import AsyncStore
 
 COMPARE_FILTERS = ("a", "b")
 MOST_ROWS = 60
-MOST_LINES = 2_000
-MOST_CHARS = 200_000
-CONTEXT = 3
 CANDIDATES = 30
 
 
@@ -39,23 +36,6 @@ class PartRow:
 
     name: str
     figures: Sequence[Figure]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of two texts: in both, only in the first (`gone`), only in the second (`come`), or left out (`skip`)."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextDiff:
-    """Two texts line by line; `note` says so where they are equal, missing, or too long to be compared."""
-
-    title: str
-    lines: Sequence[Line] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +93,9 @@ def _sides(runs: Sequence[tuple[Run, RunTree]], now: datetime) -> tuple[list[Sho
     longest = max(axis.length_s for axis in axes)
     sides = []
     for (run, tree), own in zip(runs, axes, strict=True):
-        fall = waterfall(tree, View(), now, replace(own, length_s=longest))
-        rows = [fall.row(span) for span in fall.spans[:MOST_ROWS]]
-        sides.append(ShownSide(run=run, rows=rows, hidden=len(fall.spans) - len(rows) + tree.hidden))
+        fall = waterfall(tree, View(is_apart=True), now, replace(own, length_s=longest))
+        rows = [fall.row(item) for item in fall.items[:MOST_ROWS]]
+        sides.append(ShownSide(run=run, rows=rows, hidden=len(fall.items) - len(rows) + tree.hidden))
     return sides, replace(axes[0], length_s=longest)
 
 
@@ -159,39 +139,3 @@ def _part(part: ComparedPart, has_tokens: bool) -> PartRow:
         figures.append(_figure("tokens", a.tokens, b.tokens, formats.number, with_share=False))
         figures.append(_figure("cost", a.cost_nanos, b.cost_nanos, formats.money, with_share=False))
     return PartRow(name=part.name, figures=figures)
-
-
-def diff(title: str, a: str | None, b: str | None) -> TextDiff:
-    """Return two texts line by line, equal stretches shortened."""
-    if not a and not b:
-        return TextDiff(title=title, note="Neither run has one.")
-    if a == b:
-        return TextDiff(title=title, note="The same in both.", lines=_shortened([Line(kind="same", text=a or "")]))
-    old, new = (a or "").splitlines(), (b or "").splitlines()
-    if max(len(old), len(new)) > MOST_LINES or len(a or "") + len(b or "") > MOST_CHARS:
-        return TextDiff(title=title, note="Too long to be compared line by line: each run’s own page has its text.")
-    lines = []
-    for text in difflib.ndiff(old, new):
-        kind = {"- ": "gone", "+ ": "come", "  ": "same"}.get(text[:2])
-        if kind is not None:
-            lines.append(Line(kind=kind, text=text[2:]))
-    return TextDiff(title=title, lines=_shortened(lines))
-
-
-def _shortened(lines: Sequence[Line]) -> list[Line]:
-    """Return lines without those in the middle of a long stretch that both texts have."""
-    found: list[Line] = []
-    same: list[Line] = []
-    for line in [*lines, None]:
-        if line is not None and line.kind == "same":
-            same.append(line)
-            continue
-        if len(same) > 2 * CONTEXT + 1:
-            left_out = len(same) - 2 * CONTEXT
-            skip = Line(kind="skip", text=f"{left_out:,} equal lines")
-            same = [*same[:CONTEXT], skip, *same[-CONTEXT:]]
-        found.extend(same)
-        same = []
-        if line is not None:
-            found.append(line)
-    return found

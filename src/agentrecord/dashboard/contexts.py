@@ -7,7 +7,7 @@ from uuid import UUID
 
 from markupsafe import Markup
 
-from agentrecord.dashboard.charts import Bar
+from agentrecord.dashboard.charts import Bar, Line
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run
@@ -29,12 +29,13 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart, the numbers that it was drawn from, and the series in it with their colours."""
+    """A chart, the numbers that it was drawn from, and the series in it with their colours; `over` are its lines."""
 
     title: str
     svg: Markup
     bars: Sequence[Bar]
     series: Sequence[tuple[str, int]]
+    over: Sequence[Line] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class OutlineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionPage:
-    """A conversation: its figures, what drove its cost, and a stretch of it."""
+    """A conversation: its figures, its turns, what drove its cost, and a stretch of it."""
 
     session: Session
     ancestors: Sequence[Session]
@@ -97,6 +98,7 @@ class SessionPage:
     next_start: int | None
     previous_start: int | None
     shown: int
+    runs: Sequence[Run] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

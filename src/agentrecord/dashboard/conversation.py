@@ -8,7 +8,6 @@ from uuid import UUID
 
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.contexts import Block, OutlineRow, SessionPage, TurnView
-from agentrecord.dashboard.filters import Asked, whole_number
 from agentrecord.records.event import Event, EventType
 from agentrecord.records.message import Message, MessageRole, PartKind
 from agentrecord.records.run import Run
@@ -38,11 +37,6 @@ _MARKS = {
 }
 
 
-async def session_page(store: AsyncStore, session_id: str, asked: Asked) -> SessionPage:
-    """Return a stretch of a conversation with all its figures."""
-    return await stretch_from(store, session_id, whole_number(asked, "from", 1))
-
-
 async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) -> SessionPage:
     """Return the stretch of a conversation that begins with message `start`."""
     session = await store.sessions.get(session_id, with_subtree=True)
@@ -65,6 +59,7 @@ async def stretch_from(store: AsyncStore, session_id: str | UUID, start: int) ->
         next_start=found.next_sequence,
         previous_start=max(1, start - STRETCH) if start > 1 else None,
         shown=len(found.messages),
+        runs=found.runs,
     )
 
 

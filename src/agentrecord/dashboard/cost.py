@@ -62,7 +62,7 @@ class CostPage:
     tiles: Sequence[figures.FigureTile]
     chart: Chart
     chart_of: UsageBy
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
 
@@ -101,7 +101,7 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         tiles=tiles,
         chart=chart,
         chart_of=_chart_of(wanted),
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         budgets=budgets,
         uses=uses,
     )
@@ -167,13 +167,23 @@ def _rows(
             CostRow(
                 usage=usage,
                 slot=slots.get(coloured, charts.SLOTS if _chart_of(wanted) in (wanted.by, wanted.split) else 0),
-                change=None if old is None else figures.change(usage.totals.cost_nanos, old.cost_nanos),
+                change=figures.change(figures.spent(usage.totals), figures.spent(old)),
                 is_new=old is not None and not old.calls,
-                href=work_of(wanted.by, usage.key, query),
+                href=_work_of_row(wanted, usage, query),
             )
         )
     is_down = wanted.sort.startswith("-")
     return sorted(rows, key=SORTS[wanted.sort.removeprefix("-")], reverse=is_down)
+
+
+def _work_of_row(wanted: _Asked, usage: UsageRow, query: Mapping[str, str]) -> str | None:
+    if wanted.split is None or usage.split is None:
+        return work_of(wanted.by, usage.key, query)
+    words = (None if wanted.by in TIME else _words_of(wanted.by, usage.key), _words_of(wanted.split, usage.split))
+    if words[1] is None or (words[0] is None and wanted.by not in TIME):
+        return None
+    asked = charts.days_of(usage.key, wanted.by) if wanted.by in TIME else query
+    return "/runs" + with_changes(asked, q=" ".join(word for word in words if word is not None))
 
 
 def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
@@ -182,13 +192,19 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
     if by in TIME:
         return "/runs" + charts.days_query(key, by)
+    if by is UsageBy.DIRECTORY:
+        return "/sessions" + with_changes(query, directory=key) if key and key != NO_NAME else None
+    words = _words_of(by, key)
+    return None if words is None else "/runs" + with_changes(query, q=words)
+
+
+def _words_of(by: UsageBy, key: str) -> str | None:
+    """Return the filter that finds the runs of a row, if a filter of runs has a word for it."""
     if key in (NO_NAME, NO_VERSION, NO_TOOL):
         return None
     if by is UsageBy.VERSION:
-        return "/runs" + with_changes(query, q=key)
-    if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL):
-        return "/runs" + with_changes(query, q=f"{by}:{written(key)}")
-    return "/sessions" + with_changes(query, directory=key) if by is UsageBy.DIRECTORY else None
+        return key
+    return f"{by}:{written(key)}" if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL) else None
 
 
 def _chart_of(wanted: _Asked) -> UsageBy:
@@ -232,23 +248,28 @@ async def _tiles(
 ) -> Sequence[figures.FigureTile]:
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
-        store.usage.activity(UsageBy.DAY, since=stretch.since, until=stretch.until, only_work=True),
+        _activity(store, stretch, wanted),
         _forecast(store, wanted, now),
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
     old, old_activity = await asyncio.gather(
         _total(store, before, wanted),
-        store.usage.activity(UsageBy.DAY, since=before.since, until=before.until, only_work=True),
+        _activity(store, before, wanted),
     )
     return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
 
 
+async def _activity(store: AsyncStore, stretch: Range, wanted: _Asked) -> Activity:
+    return await store.usage.activity(
+        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, only_work=True
+    )
+
+
 def _each(totals: UsageTotals | None, number: int) -> int | None:
     """Return what one of a number of things cost; None where there is none, or nothing has a price."""
-    if totals is None or not number or totals.calls == totals.unpriced_calls:
-        return None
-    return totals.cost_nanos // number
+    spent = figures.spent(totals)
+    return None if spent is None or not number else spent // number
 
 
 def _amounts(
@@ -261,7 +282,7 @@ def _amounts(
     return (
         figures.FigureTile(
             name="Spend", value=formats.cost(totals), nanos=totals.cost_nanos if totals.calls else None,
-            change=figures.change(totals.cost_nanos, old.cost_nanos if old else None), is_worse_up=True,
+            change=figures.change(figures.spent(totals), figures.spent(old)), is_worse_up=True,
             note=figures.excluded(totals) or (formats.counted(totals.calls, "call") if totals.calls else "no calls"),
         ),
         figures.FigureTile(
@@ -288,24 +309,28 @@ def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.Figure
     for use in sorted(uses, key=lambda use: use.totals.calls):
         if use.rates is not None:
             rates[use.model] = use.rates
-    saved = [
-        cache_savings(row.totals, rates[row.key])
-        for row in rows
-        if row.key in rates and (row.totals.cache_read_tokens or row.totals.cache_write_5m_tokens)
-    ]
+    cached = [row for row in rows if _cache_tokens(row.totals)]
+    saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
     whole = sum((row.totals for row in rows), start=UsageTotals())
-    share = whole.cached_share
+    share, unknown = whole.cached_share, len(cached) - len(saved)
+    without = f"; without {formats.counted(unknown, 'model')} that has no price" if unknown else ""
     return figures.FigureTile(
         name="Saved by cache",
         value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
-        note=f"{formats.percent(share)} of input from cache" if share else "no input from cache",
+        note=(f"{formats.percent(share)} of input from cache" if share else "no input from cache") + without,
     )
+
+
+def _cache_tokens(totals: UsageTotals) -> int:
+    return totals.cache_read_tokens + totals.cache_write_5m_tokens + totals.cache_write_1h_tokens
 
 
 def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     """Return what a model's cache saved, in nano-dollars: less than 0 where writing cost more than reading saved.
 
-    What was read would else have cost the input price; what was written cost more than that.
+    That is read × (input price − cache-read price) − written × (cache-write price − input price), since without a
+    cache all of it would have cost the input price. The prices are those that charge the model now (its own or
+    genai-prices'), without tiers; a class without a price of its own costs what input does, as the charge has it.
     """
     if rates.input is None:
         return 0
@@ -321,17 +346,29 @@ def cache_savings(totals: UsageTotals, rates: Rates) -> int:
 
 
 async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
-    """Return what this month will have cost: so far, and each day left as one of the last whole days did."""
+    """Return what this month will have cost: so far, and each day left as one of the last whole days did.
+
+    A record that is younger than those days is told from the days that it has, without that of its first call: it may
+    be but a part of one.
+    """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
-    month = Range(name="month", since=first)
-    trend = Range(name="trend", since=today - timedelta(days=TREND_DAYS), until=today)
+    began = await store.usage.began()
+    days = min(TREND_DAYS, (today - (began or now)) // timedelta(days=1))
+    tile = figures.FigureTile(
+        name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
+    )
+    if days < 1:
+        return replace(tile, note="needs a whole day of calls")
+    month = Range(name="month", since=first, until=today + timedelta(days=1))
+    trend = Range(name="trend", since=today - timedelta(days=days), until=today)
     spent, lately = await asyncio.gather(_total(store, month, wanted), _total(store, trend, wanted))
-    tile = figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note="needs calls of the last 7 days")
-    if not lately.calls or lately.calls == lately.unpriced_calls:
+    daily = figures.spent(lately)
+    if daily is None:
         return tile
     left = (end - now) / timedelta(days=1)
-    so_far = formats.cost(spent)
-    nanos = spent.cost_nanos + round(lately.cost_nanos / TREND_DAYS * left)
-    return replace(tile, value=f"≈ {formats.money(nanos)}", note=f"{so_far} so far in {first:%B}")
+    nanos = spent.cost_nanos + round(daily / days * left)
+    so_far = f"{formats.cost(spent)} so far in {first:%B}"
+    excluded = figures.excluded(spent + lately) and ", without calls that have no price"
+    return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)

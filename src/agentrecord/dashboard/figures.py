@@ -88,6 +88,11 @@ def change(new: float | None, old: float | None) -> float | None:
     return (new - old) / old if old and new is not None else None
 
 
+def spent(totals: UsageTotals | None) -> int | None:
+    """Return what calls cost in nano-dollars; None where that is not known: without calls, or without any price."""
+    return None if totals is None or totals.calls == totals.unpriced_calls else totals.cost_nanos
+
+
 def count(value: int) -> str:
     """Return a count, a dash for none."""
     return f"{value:,}" if value else formats.UNKNOWN
@@ -96,6 +101,47 @@ def count(value: int) -> str:
 def excluded(totals: UsageTotals) -> str:
     """Return the words that go with a sum in which calls are missing, none if none is."""
     return f"excludes {formats.counted(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """Calls to one model that no total contains, and their tokens where none of them is in any."""
+
+    model: str
+    calls: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Calls without a price: those that a price would charge, and those whose source told no token counts."""
+
+    priceless: Sequence[Excluded] = ()
+    uncounted: Sequence[Excluded] = ()
+
+
+def unpriced_of(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> Unpriced:
+    """Return the calls without a price of a report by model, the models with the most first.
+
+    Which of a model's calls told no tokens is exact where none of its calls has a cost. Where some have one, calls
+    without token counts are those that lack it as long as the model has a price, which would charge all others.
+    """
+    priced = {use.model for use in uses if use.rates is not None}
+    priceless, uncounted = [], []
+    for row in rows:
+        totals = row.totals
+        missing = totals.unpriced_calls
+        is_told_apart = missing == totals.calls or row.key in priced
+        without = min(missing, totals.uncounted_calls) if is_told_apart else 0
+        if without:
+            uncounted.append(Excluded(model=row.key, calls=without))
+        if missing > without:
+            whole = totals.total_tokens or None if missing == totals.calls else None
+            priceless.append(Excluded(model=row.key, calls=missing - without, tokens=whole))
+    return Unpriced(
+        priceless=sorted(priceless, key=lambda one: one.calls, reverse=True),
+        uncounted=sorted(uncounted, key=lambda one: one.calls, reverse=True),
+    )
 
 
 def cost_by(asked: Asked) -> UsageBy:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from datetime import UTC, datetime, timedelta, tzinfo
+from urllib.parse import unquote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agentrecord.exceptions import InvalidFilter
 
@@ -12,6 +13,10 @@ DAYS = {"7d": 7, "30d": 30, "90d": 90}
 RANGES = ("24h", *DAYS, "all")
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "agentrecord-theme"
+ZONE_COOKIE = "agentrecord-zone"
+PREFERENCES = ("theme", "text", "tz")
+"""What any address may say of how its page is to look; it is kept in cookies, and is no part of what is asked."""
+
 _TYPED = re.compile(r"([1-9]\d{0,4})([hd])")
 Asked = Mapping[str, str]
 
@@ -24,6 +29,14 @@ class Range:
     since: datetime | None = None
     until: datetime | None = None
 
+    @property
+    def before(self) -> str:
+        """Say what the stretch of the same length just before this one is called."""
+        if self.name != "custom" or self.since is None or self.until is None:
+            return f"previous {self.name}"
+        days = (self.until - self.since).days
+        return "the day before" if days == 1 else f"the {days:,} days before"
+
     def previous(self) -> "Range | None":
         """Return the stretch of the same length just before; None if this one has no start or a set end."""
         if self.since is None or self.until is None:
@@ -34,9 +47,9 @@ class Range:
 def checked(asked: Asked, known: tuple[str, ...]) -> Asked:
     """Return the parameters that were given a value; raise `InvalidFilter` for one that the page does not know."""
     for name in asked:
-        if name not in known and name != "theme":
+        if name not in known and name not in PREFERENCES:
             raise InvalidFilter(name, asked[name], f"is no filter here; there are {', '.join(known) or 'none'}")
-    return {name: value.strip() for name, value in asked.items() if value.strip() and name != "theme"}
+    return {name: value.strip() for name, value in asked.items() if value.strip() and name not in PREFERENCES}
 
 
 def range_of(asked: Asked, now: datetime, *, default: str = "all") -> Range:
@@ -92,3 +105,18 @@ def theme_of(asked: Asked, cookies: Mapping[str, str]) -> str:
     """Return the colours that were asked for, now or before: light, dark or the system's."""
     wanted = asked.get("theme") or cookies.get(THEME_COOKIE, "auto")
     return wanted if wanted in THEMES else "auto"
+
+
+def zone_of(asked: Asked, cookies: Mapping[str, str]) -> tuple[tzinfo, str]:
+    """Return the time zone that was asked for, now or before, and the name of one that is not known.
+
+    Times are in UTC then, as they are where none was asked for.
+    """
+    wanted = asked.get("tz", "").strip() or unquote(cookies.get(ZONE_COOKIE, ""))
+    if not wanted or wanted == "UTC":
+        return UTC, ""
+    try:
+        return ZoneInfo(wanted[:100]), ""
+    # A name may lead out of the folder of zones, to a folder in it, or to what is no zone.
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC, wanted[:100]

@@ -39,6 +39,7 @@ _TITLES = {
     "user": "Users",
     "agent": "Agents",
     "model": "Models",
+    "tool": "Tools",
     "error": "Errors",
     "page": "Pages",
     "message": "Messages",
@@ -75,11 +76,10 @@ class SearchPage:
 
 
 async def hits(store: AsyncStore, query: str, *, limit: int = 5) -> list[Hit]:
-    """Return what a query may mean: ids and names first, then pages, then messages."""
+    """Return what a query may mean: ids and names first, then pages, then what holds its words."""
     found = await store.pages.find(query, limit=limit)
-    named = [_hit(one) for one in found if one.kind is not FoundKind.MESSAGE]
-    said = [_hit(one) for one in found if one.kind is FoundKind.MESSAGE]
-    return [*named, *_pages(query)[:limit], *said]
+    named = [_hit(one) for one in found if one.is_named]
+    return [*named, *_pages(query)[:limit], *[_hit(one) for one in found if not one.is_named]]
 
 
 async def search_page(store: AsyncStore, asked: Asked) -> SearchPage:
@@ -120,8 +120,11 @@ def _means(name: str, typed: str) -> bool:
 
 
 def _hit(one: Found) -> Hit:
-    detail = "".join(one.excerpt) if one.excerpt else one.detail
-    return Hit(kind=one.kind, name=one_line(one.name, 120), detail=one_line(detail, 160), path=path_of(one))
+    name, detail = one.name, "".join(one.excerpt) if one.excerpt else one.detail
+    if one.kind in (FoundKind.SESSION, FoundKind.RUN) and detail:
+        # What it is about says more than its id.
+        name, detail = detail, name
+    return Hit(kind=one.kind, name=one_line(name, 120), detail=one_line(detail, 160), path=path_of(one))
 
 
 def path_of(one: Found) -> str:
@@ -139,9 +142,8 @@ def path_of(one: Found) -> str:
             return f"/u/{segment(one.name)}"
         case FoundKind.AGENT:
             return f"/agents/{segment(one.name)}"
-        case FoundKind.MODEL:
-            named = str(Query().adding("model", one.name))
-            return f"/runs?q={quote(named, safe='')}"
+        case FoundKind.MODEL | FoundKind.TOOL:
+            return f"/runs?q={quote(str(Query().adding(one.kind, one.name)), safe='')}"
         case FoundKind.ERROR:
             return f"/errors/{segment(one.key)}"
         case FoundKind.MESSAGE:

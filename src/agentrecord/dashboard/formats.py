@@ -1,7 +1,7 @@
 """How figures, times and texts are written on pages; what is not known is a dash."""
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -17,17 +17,19 @@ def money(nanos: int | None) -> str:
     """Return nano-dollars as dollars: cents from a dollar up, four decimals below."""
     if nanos is None:
         return UNKNOWN
+    if nanos < 0:
+        return f"−{money(-nanos)}"
     value = nanos / NANOS_PER_DOLLAR
     if nanos == 0:
         return "$0"
-    if abs(value) >= 1:
+    if value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if abs(value) >= 0.0001 else "<$0.0001"
+    return f"${value:.4f}" if value >= 0.0001 else "<$0.0001"
 
 
 def signed_money(nanos: int) -> str:
     """Return a difference in nano-dollars as dollars with its sign."""
-    return f"{'+' if nanos > 0 else '−' if nanos < 0 else ''}{money(abs(nanos))}"
+    return f"{'+' if nanos > 0 else ''}{money(nanos)}"
 
 
 def cost(totals: UsageTotals | None) -> str:
@@ -53,6 +55,11 @@ def number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def tokens(value: int, totals: UsageTotals) -> str:
+    """Return a count of tokens of some calls; a dash where none of them told any."""
+    return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
+
+
 def counted(value: int, noun: str) -> str:
     """Return how many there are of something: 1 call, 2 calls."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
@@ -74,6 +81,13 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
         return UNKNOWN
     share = 100 * part / whole
     return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+
+
+def delta(change: float) -> str:
+    """Return by what share a figure changed, with its direction; how many times as high it is, from ten times on."""
+    if change >= 9:
+        return f"▲ × {change + 1:,.0f}"
+    return f"{'▲' if change >= 0 else '▼'} {percent(abs(change))}"
 
 
 def duration(milliseconds: float | None) -> str:
@@ -109,13 +123,16 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds() * 1000
 
 
-def instant(at: datetime) -> str:
-    """Return an instant in full, UTC."""
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+def instant(at: datetime, zone: tzinfo = UTC) -> str:
+    """Return an instant in full, in a time zone."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def when(at: datetime | None, now: datetime) -> Markup:
-    """Return an instant as people read it: how long ago, or the date if that is more than a week."""
+    """Return an instant as people read it: how long ago, or the date if that is more than a week.
+
+    Dates and times are in the zone of `now`; what programs read in it is UTC.
+    """
     if at is None:
         return Markup(UNKNOWN)
     past = (now - at).total_seconds()
@@ -128,8 +145,9 @@ def when(at: datetime | None, now: datetime) -> Markup:
     elif 0 <= past < 7 * DAY_S:
         text = f"{int(past // DAY_S)} d ago"
     else:
-        text = at.strftime("%Y-%m-%d %H:%M")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), instant(at), text)
+        text = at.astimezone(now.tzinfo).strftime("%Y-%m-%d %H:%M")
+    told = instant(at, now.tzinfo or UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.astimezone(UTC).isoformat(), told, text)
 
 
 def seen(at: datetime | None, now: datetime) -> Markup:

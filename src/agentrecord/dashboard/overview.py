@@ -48,7 +48,7 @@ class OverviewPage:
     query: Mapping[str, str]
     tiles: Sequence[figures.FigureTile]
     attention: Sequence[Attention]
-    unpriced: Sequence[UsageRow]
+    unpriced: figures.Unpriced
     run_chart: Chart
     spend_chart: Chart
     models: UsageReport
@@ -77,13 +77,14 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         _attention(store, stretch, uses, now),
         _earlier(store, stretch),
     )
+    stuck = await store.runs.count_abandoned()
     return OverviewPage(
         is_empty=not found.items and not uses and not activity.rows and not await store.usage.names(UsageBy.MODEL),
         stretch=stretch,
         query=figures.range_query(stretch, asked),
-        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, attention),
+        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, stuck),
         attention=attention[:MOST_ATTENTION],
-        unpriced=[row for row in models.rows if row.totals.unpriced_calls],
+        unpriced=figures.unpriced_of(models.rows, uses),
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
         models=models,
@@ -109,15 +110,14 @@ async def _earlier(store: AsyncStore, stretch: Range) -> _Whole | None:
 
 
 def _tiles(
-    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, attention: Sequence[Attention]
+    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, stuck: int
 ) -> Sequence[figures.FigureTile]:
-    stuck = sum(item.kind == STUCK for item in attention)
     runs, failed = _run_tiles(whole.activity, earlier.activity if earlier else None, by)
     p95, users = _people_tiles(whole.activity, earlier.activity if earlier else None, by)
     spend = figures.FigureTile(
         name="Spend", value=formats.cost(whole.totals), is_worse_up=True,
         nanos=whole.totals.cost_nanos if whole.totals.calls else None,
-        change=figures.change(whole.totals.cost_nanos, earlier.totals.cost_nanos if earlier else None),
+        change=figures.change(figures.spent(whole.totals), figures.spent(earlier.totals if earlier else None)),
         spark=_spark(_spent(rows, by), f"Spend per {by}"),
         note=figures.excluded(whole.totals) if whole.totals.calls else "no call was made",
     )  # fmt: skip
@@ -146,6 +146,7 @@ def _run_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figure
 
 def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
     users = [row.users or 0 for row in _periods(now, by)]
+    nobody = "nobody was named" if now.runs or now.sessions else "nobody was active"
     timed = f"of the last {now.timed_runs:,} runs" if now.timed_runs == TIMED_RUNS else ""
     return (
         figures.FigureTile(
@@ -156,7 +157,7 @@ def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[fig
         figures.FigureTile(
             name="Active users", value=figures.count(now.users),
             change=figures.change(now.users, old.users if old else None),
-            spark=_spark(users, f"Users per {by}"), note="" if now.users else "nobody was active",
+            spark=_spark(users, f"Users per {by}"), note="" if now.users else nobody,
         ),
     )  # fmt: skip
 

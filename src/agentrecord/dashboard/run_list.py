@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from markupsafe import Markup
-
-from agentrecord.dashboard.charts import WIDE, Bar, Part, stacked_bars
+from agentrecord.dashboard.charts import WIDE, Bar, Line, Part, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.dashboard.listing import (
@@ -60,7 +58,7 @@ SLOTS = {
 
 _BUCKETS_S = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400)
 _MOST_BARS = 60
-HEIGHT = 150
+HEIGHT = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,29 +152,43 @@ def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | 
     """Return the chart of runs by status in buckets of so many seconds, the empty ones too; each leads to its runs."""
     if not rows:
         return None
-    by_start = {row.start: row.by_status for row in rows}
-    bars, at = [], rows[0].start
-    while at <= rows[-1].start:
-        counts = by_start.get(at, {})
-        parts = [
-            Part(
-                series=status,
-                slot=slot,
-                value=counts[status],
-                text=f"{counts[status]:,}",
-                is_bad=status is RunStatus.ERROR,
-            )
-            for status, slot in SLOTS.items()
-            if counts.get(status)
-        ]
-        after = at + timedelta(seconds=bucket_s)
-        bars.append(Bar(label=_label(at, bucket_s), parts=tuple(parts), href=between(asked, at, after)))
-        at = after
+    by_start = {row.start: row for row in rows}
+    width, count = timedelta(seconds=bucket_s), (rows[-1].start - rows[0].start) // timedelta(seconds=bucket_s)
+    buckets = [
+        by_start.get(at) or RunBucket(start=at, by_status={})
+        for at in (rows[0].start + place * width for place in range(count + 1))
+    ]
+    bars = [
+        Bar(
+            label=_label(bucket.start, bucket_s),
+            parts=_parts(bucket),
+            href=between(asked, bucket.start, bucket.start + width),
+        )
+        for bucket in buckets
+    ]
+    over = [
+        Line(name="p50 duration", look="p50", points=[bucket.p50_ms for bucket in buckets]),
+        Line(name="p95 duration", look="p95", points=[bucket.p95_ms for bucket in buckets]),
+    ]
+    is_timed = any(bucket.timed_runs for bucket in buckets)
+    title = f"Runs started per {_span(bucket_s)}, by status" + (", and how long they took" if is_timed else "")
+    shown = over if is_timed else ()
+    svg = stacked_bars(bars, title=title, tick=lambda value: f"{value:,}", width=WIDE, height=HEIGHT, over=shown)
     seen = {status for row in rows for status in row.by_status}
-    title = f"Runs started per {_span(bucket_s)}, by status"
-    svg = stacked_bars(bars, title=title, tick=lambda value: f"{value:,}", width=WIDE, height=HEIGHT)
     series = [(str(status), slot) for status, slot in SLOTS.items() if status in seen]
-    return Chart(title=title, svg=Markup(svg), bars=bars, series=series)
+    return Chart(title=title, svg=svg, bars=bars, series=series, over=shown)
+
+
+def _parts(bucket: RunBucket) -> tuple[Part, ...]:
+    counts = bucket.by_status
+    return tuple(
+        Part(
+            series=status, slot=slot, value=counts[status], text=f"{counts[status]:,}",
+            is_bad=status is RunStatus.ERROR,
+        )
+        for status, slot in SLOTS.items()
+        if counts.get(status)
+    )  # fmt: skip
 
 
 def _label(at: datetime, bucket_s: int) -> str:

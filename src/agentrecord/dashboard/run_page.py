@@ -11,13 +11,16 @@ from agentrecord.dashboard import conversation
 from agentrecord.dashboard.contexts import TurnView
 from agentrecord.dashboard.filters import Asked, whole_number
 from agentrecord.dashboard.run_detail import Detail, detail_of
-from agentrecord.dashboard.run_rows import VIEW, Row, Waterfall, page_of, view_of, waterfall, zoom
+from agentrecord.dashboard.run_items import place_of
+from agentrecord.dashboard.run_rows import VIEW, Row, Waterfall, completion, page_of, view_of, waterfall, zoom
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.event import Event
 from agentrecord.records.page import Page
+from agentrecord.records.query import Query
 from agentrecord.records.run import Run
-from agentrecord.records.run_tree import RunSpan, SpanKind
+from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
 from agentrecord.store import AsyncStore
+from agentrecord.store.span_words import query_of
 
 ROWS = 200
 EVENTS = 200
@@ -25,7 +28,7 @@ TABS = (
     ("waterfall", "Waterfall"), ("conversation", "Conversation"), ("events", "Events"), ("attributes", "Attributes"),
     ("json", "Raw JSON"),
 )  # fmt: skip
-RUN_FILTERS = ("tab", "span", "row", "after", *VIEW)
+RUN_FILTERS = ("tab", "span", "spans", "row", "after", *VIEW)
 ALIKE = 5
 
 
@@ -33,8 +36,9 @@ ALIKE = 5
 class RunPage:
     """A run: its figures, its tree of work, one piece of it in detail, and what the chosen tab shows.
 
-    `total` counts the rows of the view, `whole` those of the run. `alike` are other runs of its agent, those of the
-    same objective first.
+    `total` counts the rows of the view. `matches` are the pieces that the filter finds, without what these are in;
+    `problem` says why it finds none: the field that was not understood, and the reason. `completion` is JSON for the
+    filter's script. `alike` are other runs of its agent, those of the same objective first.
     """
 
     run: Run
@@ -42,6 +46,9 @@ class RunPage:
     fall: Waterfall
     first_failure: RunSpan | None
     alike: Sequence[Run]
+    query: Query | None = None
+    problem: tuple[str, str] | None = None
+    completion: str = ""
     rows: Sequence[Row] = ()
     row: int = 1
     next_row: int | None = None
@@ -67,7 +74,19 @@ class RunPage:
     @property
     def total(self) -> int:
         """How many rows the view has."""
-        return len(self.fall.spans)
+        return len(self.fall.items)
+
+    @property
+    def matches(self) -> int | None:
+        """How many pieces the filter finds; None without one."""
+        found = self.fall.tree.found
+        return None if found is None else len(found)
+
+    @property
+    def terms(self) -> Sequence[tuple[str, str | None]]:
+        """The terms of the filter, each with the filter without it."""
+        terms = () if self.query is None else self.query.terms
+        return [(str(term), str(self.query.without(place)) or None) for place, term in enumerate(terms) if self.query]
 
     @property
     def is_live(self) -> bool:
@@ -81,26 +100,44 @@ async def run_page(store: AsyncStore, run_id: str, asked: Asked, now: datetime) 
     if tab not in dict(TABS):
         raise InvalidFilter("tab", tab, f"is none; use {', '.join(dict(TABS))}")
     run = await store.runs.get(run_id, with_subtree=True)
-    tree = await store.pages.run_tree(run.id)
-    fall = waterfall(tree, view_of(asked), now)
+    tree, query, problem = await _found(store, run, asked)
+    span = chosen_of(tree.spans, asked.get("span"))
+    fall = waterfall(tree, view_of(asked), now, chosen=None if span is None else span.id)
     base = RunPage(
         run=run,
         tab=tab,
         fall=fall,
         first_failure=tree.first_failure,
         alike=await store.runs.alike(run.id, limit=ALIKE),
+        query=query,
+        problem=problem,
+        completion=completion(tree.spans),
     )
     return await _MAKERS[tab](store, base, asked)
 
 
+async def _found(store: AsyncStore, run: Run, asked: Asked) -> tuple[RunTree, Query | None, tuple[str, str] | None]:
+    """Return a run's tree with what the filter finds in it; one that cannot be understood finds nothing."""
+    text = asked.get("spans")
+    try:
+        query = None if text is None else query_of(text)
+        return await store.pages.run_tree(run.id, query=text), query, None
+    except InvalidFilter as error:
+        tree = await store.pages.run_tree(run.id)
+        return replace(tree, found=frozenset()), None, (error.field, error.reason)
+
+
 async def _waterfall_tab(store: AsyncStore, page: RunPage, asked: Asked) -> RunPage:
     fall = page.fall
-    chosen = _chosen(fall.tree.spans, asked.get("span"))
-    shown = chosen or page.first_failure
-    row = whole_number(asked, "row", page_of(fall.spans, chosen.id, ROWS) if chosen else 1)
+    chosen = chosen_of(fall.tree.spans, asked.get("span"))
+    found = fall.tree.found
+    first = None if found is None else next((span for span in fall.spans if span.id in found), None)
+    shown = chosen or first or page.first_failure
+    place = None if shown is None else place_of(fall.spans, shown.id)
+    row = whole_number(asked, "row", page_of(fall.items, place, ROWS) if chosen else 1)
     return replace(
         page,
-        rows=[fall.row(span) for span in fall.spans[row - 1 : row - 1 + ROWS]],
+        rows=[fall.row(item, place) for item in fall.items[row - 1 : row - 1 + ROWS]],
         row=row,
         next_row=row + ROWS if page.total >= row + ROWS else None,
         previous_row=max(1, row - ROWS) if row > 1 else None,
@@ -109,7 +146,8 @@ async def _waterfall_tab(store: AsyncStore, page: RunPage, asked: Asked) -> RunP
     )
 
 
-def _chosen(spans: Sequence[RunSpan], wanted: str | None) -> RunSpan | None:
+def chosen_of(spans: Sequence[RunSpan], wanted: str | None) -> RunSpan | None:
+    """Return the piece with an id, None for none; raise `InvalidFilter` for what is no piece of the run."""
     if wanted is None:
         return None
     try:

@@ -1,19 +1,22 @@
 """The rows of a run's waterfall: which pieces the address asks for, and where each of them is drawn."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from markupsafe import Markup
 
+from agentrecord.codec.jsonable import to_json
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import span_bar
+from agentrecord.dashboard.charts import span_bars
 from agentrecord.dashboard.filters import Asked
+from agentrecord.dashboard.run_items import Item, items_of, opened, toggled
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records import run_tree
 from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
+from agentrecord.store.words import SPAN_WORDS
 
 TICKS = 4
 IDLE_SHARE = 0.02
@@ -23,10 +26,20 @@ SHORT_SHARE = 0.01
 """What takes less of the whole than this is short."""
 
 MAX_MS = 2**53
-CHOICES = {"errors": ("all", "only"), "short": ("shown", "hidden"), "bars": ("time", "cost"), "idle": ("shown", "cut")}
+CHOICES = {
+    "errors": ("all", "only"),
+    "short": ("shown", "hidden"),
+    "bars": ("time", "cost"),
+    "idle": ("shown", "cut"),
+    "repeats": ("grouped", "apart"),
+}
 """What the address may choose about the rows; the first of each is what holds without it."""
 
-VIEW = (*CHOICES, "t0", "t1")
+VIEW = (*CHOICES, "open", "t0", "t1")
+MOST_VALUES = 50
+MOST_MARKS = 60
+"""So many pieces of a group are drawn on its bar."""
+
 _ESCAPED = r'"(?:command|file_path|path|pattern|query|url|description|prompt|skill|name)"\s*:\s*"((?:[^"\\]|\\.)*)'
 _SAID = re.compile(_ESCAPED)
 
@@ -39,8 +52,15 @@ class View:
     hides_short: bool = False
     by_cost: bool = False
     cuts_idle: bool = False
+    is_apart: bool = False
+    opened: frozenset[UUID] = frozenset()
     t0: int | None = None
     t1: int | None = None
+
+    @property
+    def may_group(self) -> bool:
+        """Say whether pieces that belong together may be folded into one row."""
+        return not (self.is_apart or self.errors_only or self.hides_short)
 
     @property
     def is_zoomed(self) -> bool:
@@ -64,6 +84,8 @@ def view_of(asked: Asked) -> View:
         hides_short=chosen["short"],
         by_cost=chosen["bars"],
         cuts_idle=chosen["idle"],
+        is_apart=chosen["repeats"],
+        opened=opened(asked),
         t0=t0,
         t1=t1,
     )
@@ -115,29 +137,58 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of a waterfall."""
+    """A row of a waterfall; `toggle` are the changes of the address that open or fold a group."""
 
-    span: RunSpan
+    item: Item
     note: str
     cost: str
     bar: Markup
+    is_chosen: bool = False
+    toggle: Mapping[str, str | None] | None = None
+
+    @property
+    def span(self) -> RunSpan:
+        """The piece, or all of a group as one."""
+        return self.item.span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """The pieces of a run that a view shows, and their axis; `idle_ms` is what could be cut out."""
+    """The pieces of a run that a view shows, the rows that they take, and their axis.
+
+    `idle_ms` is what could be cut out.
+    """
 
     tree: RunTree
     spans: Sequence[RunSpan]
+    items: Sequence[Item]
     axis: Axis
     view: View
     idle_ms: float
     most_nanos: int
 
-    def row(self, span: RunSpan) -> Row:
-        """Return a piece as a row."""
-        bar = span_bar(*self.row_place(span), span.kind, failed=span.is_failed)
-        return Row(span=span, note=gist(span.note), cost=cost_of(span), bar=bar)
+    @property
+    def has_groups(self) -> bool:
+        """Say whether any rows are grouped."""
+        return any(item.group is not None for item in self.items)
+
+    def row(self, item: Item, chosen: int | None = None) -> Row:
+        """Return an item as a row; `chosen` is the place of the piece whose details are shown."""
+        span = item.span
+        return Row(
+            item=item,
+            note=item.said or gist(span.note),
+            cost=cost_of(span),
+            bar=span_bars(self.marks(item), span.kind),
+            is_chosen=item.holds(chosen),
+            toggle=None if item.group is None else toggled(item, self.view.opened),
+        )
+
+    def marks(self, item: Item) -> Sequence[tuple[float, float, bool]]:
+        """Return what is drawn on an item's bar: starts and lengths, as shares of the width, and what failed."""
+        if item.group is None or self.view.by_cost or item.group.count > MOST_MARKS:
+            return [(*self.row_place(item.span), item.span.is_failed)]
+        return [(*self.row_place(member), member.is_failed) for member in item.group.members]
 
     def row_place(self, span: RunSpan) -> tuple[float, float]:
         """Return where a piece's bar starts and how long it is, as shares of the width."""
@@ -146,11 +197,16 @@ class Waterfall:
         return 0.0, (span.cost_nanos or 0) / self.most_nanos if self.most_nanos else 0.0
 
 
-def waterfall(tree: RunTree, view: View, now: datetime, axis: Axis | None = None) -> Waterfall:
-    """Return what a view shows of a run; `axis` is given where several runs share one."""
+def waterfall(
+    tree: RunTree, view: View, now: datetime, axis: Axis | None = None, *, chosen: UUID | None = None
+) -> Waterfall:
+    """Return what a view shows of a run, of what its filter found; `axis` is given where several runs share one.
+
+    The groups around the piece `chosen` are open.
+    """
     whole = axis or axis_of(tree.spans, now)
     shown = _zoomed(whole, view)
-    spans: Sequence[RunSpan] = tree.spans
+    spans: Sequence[RunSpan] = tree.spans if tree.found is None else run_tree.only(tree.spans, tree.found)
     if view.is_zoomed:
         ends = [whole.origin + timedelta(seconds=second) for second in (shown.start_s, shown.start_s + shown.length_s)]
         spans = run_tree.between(spans, *ends)
@@ -162,6 +218,8 @@ def waterfall(tree: RunTree, view: View, now: datetime, axis: Axis | None = None
     return Waterfall(
         tree=tree,
         spans=spans,
+        # Among the pieces that are left, those that follow one another may have been far apart.
+        items=items_of(spans, are_grouped=view.may_group and tree.found is None, is_open=view.opened, shown=chosen),
         axis=replace(shown, gaps=gaps) if view.cuts_idle else shown,
         view=view,
         idle_ms=sum(end - start for start, end in gaps) * 1000,
@@ -219,32 +277,38 @@ def gist(note: str | None) -> str:
 def compact(found: Waterfall, first: int, count: int) -> list[list[object]]:
     """Return rows for the script that draws them.
 
-    Each is id, kind, depth, name, note, time, tokens, cost, state (1 going on, 2 failed), start and width in percent.
+    Each is id, kind, depth, name, note, time, tokens, cost, state (1 going on, 2 failed), what is drawn on its bar
+    (start and width in percent, and 1 where it failed), and for a group whether it is open, how many of it failed,
+    and which groups its link has open.
     """
-    return [_compact(found.row_place(span), span) for span in found.spans[first : first + count]]
+    return [_compact(found, item) for item in found.items[first : first + count]]
 
 
-def _compact(place: tuple[float, float], span: RunSpan) -> list[object]:
-    start, length = place
+def _compact(found: Waterfall, item: Item) -> list[object]:
+    span, group = item.span, item.group
+    told: list[object] | None = None
+    if group is not None:
+        told = [int(item.is_open), group.failed, toggled(item, found.view.opened)["open"] or ""]
     return [
-        str(span.id),
+        # A group has the id of its first piece, which may be in sight below it.
+        str(span.id) if group is None else f"group-{span.id}",
         span.kind,
-        min(span.depth, 9),
-        formats.one_line(span.name, 120),
-        gist(span.note),
+        min(item.depth, 9),
+        item.name,
+        item.said or gist(span.note),
         formats.duration(span.duration_ms),
         "" if span.tokens is None else formats.number(span.tokens),
         cost_of(span),
         2 if span.is_failed else 1 if span.is_running else 0,
-        round(start * 100, 2),
-        round(length * 100, 2),
+        [[round(start * 100, 2), round(length * 100, 2), int(failed)] for start, length, failed in found.marks(item)],
+        told,
     ]
 
 
-def page_of(spans: Sequence[RunSpan], wanted: UUID, rows: int) -> int:
-    """Return the first row, from 1, of the page that shows a piece; 1 if none does."""
-    place = next((place for place, span in enumerate(spans) if span.id == wanted), 0)
-    return place // rows * rows + 1
+def page_of(items: Sequence[Item], wanted: int | None, rows: int) -> int:
+    """Return the first row, from 1, of the page that shows the piece at a place; 1 if none does."""
+    number = next((number for number, item in enumerate(items) if item.holds(wanted)), 0)
+    return number // rows * rows + 1
 
 
 def zoom(found: Waterfall, span: RunSpan) -> tuple[int, int] | None:
@@ -253,3 +317,16 @@ def zoom(found: Waterfall, span: RunSpan) -> tuple[int, int] | None:
         return None
     start = round((span.started_at - found.axis.origin).total_seconds() * 1000)
     return max(0, start), max(0, start) + span.duration_ms
+
+
+def completion(spans: Sequence[RunSpan]) -> str:
+    """Return the words that pieces are filtered by, with the values that these pieces have, for the filter's script."""
+    values = {
+        word: sorted({span.name for span in spans if span.kind is kind})[:MOST_VALUES]
+        for word, kind in (("model", SpanKind.LLM), ("tool", SpanKind.TOOL), ("agent", SpanKind.RUN))
+    }
+    told = [
+        {"name": word.name, "help": word.help, "example": word.example, "choices": values.get(word.name, word.choices)}
+        for word in SPAN_WORDS.values()
+    ]
+    return to_json(told).decode()

@@ -29,7 +29,8 @@ SESSIONS = 20
 class UserPage:
     """One user: the figures, and what the chosen `tab` shows; what belongs to another tab is empty.
 
-    `live` counts the sessions that are not deleted; `refused` says why the last form was not carried out.
+    `live` counts the sessions that are not deleted, `ever` is what there is to delete, whenever it was made;
+    `refused` says why the last form was not carried out.
     """
 
     details: UserDetails
@@ -45,6 +46,7 @@ class UserPage:
     groups: Page[ErrorGroup] | None = None
     failed: Page[Run] | None = None
     live: int = 0
+    ever: UserFigures | None = None
     refused: str = ""
     tabs: tuple[str, ...] = TABS
 
@@ -82,8 +84,10 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
             )
             return replace(shown, groups=groups, failed=failed)
         case _:
-            counted = await store.pages.session_sums(SessionFilter(user=known, include_children=True))
-            return replace(shown, live=counted.sessions)
+            counted, ever = await asyncio.gather(
+                store.pages.session_sums(SessionFilter(user=known, include_children=True)), store.users.details(name)
+            )
+            return replace(shown, live=counted.sessions, ever=ever.figures)
 
 
 async def _with_sessions(store: AsyncStore, shown: UserPage, known: str, cursor: str | None) -> UserPage:

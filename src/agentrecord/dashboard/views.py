@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.dashboard.carrying import carrying
+from agentrecord.dashboard.marked import TEXTS, Marker
+from agentrecord.dashboard.sql_links import sql_link
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -29,6 +33,12 @@ FOOTER = (
 )
 
 
+@pass_context
+def _instant(context: Context, at: datetime) -> str:
+    now: datetime = context["now"]
+    return formats.instant(at, now.tzinfo or UTC)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -45,9 +55,11 @@ def _environment() -> Environment:
         "cost",
         "rate",
         "number",
+        "tokens",
         "counted",
         "short",
         "percent",
+        "delta",
         "duration",
         "seen",
         "when",
@@ -55,7 +67,7 @@ def _environment() -> Environment:
         "gist",
     ):
         environment.filters[name] = getattr(formats, name)
-    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=formats.instant)
+    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant)
     environment.globals.update(
         navigation=NAVIGATION,
         footer=FOOTER,
@@ -66,6 +78,7 @@ def _environment() -> Environment:
         share_bar=charts.share_bar,
         page_start=conversation.page_start,
         between=formats.between,
+        sql_link=sql_link,
         unknown=formats.UNKNOWN,
     )
     return environment
@@ -85,13 +98,21 @@ LIVE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who looks at a page: shown in its footer, with what leads on from there."""
+    """Who looks at a page: shown in its footer, with what leads on from there.
+
+    `projects` are those to choose from where there are several, `project` is the one that the page shows. `zone` is the
+    time zone of the times on it, `unknown_zone` the name of one that was asked for and is none.
+    """
 
     name: str
     role: str
     may_sign_out: bool
     has_password: bool
     may_administer: bool
+    project: str = ""
+    projects: Sequence[str] = ()
+    zone: tzinfo = UTC
+    unknown_zone: str = ""
 
 
 def render(
@@ -101,19 +122,24 @@ def render(
     active: str,
     theme: str = "auto",
     keys: str = "on",
+    text: str = TEXTS[0],
     asked: filters.Asked,
     now: datetime,
     viewer: Viewer | None = None,
 ) -> str:
     """Return a page: `context` is the page's own dataclass, known to its template as `page`.
 
-    With `keys` off, single keys do nothing on it.
+    With `keys` off, single keys do nothing on it; with `text` raw, texts are shown as they were written.
     """
     found = _environment().get_template(template)
     live = LIVE.get(template, "")
-    return found.render(
-        page=context, active=active, theme=theme, keys=keys, asked=asked, now=now, viewer=viewer, live=live
-    )
+    # The clock of whoever looks: what is written beside it is in its zone.
+    here = now if viewer is None else now.astimezone(viewer.zone)
+    shown = found.render(
+        page=context, active=active, theme=theme, keys=keys, asked=asked, now=here, viewer=viewer, live=live,
+        marked=Marker(is_raw=text == "raw"),
+    )  # fmt: skip
+    return carrying(shown, viewer.project) if viewer is not None and viewer.project else shown
 
 
 def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme: str = "auto") -> str:

@@ -189,7 +189,8 @@ class LlmReader:
             session_id=place.session_id,
             run_id=place.run_id,
             dedup_key=f"llm:{exchange.response_id}",
-            timestamp=place.started_at,
+            # A call's instant is that of its answer.
+            timestamp=place.finished_at,
             model=exchange.model,
             host=host,
             tokens=tokens_of_usage(exchange.row, json_object(usage or "")),

@@ -154,7 +154,8 @@ class _Facts:
                     session_id=self.tree.session_of(one),
                     run_id=self.tree.run_of(one),
                     dedup_key=None,
-                    timestamp=one.span.started_at,
+                    # A call's instant is that of its answer.
+                    timestamp=one.span.ended_at,
                     model=one.model,
                     host=one.host,
                     tokens=one.tokens,

@@ -8,7 +8,7 @@ TIMED_RUNS = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
-    """One period: the runs that began in it, by how they ended, and how many users were active.
+    """One period: the runs that began in it, by how they ended, and how many users with a name were active.
 
     `users` is None for months, whose users are not counted apart.
     """
@@ -27,7 +27,7 @@ class ActivityRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """A stretch of time: its periods and their sums; sub-agents' runs count, sessions where they were last active.
+    """A stretch of time: its periods and their sums; sessions count where they were last active.
 
     `run_p95_ms` is exact over the `timed_runs` last runs that ended, at most `TIMED_RUNS`; None without any.
     `failed_nanos` is what failed calls cost.

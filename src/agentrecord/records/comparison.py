@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agentrecord.records.agent import AgentVersion
+from agentrecord.records.run import Run
 
 FEW_RUNS = 30
 """With fewer runs than this on either side a difference says little."""
@@ -60,8 +61,44 @@ class ModelMix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedUse:
+    """How often something was met in the runs of each version: a tool that was used, an error that ended runs."""
+
+    name: str
+    count_a: int
+    count_b: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSpread:
+    """How many runs of each version cost how much; only those whose calls all have a price are counted.
+
+    `edges_nanos` are the lower bounds of the buckets, which are equally wide; the last holds whatever cost more, too.
+    """
+
+    edges_nanos: tuple[int, ...] = ()
+    counts_a: tuple[int, ...] = ()
+    counts_b: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPair:
+    """The latest run of each version on the same input."""
+
+    objective: str
+    a: Run
+    b: Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionComparison:
-    """Two versions of an agent, over the latest `runs_a` and `runs_b` runs of each (at most 10,000)."""
+    """Two versions of an agent, over the latest `runs_a` and `runs_b` runs of each (at most 10,000).
+
+    `prompt_a` and `prompt_b` are the instructions that the latest call of each was given; None where none was kept.
+    `tools` and `errors` (at most 20 each) are told with those first whose counts differ most. `pairs` are inputs that
+    both versions met, among the latest 1,000 runs of each, on which they ended differently or whose cost differs by a
+    tenth or more: at most ten, the former first. `paired` counts the inputs that both met.
+    """
 
     agent_id: str
     a: AgentVersion
@@ -70,3 +107,10 @@ class VersionComparison:
     runs_b: int
     measures: tuple[Measure, ...]
     models: tuple[ModelMix, ...]
+    prompt_a: str | None = None
+    prompt_b: str | None = None
+    tools: tuple[NamedUse, ...] = ()
+    errors: tuple[NamedUse, ...] = ()
+    costs: CostSpread = CostSpread()
+    pairs: tuple[RunPair, ...] = ()
+    paired: int = 0

@@ -8,6 +8,9 @@ from uuid import UUID
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals
 
+TIMED = 10_000
+"""Of how many runs of a filter, the last started ones, the percentiles of `RunBucket` are told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacetValue:
@@ -55,10 +58,16 @@ class RunSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBucket:
-    """The runs that started in a stretch of time, by status."""
+    """The runs that started in a stretch of time, by status, and how long those of them took that ended.
+
+    The percentiles are exact over `timed_runs`; None without any, and before the last `TIMED` runs of the filter.
+    """
 
     start: datetime
     by_status: Mapping[RunStatus, int]
+    timed_runs: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

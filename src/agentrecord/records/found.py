@@ -15,6 +15,7 @@ class FoundKind(StrEnum):
     USER = "user"
     AGENT = "agent"
     MODEL = "model"
+    TOOL = "tool"
     ERROR = "error"
     MESSAGE = "message"
 
@@ -24,7 +25,8 @@ class Found:
     """A row: `name` is what it is called, `detail` what else tells it apart.
 
     `key` is the name in its address, where that is another: a group of errors' fingerprint. `run` is the run in which a
-    call or trace is, `excerpt` alternates plain and matching text of a message.
+    call or trace is, `excerpt` alternates plain and matching text of a message. `is_named` says that its id or name
+    begins with what was looked for, so that it is likely meant.
     """
 
     kind: FoundKind
@@ -34,3 +36,4 @@ class Found:
     key: str | None = None
     run: UUID | None = None
     excerpt: tuple[str, ...] = ()
+    is_named: bool = False

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from agentrecord.ids import UserId
 from agentrecord.records.project import User
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, NamedCount, UsageRow, UsageTotals
@@ -47,6 +48,20 @@ class UserDetails:
     spend: tuple[UsageRow, ...] = ()
     tools: tuple[ToolFigures, ...] = ()
     agents: tuple[NamedCount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPurge:
+    """How far the purge of a user has come: `rows` went in this batch, `cursor` is where the next goes on.
+
+    `cursor` is None once everything is gone. `user` is the row id, by which alone the user is still found.
+    """
+
+    user: UserId
+    rows: int
+    cursor: str | None
+    steps_done: int
+    steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

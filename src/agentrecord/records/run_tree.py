@@ -1,6 +1,6 @@
 """A run as a tree: the runs below it, its phases, its calls to models and its uses of tools, each with its time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -79,11 +79,15 @@ class RunSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTree:
-    """A run's pieces, each before those below it, in order of time; `hidden` more of them are too many to be read."""
+    """A run's pieces, each before those below it, in order of time; `hidden` more of them are too many to be read.
+
+    `found` are those that a filter finds; None where none was given.
+    """
 
     root: UUID
     spans: tuple[RunSpan, ...]
     hidden: int = 0
+    found: frozenset[UUID] | None = None
 
     @property
     def first_failure(self) -> RunSpan | None:
@@ -121,10 +125,15 @@ class RunTree:
 
 def only_failed(spans: Sequence[RunSpan]) -> list[RunSpan]:
     """Return the pieces that failed, and those that they are in."""
+    return only(spans, {span.id for span in spans if span.is_failed})
+
+
+def only(spans: Sequence[RunSpan], ids: Collection[UUID]) -> list[RunSpan]:
+    """Return the pieces with some ids, and those that they are in."""
     kept: list[RunSpan] = []
     wanted: set[UUID] = set()
     for span in reversed(spans):
-        if span.is_failed or span.id in wanted:
+        if span.id in ids or span.id in wanted:
             kept.append(span)
             if span.parent is not None:
                 wanted.add(span.parent)

@@ -143,7 +143,8 @@ def build_app(
 
     app = FastAPI(
         title="agentrecord",
-        description="The system of record for AI agents: sessions, runs, calls, costs.",
+        description="The system of record for AI agents: sessions, runs, calls, costs. Any address takes `project`, the"
+        " name of a project: for who runs the server any, for everybody else their own.",
         version="1",
         openapi_url="/api/openapi.json",
         docs_url=None,

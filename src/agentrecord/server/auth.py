@@ -5,11 +5,12 @@ import logging
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentrecord.exceptions import StoreUnavailable, TooManyRequests
+from agentrecord.exceptions import InvalidValue, NotFound, StoreUnavailable, TooManyRequests
+from agentrecord.server import choosing
 from agentrecord.server.cookies import is_same_origin, local_path, signed_in
 from agentrecord.server.gate import Gate
 from agentrecord.server.identity import Identity, address_of
@@ -54,6 +55,8 @@ class Authentication:
             found, headers = of_error(error)
             logger.error("%s %s: %s", found.instance, scope["path"], error, exc_info=error)
             admitted = answer(scope["path"], found, headers)
+        except (NotFound, InvalidValue) as error:
+            admitted = answer(scope["path"], *of_error(error))
         if isinstance(admitted, Identity):
             await self._serve(admitted, scope, receive, send)
         else:
@@ -65,6 +68,10 @@ class Authentication:
 
         async def told(message: Message) -> None:
             nonlocal status, noted
+            if who.chosen and message["type"] == "http.response.start":
+                led = MutableHeaders(raw=message["headers"])
+                if "location" in led:
+                    led["location"] = choosing.carried(led["location"], who.chosen)
             await send(message)
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -114,8 +121,14 @@ class Authentication:
             return answer(path, *of_error(TooManyRequests(wait_s)))
         if who.by_cookie and scope["method"] not in SAFE_METHODS and not is_same_origin(headers, scope["scheme"]):
             return _foreign(path)
+        who = await self._in_project(who, headers, scope)
         scope.setdefault("state", {}).update(store=who.store, identity=who)
         return who
+
+    async def _in_project(self, who: Identity, headers: Headers, scope: Scope) -> Identity:
+        named = choosing.taken_off(scope)
+        known = choosing.remembered(headers, self._gate.secret) if who.by_cookie else None
+        return await choosing.in_project(who, self._gate.whole, named, known, is_page=not is_api(scope["path"]))
 
     async def _by_link(self, scope: Scope) -> Response | None:
         asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

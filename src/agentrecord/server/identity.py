@@ -31,7 +31,8 @@ class Identity:
     """A caller who is known; `store` is what they see: their own user's rows, all of the project for administrators.
 
     `user` is the external id of their own user, also where they see everybody's: what they create is theirs. It is
-    None for keys and links that stand for nobody in particular.
+    None for keys and links that stand for nobody in particular. Who may look at several projects is told by their
+    names, and by that of the `chosen` one, which of them `store` shows; for everybody else both are empty.
     """
 
     kind: IdentityKind
@@ -46,6 +47,8 @@ class Identity:
     key: UUID | None = None
     by_cookie: bool = False
     address: str | None = None
+    chosen: str = ""
+    projects: tuple[str, ...] = ()
 
     @property
     def actor(self) -> Actor:

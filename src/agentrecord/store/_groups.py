@@ -10,6 +10,7 @@ from agentrecord.store import (
     audit,
     budgets,
     call_details,
+    erasing,
     error_groups,
     errors,
     events,
@@ -57,6 +58,7 @@ class Projects:
 
     ensure = writes(people.ensure_project, role=Role.OPERATOR)
     get = reads(people.get_project)
+    find = reads(people.find_project, role=Role.OPERATOR)
     list = reads(people.list_projects, role=Role.OPERATOR)
 
 
@@ -69,6 +71,7 @@ class Users:
     list = reads(people.list_users)
     report = reads(user_figures.report)
     details = reads(user_figures.details)
+    purge = writes(erasing.purge, role=Role.ADMIN)
 
 
 class Settings:
@@ -266,6 +269,7 @@ class Usage:
 
     report = reads(usage.report)
     total = reads(usage.total)
+    began = reads(usage.began)
     names = reads(usage.names)
     sessions = reads(usage.sessions)
     series = reads(usage.series)

@@ -54,7 +54,7 @@ class Words:
 
     def _condition(self, scope: Scope, term: Term) -> ColumnElement[bool]:
         if term.word is None:
-            found = or_(*[_holds(column, value) for column in self._free for value in term.values])
+            found = or_(*[holding(column, value) for column in self._free for value in term.values])
         else:
             found = self._rules[term.word].condition(scope, term.values)
         # What is not known is not the value either: it stays when the value is excluded.
@@ -115,7 +115,8 @@ def _escaped(text: str) -> str:
     return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
 
 
-def _holds(column: Column, value: Value) -> ColumnElement[bool]:
+def holding(column: Column, value: Value) -> ColumnElement[bool]:
+    """Return the condition that `column` holds a text; a `*` outside quotes stands for anything."""
     return _like(column, f"*{value.text}*") if _is_pattern(value) else contains(column, value.text)
 
 

@@ -23,10 +23,11 @@ from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
+from agentrecord.records.project import UNASSIGNED
 from agentrecord.records.run import Run, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy
-from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours
+from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours, users
 from agentrecord.schema.types import Whole
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
@@ -80,19 +81,22 @@ def activity(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    include_subagents: bool = True,
     only_work: bool = False,
 ) -> Activity:
     """Return how many runs began from `since` up to `until` and how they ended, for each hour, day, week or month.
 
-    The range counts in whole hours, in UTC. A run counts where it began. With `only_work`, nothing is told of who was
-    active and of how long runs took, which takes longest to find out.
+    The range counts in whole hours, in UTC. A run counts where it began. Rows that belong to nobody in particular make
+    no active user. With `only_work`, nothing is told of who was active and of how long runs took, which takes longest
+    to find out.
     """
     if by not in TIME:
         raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
     stretch = _Stretch(by, since, until)
-    users, each = (0, {}) if only_work else _users(conn, _active(scope, stretch), by, stretch)
-    rows = _rows(conn, scope, stretch, by, each)
-    times = () if only_work else _times(conn, scope, stretch)
+    users, each = (0, {}) if only_work else _users(conn, _active(conn, scope, stretch), by, stretch)
+    counted = _runs_by_day if include_subagents and not stretch.hourly else _runs_by_bucket
+    rows = _rows(conn, counted(scope, stretch, include_subagents), stretch, by, each)
+    times = () if only_work else _times(conn, scope, stretch, include_subagents)
     return Activity(
         rows=rows,
         runs=sum(row.runs for row in rows),
@@ -102,23 +106,23 @@ def activity(
         sessions=_sessions(conn, scope, stretch),
         run_p95_ms=interpolated(times, 0.95),
         timed_runs=len(times),
-        failed_nanos=_failed_nanos(conn, scope, stretch),
+        failed_nanos=_failed_nanos(conn, scope, stretch, include_subagents),
     )
 
 
 def _rows(
-    conn: Connection, scope: Scope, stretch: _Stretch, by: UsageBy, users: dict[str, int]
+    conn: Connection, counted: Executable, stretch: _Stretch, by: UsageBy, active: dict[str, int]
 ) -> tuple[ActivityRow, ...]:
     found: dict[str, list[int]] = {}
-    for bucket, *counts in conn.rows(_runs_by_hour(scope, stretch) if stretch.hourly else _runs_by_day(scope, stretch)):
+    for bucket, *counts in conn.rows(counted):
         sums = found.setdefault(_key(bucket, stretch, by), [0, 0, 0])
         for place, count in enumerate(counts):
             sums[place] += count
     rows = []
-    for key in sorted({*found, *users}):
+    for key in sorted({*found, *active}):
         begun, completed, failed = found.get(key, (0, 0, 0))
-        counted = None if by is UsageBy.MONTH else users.get(key, 0)
-        rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=counted))
+        users_in = None if by is UsageBy.MONTH else active.get(key, 0)
+        rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=users_in))
     return tuple(rows)
 
 
@@ -131,10 +135,16 @@ def _bucket(column: Any, size: int) -> ColumnElement[int]:
     return divided
 
 
-def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Executable:
+def _begun(scope: Scope, stretch: _Stretch, include_subagents: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions on the runs that began in a stretch of time."""
+    found = [*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None)]
+    return found if include_subagents else [*found, runs.c.parent_uuid.is_(None)]
+
+
+def _runs_by_bucket(scope: Scope, stretch: _Stretch, include_subagents: bool) -> Executable:
     begun = (
-        select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.status)
-        .where(*within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None))
+        select(_bucket(runs.c.started_at, stretch.size).label("bucket"), runs.c.status)
+        .where(*_begun(scope, stretch, include_subagents))
         .subquery("begun")
     )
     return select(
@@ -144,7 +154,7 @@ def _runs_by_hour(scope: Scope, stretch: _Stretch) -> Executable:
     ).group_by(begun.c.bucket)
 
 
-def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
+def _runs_by_day(scope: Scope, stretch: _Stretch, _include_subagents: bool) -> Executable:
     table = activity_days
     return (
         select(table.c.day, total(table.c.run_count), total(table.c.completed_runs), total(table.c.failed_runs))
@@ -154,8 +164,11 @@ def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
     )
 
 
-def _active(scope: Scope, stretch: _Stretch) -> CTE:
+def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> CTE:
     """Return each user who did anything with each bucket in which they did."""
+    nobody = conn.value(
+        select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == UNASSIGNED)
+    )
     used = usage_hours if stretch.hourly else usage_days
     calls = select(used.c.bucket.label("bucket"), used.c.user_uuid).where(
         *within(scope, used), *stretch.buckets(used.c.bucket), used.c.calls > 0
@@ -170,6 +183,8 @@ def _active(scope: Scope, stretch: _Stretch) -> CTE:
         other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
             *within(scope, activity_days), *stretch.buckets(activity_days.c.day), any_of > 0
         )
+    if nobody is not None:
+        calls, other = calls.where(used.c.user_uuid != nobody), other.where(other.selected_columns[1] != nobody)
     return union(calls, other).cte("active")
 
 
@@ -194,15 +209,12 @@ def _users(conn: Connection, active: CTE, by: UsageBy, stretch: _Stretch) -> tup
     }
 
 
-def _times(conn: Connection, scope: Scope, stretch: _Stretch) -> Sequence[int]:
+def _times(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> Sequence[int]:
     """Return how many milliseconds each of the last runs took, in order."""
     micros = type_coerce(runs.c.finished_at, Whole()) - type_coerce(runs.c.started_at, Whole())
     found = conn.rows(
         select(micros)
-        .where(
-            *within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None),
-            runs.c.finished_at.is_not(None),
-        )
+        .where(*_begun(scope, stretch, include_subagents), runs.c.finished_at.is_not(None))
         .order_by(runs.c.started_at.desc(), runs.c.id.desc())
         .limit(TIMED_RUNS)
     )  # fmt: skip
@@ -220,7 +232,7 @@ def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
     )
 
 
-def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
+def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> int:
     return int(
         conn.value(
             select(total(llm_calls.c.cost_nanos)).where(
@@ -228,6 +240,7 @@ def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
                 # As the index has it: a bound value would not find the index of failed calls.
                 llm_calls.c.status == literal_column("'error'"),
                 *stretch.moments(llm_calls.c.timestamp),
+                *([] if include_subagents else [~llm_calls.c.is_subagent]),
             )
         )
     )

@@ -17,6 +17,7 @@ from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import NANOS_PER_DOLLAR
 from agentrecord.schema import agent_versions, llm_calls, models, runs
+from agentrecord.store import _version_differences as differences
 from agentrecord.store import agents
 from agentrecord.store._intervals import mean_difference, share_difference
 from agentrecord.store._sql import within
@@ -51,21 +52,26 @@ def compare(
     """
     known = agents.named(conn, scope, agent)
     first, second = _versions(conn, scope, known.id, known.agent_id, a, b)
-    rows, shares = {}, {}
-    for side, version in (("a", first), ("b", second)):
-        latest = _latest(scope, version, since, until)
-        rows[side] = conn.maps(select(latest))
-        shares[side] = _calls_by_model(conn, scope, latest)
-    if scope.user is not None and not (rows["a"] or rows["b"]):
+    latest_a, latest_b = (_latest(scope, version, since, until) for version in (first, second))
+    rows_a, rows_b = (conn.maps(select(latest)) for latest in (latest_a, latest_b))
+    if scope.user is not None and not (rows_a or rows_b):
         raise NotFound("agent", agent)
+    pairs, paired = differences.pairs(conn, scope, latest_a, latest_b)
     return VersionComparison(
         agent_id=known.agent_id,
         a=first,
         b=second,
-        runs_a=len(rows["a"]),
-        runs_b=len(rows["b"]),
-        measures=_measures(rows["a"], rows["b"]),
-        models=_mix(shares["a"], shares["b"]),
+        runs_a=len(rows_a),
+        runs_b=len(rows_b),
+        measures=_measures(rows_a, rows_b),
+        models=_mix(*(_calls_by_model(conn, scope, latest) for latest in (latest_a, latest_b))),
+        prompt_a=differences.prompt_of(conn, scope, latest_a),
+        prompt_b=differences.prompt_of(conn, scope, latest_b),
+        tools=differences.named(*(differences.tools_of(conn, scope, latest) for latest in (latest_a, latest_b))),
+        errors=differences.named(*(differences.errors_of(conn, scope, latest) for latest in (latest_a, latest_b))),
+        costs=differences.spread(_nanos(rows_a), _nanos(rows_b)),
+        pairs=pairs,
+        paired=paired,
     )
 
 
@@ -97,7 +103,7 @@ def _latest(scope: Scope, version: AgentVersion, since: datetime | None, until: 
     if until is not None:
         conditions.append(runs.c.started_at < values.moment("until", until))
     return (
-        select(runs.c.id, *[runs.c[name] for name in _READ])
+        select(runs.c.id, runs.c.created_at, *[runs.c[name] for name in _READ])
         .where(*conditions)
         .order_by(runs.c.created_at.desc(), runs.c.id.desc())
         .limit(MAX_RUNS)
@@ -150,8 +156,12 @@ def _duration(row: Row) -> float | None:
     return float((row["finished_at"] - row["started_at"]).total_seconds() * 1000)
 
 
+def _nanos(rows: Sequence[Row]) -> list[int]:
+    return [row["cost_nanos"] for row in rows if row["calls"] and not row["unpriced_calls"]]
+
+
 def _costs(rows: Sequence[Row]) -> list[float]:
-    return [row["cost_nanos"] / NANOS_PER_DOLLAR for row in rows if row["calls"] and not row["unpriced_calls"]]
+    return [nanos / NANOS_PER_DOLLAR for nanos in _nanos(rows)]
 
 
 def _each(a: Sequence[Row], b: Sequence[Row], read: Callable[[Row], int]) -> tuple[list[float], list[float]]:

@@ -5,15 +5,17 @@ verifies.
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any  # `Any`: rows hold whatever their columns hold
+from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.audit import Actor, AuditEntry, ChainedEntry
+from agentrecord.records.audit import SYSTEM, Actor, AuditEntry, ChainedEntry
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import audit_entries, audit_heads
@@ -24,11 +26,12 @@ _ADD = insert_into(audit_entries)
 _TAKE = insert_or_add(audit_heads, ("project_id",), add=("last_sequence",))
 _SET_HEAD = insert_or_replace(audit_heads, ("project_id",), update=("last_sequence", "chain_hash"))
 _COLUMNS = [c for c in audit_entries.c if c.name != "project_id"]
+REDACTED = "audit.redacted"
 START = bytes(32)
 MAX_ENTRIES = 2**31 - 1
 
 
-def _said(row: dict[str, Any]) -> bytes:
+def _said(row: Mapping[str, Any]) -> bytes:
     names = ("actor_kind", "actor", "action", "object_kind", "object_id", "details", "origin")
     return "\x1f".join([*(str(row[name] or "") for name in names), row["created_at"].isoformat()]).encode()
 
@@ -63,7 +66,7 @@ def record(
         "created_at": conn.now,
     }
     row["salt"] = hashlib.sha256(conn.new_id().bytes).digest()[:16]
-    row["content_hash"] = hashlib.sha256(row["salt"] + _said(row)).digest()
+    row["content_hash"] = _content_hash(row)
     row["chain_hash"] = hashlib.sha256(last + row["content_hash"]).digest()
     conn.run(_ADD, row)
     conn.run(_SET_HEAD, {"project_id": scope.project, "last_sequence": sequence, "chain_hash": row["chain_hash"]})
@@ -121,14 +124,61 @@ def trail(
     return tuple(ChainedEntry(previous_hash=row.pop("previous_hash"), entry=AuditEntry(**row)) for row in rows)
 
 
+def redact(conn: Connection, scope: Scope, entries: Sequence[UUID], names: Mapping[str, str]) -> None:
+    """Write other names into entries, in the place of somebody's who is erased; the chain still verifies.
+
+    An entry of its own tells which were changed, and what they say since: nothing else in them can change unseen.
+    """
+    mine = (audit_entries.c.project_id == scope.project, audit_entries.c.id.in_(entries))
+    changed: dict[str, values.JsonValue] = {}
+    for row in conn.maps(select(*_COLUMNS).where(*mine).order_by(audit_entries.c.sequence)):
+        parts = "/".join(names.get(part, part) for part in _parts(row["object_id"], names))
+        new = {"object_id": parts, "actor": names.get(row["actor"], row["actor"]), "details": None}
+        conn.run(
+            update(audit_entries).where(audit_entries.c.project_id == scope.project, audit_entries.c.id == row["id"])
+            .values(**new)
+        )  # fmt: skip
+        changed[str(row["sequence"])] = _content_hash({**row, **new}).hex()
+    if changed:
+        record_by(conn, scope, SYSTEM, REDACTED, "audit", "names", changed)
+
+
+def _parts(object_id: str, names: Mapping[str, str]) -> list[str]:
+    """Return an object's id cut at its slashes, but for names, which may hold some."""
+    if object_id in names:
+        return [object_id]
+    for name in names:
+        if object_id.startswith(name + "/"):
+            return [name, *_parts(object_id[len(name) + 1 :], names)]
+        if object_id.endswith("/" + name):
+            return [*_parts(object_id[: -len(name) - 1], names), name]
+    return [object_id]
+
+
+def _content_hash(row: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(row["salt"] + _said(row)).digest()
+
+
+def _redacted(rows: Sequence[Mapping[str, Any]]) -> dict[int, bytes]:
+    """Return what entries say since a name was taken out of them, as a hash, by their sequence."""
+    found: dict[int, bytes] = {}
+    for row in rows:
+        if row["action"] == REDACTED and row["object_kind"] == "audit" and _content_hash(row) == row["content_hash"]:
+            told = json.loads(row["details"] or "{}")
+            found.update({int(sequence): bytes.fromhex(text) for sequence, text in told.items()})
+    return found
+
+
 def verify(conn: Connection, scope: Scope) -> tuple[int, ...]:
     """Return the sequences of entries whose content or chain does not fit; empty when nothing was tampered with."""
     rows = conn.maps(
         select(*_COLUMNS).where(audit_entries.c.project_id == scope.project).order_by(audit_entries.c.sequence)
     )
-    wrong, last, expected = [], START, 1
+    wrong, last, expected, redacted = [], START, 1, _redacted(rows)
     for row in rows:
-        content = hashlib.sha256(row["salt"] + _said(row)).digest()
+        content = _content_hash(row)
+        if content == redacted.get(row["sequence"]):
+            content = row["content_hash"]
         chain = hashlib.sha256(last + row["content_hash"]).digest()
         if row["sequence"] != expected or content != row["content_hash"] or chain != row["chain_hash"]:
             wrong.append(row["sequence"])

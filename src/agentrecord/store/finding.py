@@ -1,16 +1,23 @@
-"""A search over everything: ids and names by how they begin, messages by their words; each from an index."""
+"""A search over everything: ids and names by how they begin, messages by their words, each from an index.
+
+Titles, purposes and names are looked through for words too, in any order and case: those of the latest rows, so that
+the time it takes does not grow with the record.
+"""
 
 import re
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, exists, false, or_, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.ids import derived_id
 from agentrecord.records.found import Found, FoundKind
 from agentrecord.records.scope import Scope
 from agentrecord.schema import (
@@ -23,18 +30,25 @@ from agentrecord.schema import (
     models,
     runs,
     sessions,
+    tool_days,
     traces,
     usage_days,
     users,
 )
 from agentrecord.store import search
 from agentrecord.store._page import checked_limit
-from agentrecord.store._sql import within
+from agentrecord.store._sql import contains, within
 
 MIN_ID_DIGITS = 8
 """Shorter beginnings of an id say only in which weeks it was made."""
 
 MAX_CHARS = 300
+LATEST = 5_000
+"""So many of the latest sessions and runs are looked through for words."""
+
+NAMES = 5_000
+"""So many users, agents and days of tools are looked through for words."""
+
 _HIGHEST = "\U0010ffff"
 _HEX = re.compile(r"[0-9a-f-]+", re.IGNORECASE)
 
@@ -43,19 +57,30 @@ def find(conn: Connection, scope: Scope, query: str, *, limit: int = 5) -> list[
     """Return what `query` may mean, at most `limit` of each kind.
 
     Sessions, runs, messages, calls and traces whose id begins with it; users, agents, models and groups of errors
-    whose name does; messages that hold its words, the last of which may be a beginning. An empty query finds nothing.
+    whose name does; then the latest sessions and runs whose title or purpose holds its words, and users, agents and
+    tools whose names do; messages that hold its words, the last of which may be a beginning. An empty query finds
+    nothing.
     """
     checked_limit(limit)
     text = values.text("q", query, max_chars=MAX_CHARS).strip()
     if not text:
         return []
-    parts = (_ids, _sessions, _runs, _traces, _users, _agents, _models, _errors, _messages)
-    found: dict[tuple[FoundKind, UUID], Found] = {}
-    for one in chain.from_iterable(part(conn, scope, text, limit) for part in parts):
-        found.setdefault((one.kind, one.id), one)
-    order = list(FoundKind)
-    ranked = sorted(found.values(), key=lambda one: order.index(one.kind))
-    return [one for kind in order for one in islice((one for one in ranked if one.kind is kind), limit)]
+    order, found = list(FoundKind), dict[tuple[FoundKind, UUID], Found]()
+    # What begins with the text is meant more likely than what has it somewhere.
+    for parts in (_BY_NAME, _BY_WORDS, (_messages,)):
+        told = chain.from_iterable(part(conn, scope, text, limit) for part in parts)
+        for one in sorted(told, key=lambda one: order.index(one.kind)):
+            found.setdefault((one.kind, one.id), replace(one, is_named=parts is _BY_NAME))
+    return list(_at_most(limit, found.values()))
+
+
+def _at_most(limit: int, found: Iterable[Found]) -> Iterator[Found]:
+    """Yield the first of each kind."""
+    seen: Counter[FoundKind] = Counter()
+    for one in found:
+        seen[one.kind] += 1
+        if seen[one.kind] <= limit:
+            yield one
 
 
 def _begins(conn: Connection, column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
@@ -194,6 +219,73 @@ def _errors(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[F
     for row in conn.maps(found.order_by(error_groups.c.last_seen_at.desc(), error_groups.c.id).limit(limit)):
         said = row["error_message"] if scope.user is None else None
         yield Found(kind=FoundKind.ERROR, id=row["id"], name=row["error_type"], detail=said, key=row["fingerprint"])
+
+
+def _holds(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that each word of a text stands in one of the columns."""
+    words = re.findall(r"\S+", text.replace('"', " ").replace("*", " "))
+    return and_(*[or_(*[contains(column, word) for column in columns]) for word in words]) if words else false()
+
+
+def _titled(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
+    latest = (
+        _SESSIONS.where(*within(scope, sessions))
+        .order_by(sessions.c.last_activity_at.desc(), sessions.c.id.desc())
+        .limit(LATEST)
+        .subquery()
+    )
+    found = select(latest).where(_holds(text, latest.c.title, latest.c.session_id)).limit(limit)
+    yield from map(_session, conn.maps(found))
+
+
+def _purposed(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
+    latest = (
+        _RUNS.where(*within(scope, runs)).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(LATEST).subquery()
+    )
+    found = select(latest).where(_holds(text, latest.c.objective, latest.c.run_id)).limit(limit)
+    yield from map(_run, conn.maps(found))
+
+
+def _called_users(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
+    own = [] if scope.user is None else [users.c.id == scope.user]
+    known = (
+        select(users.c.id, users.c.external_id, users.c.name, users.c.email)
+        .where(users.c.project_id == scope.project, *own, users.c.erased_at.is_(None))
+        .limit(NAMES)
+        .subquery()
+    )
+    found = select(known).where(_holds(text, known.c.external_id, known.c.name, known.c.email))
+    for row in conn.maps(found.order_by(known.c.external_id).limit(limit)):
+        yield Found(kind=FoundKind.USER, id=row["id"], name=row["external_id"], detail=row["name"])
+
+
+def _called_agents(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
+    known = (
+        select(agents.c.id, agents.c.agent_id, agents.c.name)
+        .where(agents.c.project_id == scope.project, *_seen_by(scope, agents))
+        .limit(NAMES)
+        .subquery()
+    )
+    found = select(known).where(_holds(text, known.c.agent_id, known.c.name))
+    for row in conn.maps(found.order_by(known.c.agent_id).limit(limit)):
+        yield Found(kind=FoundKind.AGENT, id=row["id"], name=row["agent_id"], detail=row["name"])
+
+
+def _called_tools(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:
+    used = (
+        select(tool_days.c.tool_name, tool_days.c.day)
+        .where(*within(scope, tool_days))
+        .order_by(tool_days.c.day.desc())
+        .limit(NAMES)
+        .subquery()
+    )
+    names = select(used.c.tool_name).where(_holds(text, used.c.tool_name)).distinct()
+    for (name,) in conn.rows(names.order_by(used.c.tool_name).limit(limit)):
+        yield Found(kind=FoundKind.TOOL, id=derived_id(0, "tool", scope.project, name), name=name)
+
+
+_BY_NAME = (_ids, _sessions, _runs, _traces, _users, _agents, _models, _errors)
+_BY_WORDS = (_titled, _purposed, _called_users, _called_agents, _called_tools)
 
 
 def _messages(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Found]:

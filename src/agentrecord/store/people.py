@@ -1,6 +1,7 @@
 """Projects and users: found by the name that a door calls them, made when first named."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, cast  # `Any`: rows hold whatever their columns hold
 
 from sqlalchemy import bindparam, select, update
@@ -16,6 +17,9 @@ from agentrecord.schema import projects, settings, users
 from agentrecord.store._page import page
 from agentrecord.store._serials import next_serial
 from agentrecord.store._sql import contains, insert_or_replace, insert_or_skip
+
+KNOWN_FOR = timedelta(minutes=1)
+"""So long a process takes a name for the user that it stood for: another may have purged that one."""
 
 _ADD_PROJECT = insert_or_skip(projects)
 _PROJECT_BY_NAME = Prepared(select(projects).where(projects.c.name == bindparam("name")))
@@ -76,6 +80,12 @@ def get_project(conn: Connection, scope: Scope) -> Project:
     return _project(row)
 
 
+def find_project(conn: Connection, scope: Scope, name: str) -> Project | None:
+    """Return the project called `name`, None if there is none; for operators, who work across projects."""
+    row = conn.first_map(_PROJECT_BY_NAME, {"name": values.text("project", name)})
+    return None if row is None else _project(row)
+
+
 def list_projects(conn: Connection, scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Page[Project]:
     """Return the projects by name; for operators, who work across projects."""
     return page(
@@ -94,14 +104,15 @@ def user_uuid(conn: Connection, scope: Scope, external_id: str | None) -> UserId
         return scope.user
     wanted = UNASSIGNED if external_id is None else values.name("user", external_id)
     key = ("user", scope.project, wanted)
-    known = conn.recall(key)
+    told = cast("tuple[UserId, datetime] | None", conn.recall(key))
+    known = None if told is None or abs(conn.now - told[1]) > KNOWN_FOR else told[0]
     if known is None:
         row = conn.first_map(_USER_BY_NAME, {"project": scope.project, "external_id": wanted})
         if row is None and scope.user is None:
             row = _add_user(conn, scope, wanted)
         if row is not None:
-            known = row["id"]
-            conn.remember(key, known)
+            known = UserId(row["id"])
+            conn.remember(key, (known, conn.now))
     if scope.user is not None and known != scope.user:
         raise Forbidden(f"this scope sees one user only, not {wanted!r}")
     return cast(UserId, known)

@@ -22,7 +22,7 @@ from agentrecord.schema import (
 from agentrecord.store import search
 from agentrecord.store._sql import within
 
-_EMPTIED: dict[Table, dict[str, Any]] = {
+EMPTIED: dict[Table, dict[str, Any]] = {
     tool_calls: {"arguments": None, "result": None, "error_message": None},
     events: {"data": None},
     errors: {"error_message": "", "context": None, "stack_trace": None},
@@ -37,6 +37,8 @@ _EMPTIED: dict[Table, dict[str, Any]] = {
     turns: {"response": None, "error_message": None},
     llm_calls: {"response_content": None, "input_params": None, "prompt_uuid": None},
 }
+"""What is emptied where content goes, by table."""
+
 _RUN_IN = {runs: "id"}
 
 
@@ -75,7 +77,7 @@ def purge_message(conn: Connection, scope: Scope, session: UUID, message: UUID, 
     conn.run(
         update(llm_calls)
         .where(*within(scope, llm_calls), llm_calls.c.session_uuid == session, llm_calls.c.message_uuid == message)
-        .values(**_EMPTIED[llm_calls])
+        .values(**EMPTIED[llm_calls])
     )
     if run is not None:
         _purge_traces(conn, scope, session, run)
@@ -92,5 +94,5 @@ def _purge_traces(conn: Connection, scope: Scope, session: UUID, run: UUID | Non
 
     told = select(turns.c.id).where(*mine(turns))
     conn.run(delete(turn_events).where(turn_events.c.project_id == scope.project, turn_events.c.turn_uuid.in_(told)))
-    for table, columns in _EMPTIED.items():
+    for table, columns in EMPTIED.items():
         conn.run(update(table).where(*mine(table)).values(**columns))

@@ -9,7 +9,7 @@ from sqlalchemy import FromClause, Select, and_, case, distinct, func, select, t
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
-from agentrecord.records.facet import Facets, Failure, RunBucket, RunSums
+from agentrecord.records.facet import TIMED, Facets, Failure, RunBucket, RunSums
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.page import COUNT_LIMIT, MAX_PAGE
 from agentrecord.records.run import RunFilter, RunStatus
@@ -20,6 +20,7 @@ from agentrecord.schema.types import Whole
 from agentrecord.store._facets import TOP, counted, observed, pairs
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, RUN_WORDS, run_conditions, run_source
 from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store.run_figures import interpolated
 from agentrecord.store.usage_sums import sums as usage_sums
 
 MICROS_PER_MS = 1_000
@@ -107,23 +108,52 @@ def series(
 ) -> tuple[RunBucket, ...]:
     """Return the runs that a filter finds by when they started, in buckets of `bucket_s` seconds since 1970 UTC.
 
-    Buckets without runs are left out; at most the last 1,000 are returned.
+    Buckets without runs are left out; at most the last 1,000 are returned. How long runs took is told of the last
+    10,000 started ones.
     """
     wanted = where or RunFilter()
     width = checked.integer("bucket_s", bucket_s, minimum=1, maximum=366 * 86_400) * 1_000_000
     place = type_coerce(runs.c.started_at, Whole()) - type_coerce(runs.c.started_at, Whole()) % width
+    started = [*run_conditions(scope, wanted), runs.c.started_at.is_not(None)]
     found = (
         select(place.label("place"), runs.c.status.label("status"))
         .select_from(run_source(wanted))
-        .where(*run_conditions(scope, wanted), runs.c.started_at.is_not(None))
+        .where(*started)
         .subquery("found")
     )
     rows = conn.rows(select(found.c.place, found.c.status, func.count()).group_by(found.c.place, found.c.status))
+    latest = (
+        select(place, DURATION)
+        .select_from(run_source(wanted))
+        .where(*started)
+        .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+        .limit(TIMED)
+    )
+    times = _times(conn.rows(latest))
     buckets: dict[int, dict[RunStatus, int]] = {}
     for start, status, count in sorted(rows, key=lambda row: (row[0], str(row[1]))):
         buckets.setdefault(int(start), {})[RunStatus(status)] = count
     shown = list(buckets.items())[-MAX_BUCKETS:]
-    return tuple(RunBucket(start=from_micros(start), by_status=by_status) for start, by_status in shown)
+    return tuple(_bucket(start, by_status, times.get(start, ())) for start, by_status in shown)
+
+
+def _times(latest: Sequence[Sequence[Any]]) -> Mapping[int, Sequence[float]]:
+    """Return in order how many milliseconds the runs of each bucket took, where all of its runs are among these."""
+    found: dict[int, list[float]] = {}
+    for start, micros in latest:
+        times = found.setdefault(int(start), [])
+        if micros is not None:
+            times.append(micros / MICROS_PER_MS)
+    if len(latest) == TIMED:
+        del found[int(latest[-1][0])]
+    return {start: sorted(times) for start, times in found.items()}
+
+
+def _bucket(start: int, by_status: Mapping[RunStatus, int], times: Sequence[float]) -> RunBucket:
+    return RunBucket(
+        start=from_micros(start), by_status=by_status, timed_runs=len(times),
+        p50_ms=interpolated(times, 0.5), p95_ms=interpolated(times, 0.95),
+    )  # fmt: skip
 
 
 def values(conn: Connection, scope: Scope, word: str, *, prefix: str = "", limit: int = 20) -> tuple[str, ...]:

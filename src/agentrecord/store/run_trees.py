@@ -21,6 +21,7 @@ from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import agents, events, llm_calls, messages, models, runs, tool_calls
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import runs as run_store
+from agentrecord.store import span_words
 from agentrecord.store._page import checked_limit
 from agentrecord.store._phases import EXCERPT, STEPS, Draft, Row, milliseconds, paired
 from agentrecord.store._rows import TOKEN_COLUMNS, tokens_of
@@ -43,11 +44,15 @@ class _Known:
     hidden: int
 
 
-def run_tree(conn: Connection, scope: Scope, run: UUID) -> RunTree:
+def run_tree(conn: Connection, scope: Scope, run: UUID, *, query: str | None = None) -> RunTree:
     """Return a run's pieces as a tree; raise `NotFound` if the run is not there.
 
     What was running in a phase stands below it. A run whose parents lead around in a circle stands below the whole.
+    With `query`, such as `kind:tool attr.city:Paris`, the tree says which pieces that filter finds; `InvalidFilter` is
+    raised for what cannot be understood.
     """
+    if query is not None:
+        span_words.query_of(query)
     known = _known(conn, scope, run)
     if run not in known.runs:
         raise NotFound("run", run)
@@ -60,7 +65,11 @@ def run_tree(conn: Connection, scope: Scope, run: UUID) -> RunTree:
             loose = _run_draft(known, other)
             loose.depth, loose.parent, loose.is_detached = 1, run, True
             drafts.extend((loose, *_below(known, seen, loose)))
-    return RunTree(root=run, spans=tuple([draft.done() for draft in drafts]), hidden=known.hidden)
+    spans = tuple([draft.done() for draft in drafts])
+    found = None
+    if query is not None:
+        found = span_words.matching(conn, scope, run_store.subtree_of(scope, run), spans, query)
+    return RunTree(root=run, spans=spans, hidden=known.hidden, found=found)
 
 
 def _below(known: _Known, seen: set[UUID], top: Draft) -> Iterator[Draft]:

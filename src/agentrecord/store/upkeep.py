@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from agentrecord.engine import Connection, Engine
+from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.exceptions import AgentRecordError
 from agentrecord.ids import NIL, ProjectId
 from agentrecord.records.page import MAX_PAGE
@@ -101,6 +102,16 @@ def search_faults(engine: Engine) -> list[str]:
     except AgentRecordError as error:
         return [f"the search index does not fit its messages: {error}"]
     return []
+
+
+def compact(engine: SqliteEngine) -> None:
+    """Give the space of what was deleted back to the disk; no byte of what was purged is left in the files then.
+
+    The search index keeps a word that was deleted until its parts are merged.
+    """
+    engine.maintain("INSERT INTO ar_search_index (ar_search_index) VALUES ('optimize')")
+    engine.maintain("VACUUM")
+    engine.checkpoint()
 
 
 def projects_of(store: Store) -> Iterator[Project]:

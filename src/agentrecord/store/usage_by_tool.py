@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import ColumnElement, Subquery, and_, case, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal_column, or_, select, union_all
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -104,32 +104,47 @@ def _uses(scope: Scope, since: datetime | None) -> Subquery:
 
     What began after the end of a stretch of time is read too: a use there may be of a call before it, or of another.
     """
-    used_at = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
-    calls = select(
-        func.coalesce(llm_calls.c.run_uuid, llm_calls.c.session_uuid).label("within"),
-        llm_calls.c.timestamp.label("at"),
-        literal_column("0", Whole()).label("is_use"),
-        llm_calls.c.id.label("id"),
-        literal_column("''").label("tool"),
-    ).where(*within(scope, llm_calls))
-    uses = select(
-        func.coalesce(tool_calls.c.run_uuid, tool_calls.c.session_uuid),
-        used_at,
-        literal_column("1", Whole()),
-        tool_calls.c.id,
-        tool_calls.c.tool_name,
-    ).where(*within(scope, tool_calls))
-    if since is not None:
-        calls = calls.where(*in_range(since, None))
-        uses = uses.where(used_at >= values.moment("since", since))
-    both = union_all(calls, uses).subquery("both")
+    both = union_all(*_begun(scope, since)).subquery("both")
     # Each call begins a group, which the uses after it are in, up to the next call.
     number = func.sum(1 - both.c.is_use).over(
         partition_by=both.c.within, order_by=(both.c.at, both.c.is_use, both.c.id)
     )
-    grouped = select(both, number.label("number")).where(both.c.within.is_not(None)).subquery("grouped")
+    grouped = select(both, number.label("number")).subquery("grouped")
     call = func.first_value(grouped.c.id).over(
         partition_by=(grouped.c.within, grouped.c.number), order_by=(grouped.c.is_use, grouped.c.id)
     )
     asked = select(grouped, call.label("call")).where(grouped.c.number > 0).subquery("asked")
     return select(asked.c.call, asked.c.tool).where(asked.c.is_use == 1).distinct().subquery("uses")
+
+
+def _begun(scope: Scope, since: datetime | None) -> list[Select[Any]]:
+    """Return the uses of tools, and the calls of the runs, and of the sessions outside of runs, that they were in."""
+    used_at = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
+    in_uses = within(scope, tool_calls)
+    in_calls = within(scope, llm_calls)
+    if since is not None:
+        in_uses.append(used_at >= values.moment("since", since))
+        in_calls.extend(in_range(since, None))
+    is_outside = (tool_calls.c.run_uuid.is_(None), tool_calls.c.session_uuid.is_not(None))
+    runs_of_uses = select(tool_calls.c.run_uuid).where(*in_uses, tool_calls.c.run_uuid.is_not(None))
+    sessions_of_uses = select(tool_calls.c.session_uuid).where(*in_uses, *is_outside)
+    uses = select(
+        func.coalesce(tool_calls.c.run_uuid, tool_calls.c.session_uuid).label("within"),
+        used_at.label("at"),
+        literal_column("1", Whole()).label("is_use"),
+        tool_calls.c.id.label("id"),
+        tool_calls.c.tool_name.label("tool"),
+    ).where(*in_uses, or_(tool_calls.c.run_uuid.is_not(None), tool_calls.c.session_uuid.is_not(None)))
+    of_calls: tuple[Any, ...] = (
+        llm_calls.c.timestamp,
+        literal_column("0", Whole()),
+        llm_calls.c.id,
+        literal_column("''"),
+    )
+    return [
+        uses,
+        select(llm_calls.c.run_uuid, *of_calls).where(*in_calls, llm_calls.c.run_uuid.in_(runs_of_uses)),
+        select(llm_calls.c.session_uuid, *of_calls).where(
+            *in_calls, llm_calls.c.run_uuid.is_(None), llm_calls.c.session_uuid.in_(sessions_of_uses)
+        ),
+    ]

@@ -5,6 +5,7 @@ from agentrecord.store._facets import MAX_FACETS, MAX_VALUES
 from agentrecord.store._run_words import RUN_WORDS
 from agentrecord.store._session_words import SESSION_WORDS
 from agentrecord.store._words import Words
+from agentrecord.store.span_words import SPAN_WORDS
 
 __all__ = [
     "AGENT_WORDS",
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_VALUES",
     "RUN_WORDS",
     "SESSION_WORDS",
+    "SPAN_WORDS",
     "USER_WORDS",
     "Words",
 ]

@@ -1,5 +1,7 @@
 // Upgrades the chat page: the answer comes as it is made. Without this file the page's forms work as they are.
 // Whatever the stream tells is put into text nodes, never read as markup; a turn that is over is shown anew by the server.
+import { here } from "./here.js";
+
 const CONVERSATION = "/api/agent-sessions/conversation";
 const WAITS_MS = [300, 600, 1200, 2400, 4800, 8000];
 const CANCEL_WAIT_MS = 1500;
@@ -180,9 +182,9 @@ function ask() {
   const headers = { Accept: "text/event-stream" };
   const signal = live.controller.signal;
   if (live.seen) headers["Last-Event-ID"] = live.seen;
-  if (live.turn) return fetch(`${CONVERSATION}/${live.turn}`, { headers, signal });
+  if (live.turn) return fetch(here(`${CONVERSATION}/${live.turn}`), { headers, signal });
   Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": live.key });
-  return fetch(CONVERSATION, { method: "POST", headers, signal, body: JSON.stringify(live.body) });
+  return fetch(here(CONVERSATION), { method: "POST", headers, signal, body: JSON.stringify(live.body) });
 }
 
 // Returns how many new events came before the connection was lost; whatever came twice is left out.
@@ -271,8 +273,8 @@ async function begun({ turn_id: turn, session_uuid: session, run_id: run }) {
 // The page of a new conversation becomes that conversation's page.
 async function moveTo(session) {
   chat.dataset.session = session;
-  history.replaceState(null, "", `/chat/${session}`);
-  element("say").action = `/chat/${session}`;
+  history.replaceState(null, "", here(`/chat/${session}`));
+  element("say").action = here(`/chat/${session}`);
   document.querySelector(".agent-of")?.remove();
   live.before = { nanos: 0, calls: 0, unpriced: 0 };
   foldOnPhones();
@@ -297,10 +299,13 @@ async function ended(event, said) {
   }
 }
 
+// A text without its Markdown, so that it can be found where it was formatted.
+const letters = (text) => text.replace(/\]\([^)]*\)/g, "").replace(/[^\p{L}\p{N}]+/gu, "");
+
 // What was answered before a turn broke off is no message of the record; whoever read it may go on reading it.
 function keepUnfinished(text) {
   const turn = [...talk.querySelectorAll(".turn")].pop();
-  if (!turn || turn.textContent.includes(text)) return;
+  if (!turn || letters(turn.textContent).includes(letters(text))) return;
   const answer = made("new-answer");
   answer.querySelector("strong").textContent = "unfinished answer, not kept";
   answer.querySelector(".text").textContent = text;
@@ -348,7 +353,7 @@ async function refresh(parts) {
   for (const [name, value] of new URLSearchParams(location.search)) if (name === "q" || name === "show") kept.set(name, value);
   let answer;
   try {
-    answer = await fetch(`/chat/${chat.dataset.session}?${kept}`);
+    answer = await fetch(here(`/chat/${chat.dataset.session}?${kept}`));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return false;
@@ -429,7 +434,7 @@ async function stop() {
 async function cancel() {
   const stopping = live;
   try {
-    const answer = await fetch(`${CONVERSATION}/${stopping.turn}/cancel`, { method: "PUT" });
+    const answer = await fetch(here(`${CONVERSATION}/${stopping.turn}/cancel`), { method: "PUT" });
     if (answer.ok) return;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
@@ -444,8 +449,7 @@ function pickUp() {
   if (!chat.dataset.turn || !section) return;
   const fresh = made("new-turn");
   fresh.querySelector("h2").textContent = section.querySelector("h2").textContent;
-  const asked = [...section.querySelectorAll(".said.user .text")].pop()?.textContent ?? "";
-  live = newLive(section, { asked, turn: chat.dataset.turn });
+  live = newLive(section, { asked: chat.dataset.asked ?? "", turn: chat.dataset.turn });
   const counted = sumsOf(section);
   for (const name of Object.keys(counted)) live.before[name] -= counted[name];
   section.querySelector("header").replaceWith(fresh.querySelector("header"));

@@ -1,4 +1,6 @@
 // Completes the words of a filter and the values that rows have; the form works without it.
+import { here } from "./here.js";
+
 const input = document.querySelector("[data-words]");
 const WAIT_MS = 120;
 
@@ -46,10 +48,11 @@ function complete(field) {
     if (!known || /^[<>=]/.test(typed)) return [];
     const prefix = typed.replace(/^"/, "");
     if (known.choices.length) {
-      return known.choices.filter((choice) => choice.startsWith(prefix)).map((text) => ({ text, note: "" }));
+      return known.choices.filter((choice) => choice.startsWith(prefix)).map((text) => ({ text: written(text), note: "" }));
     }
+    if (!field.dataset.values) return typed ? [] : [{ text: "", note: known.help, title: `as in ${known.example}` }];
     const query = new URLSearchParams({ word, prefix, limit: "12" });
-    const answer = await fetch(`${field.dataset.values}?${query}`);
+    const answer = await fetch(here(`${field.dataset.values}?${query}`));
     if (!answer.ok) return [];
     const { items } = await answer.json();
     const shown = items.map((value) => ({ text: written(value), note: "" }));

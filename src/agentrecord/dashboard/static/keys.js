@@ -1,5 +1,8 @@
 // Keys, and one tab stop per table. A page may name what a key does with `data-key`: `<a data-key="]" …>` is clicked by
 // "]". Single keys do nothing while one types, while a dialog is open, or when they are switched off (`data-keys`).
+import { choose, clear } from "./chosen.js";
+import { here } from "./here.js";
+
 const goals = {
   o: "/", h: "/chat", s: "/sessions", r: "/runs", c: "/cost", a: "/agents", u: "/users", e: "/errors", p: "/prices",
 };
@@ -71,8 +74,10 @@ const actions = {
   j: () => move(1),
   k: () => move(-1),
   e: nextError,
+  x: () => choose(current(), announce),
+  Escape: () => clear(announce),
   f: () => (document.querySelector("[data-filter]") || document.querySelector("main form.filters :is(input, select)"))?.focus(),
-  y: () => copy(document.querySelector("a[data-fixed]")?.href || location.href, "Address copied"),
+  y: () => copy(document.querySelector("a[data-fixed]")?.href || here(location.href), "Address copied"),
   ".": () => copy(current()?.dataset.name || current()?.dataset.id || document.querySelector("main code.id")?.textContent, "Id copied"),
   "?": () => document.getElementById("keys-sheet")?.showModal(),
 };
@@ -109,7 +114,7 @@ export function start(openPalette) {
     if (document.documentElement.dataset.keys === "off") return;
     if (waiting) {
       waiting = false;
-      if (goals[event.key]) location.assign(goals[event.key]);
+      if (goals[event.key]) location.assign(here(goals[event.key]));
       return;
     }
     const named = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);

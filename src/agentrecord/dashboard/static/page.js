@@ -15,6 +15,16 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// Only the browser knows where it is.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+for (const link of document.querySelectorAll("[data-zone]")) {
+  if (!zone || zone === "UTC") continue;
+  const address = new URL(link.href);
+  address.searchParams.set("tz", zone);
+  link.href = address;
+  link.hidden = false;
+}
+
 // A link to something folded opens it.
 function unfold() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

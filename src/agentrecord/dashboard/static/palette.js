@@ -1,4 +1,6 @@
 // The palette: a combobox over GET /api/find. Without this file the form leads to the page /search, which shows the same.
+import { here } from "./here.js";
+
 const dialog = document.getElementById("palette");
 const input = document.getElementById("palette-input");
 const list = document.getElementById("palette-list");
@@ -7,7 +9,7 @@ const hint = note ? [...note.childNodes] : [];
 const WAIT_MS = 120;
 const titles = {
   session: "Sessions", run: "Runs", call: "LLM calls", trace: "Traces", user: "Users", agent: "Agents",
-  model: "Models", error: "Errors", page: "Pages", message: "Messages",
+  model: "Models", tool: "Tools", error: "Errors", page: "Pages", message: "Messages",
 };
 let timer;
 let asked = "";
@@ -58,12 +60,12 @@ function show(items) {
     option.dataset.path = item.path;
     option.append(element("span", "name", item.name));
     if (item.detail && item.kind !== "page") option.append(element("span", "note", item.detail));
-    option.addEventListener("click", () => location.assign(item.path));
+    option.addEventListener("click", () => location.assign(here(item.path)));
     group.append(option);
   });
   input.setAttribute("aria-expanded", String(items.length > 0));
   choose(list.querySelector("[role=option]"));
-  if (asked && !items.length) note.textContent = "Nothing begins with this, and no message holds it.";
+  if (asked && !items.length) note.textContent = "No name or title holds this, and no message.";
   else note.replaceChildren(...hint);
 }
 
@@ -72,7 +74,7 @@ async function look() {
   if (text === asked) return;
   asked = text;
   if (!text) return show([]);
-  const found = await fetch(`/api/find?${new URLSearchParams({ q: text })}`, { headers: { accept: "application/json" } });
+  const found = await fetch(here(`/api/find?${new URLSearchParams({ q: text })}`), { headers: { accept: "application/json" } });
   if (asked !== text) return;
   if (found.ok) show((await found.json()).items);
   else { show([]); note.textContent = "The search failed; Enter tries the search page."; }
@@ -101,7 +103,7 @@ input?.addEventListener("keydown", async (event) => {
     if (input.value.trim() !== asked) ask(0);
     await answer;
     const chosen = list.querySelector("[aria-selected=true]");
-    location.assign(chosen ? chosen.dataset.path : `/search?${new URLSearchParams({ q: input.value.trim() })}`);
+    location.assign(here(chosen ? chosen.dataset.path : `/search?${new URLSearchParams({ q: input.value.trim() })}`));
   }
 });
 // A click beside the palette closes it.

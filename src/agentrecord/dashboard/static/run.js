@@ -1,4 +1,5 @@
 // Upgrades a run's page: long waterfalls scroll, and a run that is going on draws itself.
+import { here } from "./here.js";
 import { attach, update } from "/static/wf.js";
 
 const EVERY_MS = 3000, LEAST_MS = 700;
@@ -33,7 +34,7 @@ function exchange(old, fresh) {
 }
 
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  const answer = await fetch(here(location.href), { headers: { accept: "text/html" } });
   if (!answer.ok) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const [left, top] = [scrollX, scrollY];
@@ -83,7 +84,7 @@ function wait() {
 }
 
 function follow() {
-  source = new EventSource("/api/live?kinds=run&kinds=llm_call&kinds=tool_call");
+  source = new EventSource(here("/api/live?kinds=run&kinds=llm_call&kinds=tool_call"));
   source.addEventListener("changes", (event) => {
     const { items = [] } = JSON.parse(event.data);
     const concerns = (item) => item.id === run || item.run_uuid === run || (session && item.session_uuid === session);

@@ -8,6 +8,7 @@
 // included, is asked for anew, at most twice a second; what differs is replaced, all else stays as it is, with focus and
 // selection. While the pointer is over a table, or its first row is scrolled away, signals are counted instead. Each signal is also
 // a "live" event of the document, with `detail.items`.
+import { here } from "./here.js";
 import { rovingTables } from "./keys.js";
 
 const main = document.querySelector("main[data-live]");
@@ -67,7 +68,7 @@ function say() {
 function open() {
   const asked = new URLSearchParams(kinds.map((kind) => ["kinds", kind]));
   if (place) asked.set("cursor", place);
-  source = new EventSource(`/api/live?${asked}`);
+  source = new EventSource(here(`/api/live?${asked}`));
   for (const event of ["ready", "changes", "missed"]) source.addEventListener(event, take);
   source.addEventListener("problem", () => { source?.close(); retry(); });
   source.addEventListener("open", draw);
@@ -106,7 +107,7 @@ async function reload() {
   const began = performance.now();
   let worked = 0;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(here(location.href), { headers: { Accept: "text/html" } });
     if (answer.redirected) return stop();
     if (answer.ok) {
       const text = await answer.text(), at = performance.now();
@@ -137,7 +138,7 @@ function replace(page) {
   if (changed) say();
 }
 
-const OWN = new Set(["tabindex", "open", "data-live"]);
+const OWN = new Set(["tabindex", "open", "data-live", "aria-selected"]);
 const isTyped = (node) => /^(INPUT|SELECT|TEXTAREA|DIALOG)$/.test(node.nodeName);
 const keyOf = (row) => row.dataset.id ?? row.querySelector("a[href]")?.getAttribute("href") ?? row.cells[0]?.textContent;
 

@@ -1,4 +1,6 @@
 // A long waterfall: only the rows in sight are in the page, the rest are two gaps of the right height.
+import { here } from "./here.js";
+
 const MORE = 25, MOST_ROWS = 120;
 const drawn = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
@@ -10,40 +12,59 @@ function element(name, className, text) {
   return made;
 }
 
-function bar(kind, state, start, width) {
+function bar(kind, marks) {
   const svg = document.createElementNS(SVG, "svg");
-  const rect = document.createElementNS(SVG, "rect");
   svg.setAttribute("class", "span");
   svg.setAttribute("viewBox", "0 0 100 12");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
-  const wide = Math.max(0.35, width);
-  rect.setAttribute("class", state === 2 ? "failed" : kind);
-  rect.setAttribute("x", Math.min(start, 100 - wide));
-  rect.setAttribute("width", wide);
-  rect.setAttribute("y", 2);
-  rect.setAttribute("height", 8);
-  svg.append(rect);
+  for (const [start, width, failed] of marks) {
+    const rect = document.createElementNS(SVG, "rect");
+    const wide = Math.max(0.35, width);
+    rect.setAttribute("class", failed ? "failed" : kind);
+    rect.setAttribute("x", Math.min(start, 100 - wide));
+    rect.setAttribute("width", wide);
+    rect.setAttribute("y", 2);
+    rect.setAttribute("height", 8);
+    svg.append(rect);
+  }
   return svg;
 }
 
-function rowOf([id, kind, depth, name, note, time, tokens, cost, state, start, width], place, chosen) {
+function linkTo(id, group) {
+  const address = new URLSearchParams(location.search);
+  address.delete("row");
+  if (!group) {
+    address.set("span", id);
+    return `?${address}#detail`;
+  }
+  const [isOpen, , open] = group;
+  if (isOpen) address.delete("span");
+  if (open) address.set("open", open);
+  else address.delete("open");
+  return `?${address}#${id}`;
+}
+
+function rowOf([id, kind, depth, name, note, time, tokens, cost, state, marks, group], place, chosen) {
   const row = element("tr", state === 2 ? "failed" : state === 1 ? "going-on" : "");
   if (kind === "phase") row.classList.add("of-phase");
+  if (group) {
+    row.classList.add("group");
+    row.id = id;
+  }
   row.setAttribute("aria-rowindex", place + 2);
   if (id === chosen) { row.classList.add("selected"); row.setAttribute("aria-current", "true"); }
   const head = element("th", `d${depth}`);
   head.scope = "row";
-  const link = element("a", "", (state === 2 ? "✕ " : state === 1 ? "◔ " : "") + name);
-  const address = new URLSearchParams(location.search);
-  address.delete("row");
-  address.set("span", id);
-  link.href = `?${address}#detail`;
+  const fold = group ? (group[0] ? "▾ " : "▸ ") : "";
+  const link = element("a", "", fold + (state === 2 ? "✕ " : state === 1 ? "◔ " : "") + name);
+  link.href = linkTo(id, group);
+  if (group) link.setAttribute("aria-expanded", String(Boolean(group[0])));
   head.append(element("span", "kind", kind), " ", link);
-  if (note) head.append(" ", element("span", "note", note));
+  if (note) head.append(" ", element("span", group?.[1] ? "note bad" : "note", note));
   row.append(head, ...[time, tokens, cost].map((text) => element("td", "n", text)));
   const where = element("td", "where");
-  where.append(bar(kind, state, start, width));
+  where.append(bar(kind, marks));
   row.append(where);
   return row;
 }
@@ -61,7 +82,7 @@ function gap() {
 async function read(address, total) {
   const rows = [];
   do {
-    const answer = await fetch(`${address}${address.includes("?") ? "&" : "?"}first=${rows.length + 1}`);
+    const answer = await fetch(here(`${address}${address.includes("?") ? "&" : "?"}first=${rows.length + 1}`));
     if (!answer.ok) return null;
     const found = await answer.json();
     rows.push(...found.rows);
@@ -108,11 +129,13 @@ export async function attach(table) {
   }
   addEventListener("scroll", onScroll, { passive: true });
   addEventListener("resize", onScroll);
-  const wanted = chosen ? rows.findIndex(([id]) => id === chosen) : -1;
+  const group = location.hash.startsWith("#group-") ? location.hash.slice(1) : null;
+  const wanted = group || chosen ? rows.findIndex(([id]) => id === (group ?? chosen)) : -1;
   draw(wanted >= 0 ? wanted : undefined);
   // Beside the table the detail is always in sight, so that the chosen row can be too.
-  if (wanted >= 0 && matchMedia("(min-width: 901px)").matches) {
-    body.querySelector("tr.selected")?.scrollIntoView({ block: "center", behavior: "instant" });
+  if (wanted >= 0 && (group || matchMedia("(min-width: 901px)").matches)) {
+    const row = group ? document.getElementById(group) : body.querySelector("tr.selected");
+    row?.scrollIntoView({ block: "center", behavior: "instant" });
     draw();
   }
   table.dataset.drawn = rows.length;

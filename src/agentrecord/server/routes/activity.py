@@ -26,6 +26,7 @@ class ActivityQuery(Query):
     by: UsageBy = Field(UsageBy.DAY, json_schema_extra={"enum": [str(by) for by in TIME]})
     since: Moment | None = SINCE
     until: Moment | None = UNTIL
+    subagents: bool = Field(True, description="Count the runs and failed calls of sub-agents")
 
 
 class SeriesQuery(Query):
@@ -49,7 +50,11 @@ class BrokenQuery(Query):
 @router.get("/activity", response_model=None, responses=described(model_of(Activity), "How much went on"))
 async def activity(request: Request, query: Annotated[ActivityQuery, InQuery()]) -> Response:
     """Return runs by how they ended, active users and sessions, and how long runs took, by period."""
-    return answer(await store_of(request).usage.activity(query.by, since=query.since, until=query.until))
+    return answer(
+        await store_of(request).usage.activity(
+            query.by, since=query.since, until=query.until, include_subagents=query.subagents
+        )
+    )
 
 
 @router.get(

@@ -29,8 +29,9 @@ _STEADY = "-created_at"
 """What a session is exported in the order of: its last activity may move it past the page that is read next."""
 
 USAGE_COLUMNS = (
-    "calls", "failed_calls", "unpriced_calls", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens",
-    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens", "total_tokens", "cost_usd",
+    "calls", "failed_calls", "unpriced_calls", "uncounted_calls", "input_tokens", "cache_read_tokens",
+    "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens",
+    "total_tokens", "cost_usd",
 )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from agentrecord.dashboard import chat, conversation, filters, lists
+from agentrecord.dashboard import chat, conversation, filters, lists, session_page
+from agentrecord.exceptions import InvalidValue
+from agentrecord.server.forms import form_of
+from agentrecord.server.identity import administrator_of
 from agentrecord.server.routes.agent_sessions import session_of
 from agentrecord.server.routes.conversation import conversations_of
 from agentrecord.server.shown import page as _page
@@ -40,9 +43,26 @@ async def open_chat(request: Request, session_id: str) -> HTMLResponse:
 @router.get("/s/{session_id:path}")
 async def session(request: Request, session_id: str) -> HTMLResponse:
     """Show a conversation."""
-    asked = filters.checked(request.query_params, ("from",))
-    context = await conversation.session_page(store_of(request), session_id, asked)
+    asked = filters.checked(request.query_params, session_page.SESSION_FILTERS)
+    context = await session_page.session_page(store_of(request), session_id, asked)
     return _page(request, "session.html", context, active="sessions", asked=asked)
+
+
+@router.post("/s/{session_id:path}/delete")
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Delete a session's content, once the session's own id was typed."""
+    who, given = administrator_of(request), await form_of(request, "confirm")
+    found = await who.store.sessions.get(session_id)
+    if given.get("confirm") != found.session_id:
+        error = InvalidValue("confirm", given.get("confirm", ""), f"must be {found.session_id}; nothing was deleted")
+        context = await session_page.session_page(who.store, session_id, {}, refused=f"{error}.")
+        return _page(request, "session.html", context, active="sessions", asked={}, status=422)
+    await who.store.audit.record(
+        "session.delete", "session", str(found.id), actor_kind=who.actor.kind, actor=who.actor.name,
+        origin=who.actor.origin,
+    )  # fmt: skip
+    await who.store.sessions.delete(found.id)
+    return RedirectResponse("/sessions", 303)
 
 
 @router.get("/m/{message_id}")

@@ -7,16 +7,18 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
+from agentrecord.dashboard import agent_compare, filters
 from agentrecord.dashboard import agents as agent_pages
 from agentrecord.dashboard import errors as error_pages
-from agentrecord.dashboard import filters
 from agentrecord.dashboard import users as user_pages
 from agentrecord.dashboard.portraits import with_range
-from agentrecord.exceptions import InvalidValue
+from agentrecord.exceptions import Conflict, InvalidValue
+from agentrecord.records.project import User
 from agentrecord.records.session import SessionFilter
 from agentrecord.server.forms import form_of
-from agentrecord.server.identity import administrator_of, identity_of
+from agentrecord.server.identity import Identity, administrator_of, identity_of
 from agentrecord.server.routes.user_export import lines_of
+from agentrecord.server.routes.users import unnamed
 from agentrecord.server.shown import page
 from agentrecord.server.wire import store_of
 from agentrecord.store import AsyncStore
@@ -41,7 +43,7 @@ async def agents(request: Request) -> HTMLResponse:
 async def compare(request: Request, agent_id: str) -> HTMLResponse:
     """Show two versions of an agent side by side."""
     store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", *STRETCH))
-    context = await agent_pages.compare(store, agent_id, asked, store.engine.maker.clock.now())
+    context = await agent_compare.compare(store, agent_id, asked, store.engine.maker.clock.now())
     return page(request, "agent_compare.html", context, active="agents", asked=asked)
 
 
@@ -74,27 +76,45 @@ async def export_user(request: Request, user_id: str) -> Response:
 
 
 @router.post("/u/{user_id:path}/delete")
-async def delete_conversations(request: Request, user_id: str) -> Response:
-    """Delete the content of all of a user's sessions, once the user's own name was typed."""
-    who, given = administrator_of(request), await form_of(request, "confirm")
+async def delete_user(request: Request, user_id: str) -> Response:
+    """Delete all that a user said and did, or their conversations only, once the user's own name was typed."""
+    who, given = administrator_of(request), await form_of(request, "confirm", "what")
     store = who.store
     known = (await store.users.details(user_id)).figures.user
-    if given.get("confirm") != known.external_id:
+    what = given.get("what", "conversations")
+    if given.get("confirm") != known.external_id or what not in ("all", "conversations"):
         error = InvalidValue("confirm", given.get("confirm", ""), f"must be {known.external_id}; nothing was deleted")
-        asked = {"tab": "data"}
-        context = await user_pages.user(store, user_id, asked, store.engine.maker.clock.now(), refused=f"{error}.")
-        return page(request, "user.html", context, active="users", asked=asked, status=422)
-    await store.audit.record(
+        return await _data_tab(request, known, f"{error}.")
+    if what == "conversations":
+        await _delete_conversations(who, known)
+        return RedirectResponse(f"/u/{quote(known.external_id, safe='')}?tab=data", 303)
+    unnamed(request, known)
+    try:
+        done = await store.users.purge(str(known.id), by=who.actor)
+        while done.cursor is not None:
+            done = await store.users.purge(str(known.id), cursor=done.cursor, by=who.actor)
+    except (Conflict, InvalidValue) as error:
+        return await _data_tab(request, known, f"{error}.")
+    return RedirectResponse(f"/u/{known.id}?tab=data", 303)
+
+
+async def _data_tab(request: Request, known: User, refused: str) -> Response:
+    store, asked = store_of(request), {"tab": "data"}
+    context = await user_pages.user(store, str(known.id), asked, store.engine.maker.clock.now(), refused=refused)
+    return page(request, "user.html", context, active="users", asked=asked, status=422)
+
+
+async def _delete_conversations(who: Identity, known: User) -> None:
+    await who.store.audit.record(
         "user.delete_sessions", "user", str(known.id), actor_kind=who.actor.kind, actor=who.actor.name,
         origin=who.actor.origin,
     )  # fmt: skip
     wanted = SessionFilter(user_uuid=known.id, include_children=True)
-    while found := (await store.sessions.list(wanted, limit=DELETED_AT_ONCE)).items:
+    while found := (await who.store.sessions.list(wanted, limit=DELETED_AT_ONCE)).items:
         for session in found:
             # One below another goes with it.
-            if await store.sessions.find(session.id) is not None:
-                await store.sessions.delete(session.id)
-    return RedirectResponse(f"/u/{quote(known.external_id, safe='')}?tab=data", 303)
+            if await who.store.sessions.find(session.id) is not None:
+                await who.store.sessions.delete(session.id)
 
 
 @router.get("/u/{user_id:path}")

@@ -21,11 +21,14 @@ CHUNK = 25_000
 @router.get("/runs/rows/{run_id:path}")
 async def rows(request: Request, run_id: str) -> Response:
     """Return rows of a waterfall for the script that draws those which are in sight."""
-    store, asked = store_of(request), filters.checked(request.query_params, ("first", *run_rows.VIEW))
+    store, asked = store_of(request), filters.checked(request.query_params, ("first", "span", "spans", *run_rows.VIEW))
     first = filters.whole_number(asked, "first", 1)
-    tree = await store.pages.run_tree((await store.runs.get(run_id)).id)
-    fall = run_rows.waterfall(tree, run_rows.view_of(asked), store.engine.maker.clock.now())
-    return answer({"total": len(fall.spans), "rows": run_rows.compact(fall, first - 1, CHUNK)})
+    tree = await store.pages.run_tree((await store.runs.get(run_id)).id, query=asked.get("spans"))
+    chosen = run_page.chosen_of(tree.spans, asked.get("span"))
+    fall = run_rows.waterfall(
+        tree, run_rows.view_of(asked), store.engine.maker.clock.now(), chosen=None if chosen is None else chosen.id
+    )
+    return answer({"total": len(fall.items), "rows": run_rows.compact(fall, first - 1, CHUNK)})
 
 
 @router.get("/s/{session_id:path}.md")
@@ -84,4 +87,5 @@ async def run(request: Request, run_id: str) -> HTMLResponse:
     """Show a run's tree and one piece of it."""
     store, asked = store_of(request), filters.checked(request.query_params, run_page.RUN_FILTERS)
     context = await run_page.run_page(store, run_id, asked, store.engine.maker.clock.now())
-    return _page(request, "run.html", context, active="runs", asked=asked)
+    status = 422 if context.problem else 200
+    return _page(request, "run.html", context, active="runs", asked=asked, status=status)

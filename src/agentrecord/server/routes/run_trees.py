@@ -7,12 +7,14 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, Field
 
 from agentrecord.records.event import Event
+from agentrecord.records.query import MAX_CHARS
 from agentrecord.records.run_comparison import RunComparison, compared
-from agentrecord.records.run_tree import RunSpan, only_failed
+from agentrecord.records.run_tree import RunSpan, only, only_failed
 from agentrecord.server.fields import sort_of
 from agentrecord.server.routes.common import NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
 from agentrecord.store.events import SORTS as EVENT_SORTS
+from agentrecord.store.words import SPAN_WORDS
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], responses=PROBLEMS)
 
@@ -32,6 +34,14 @@ class SpanQuery(Query):
     offset: int = Field(0, ge=0, le=1_000_000, description="Rows to leave out first")
     limit: int = Field(1000, ge=1, le=MOST)
     errors: bool = Field(False, description="Only what failed, and what that is in")
+    q: str | None = Field(
+        None,
+        max_length=MAX_CHARS,
+        description=f"A filter: text in names, errors, arguments, results and answers, and words: "
+        f"{', '.join(SPAN_WORDS)}, and attr.KEY for a member of arguments, parameters, usage, metadata or sent spans. "
+        "What it finds comes with what that is in",
+        examples=["kind:tool status:error"],
+    )
 
 
 class EventQuery(ListQuery):
@@ -71,8 +81,9 @@ async def compare_runs(request: Request, query: Annotated[ComparedRuns, InQuery(
 async def list_spans(request: Request, run_id: str, query: Annotated[SpanQuery, InQuery()]) -> Response:
     """List what a run did, as its waterfall shows it: runs below it, phases, calls and uses of tools."""
     store = store_of(request)
-    tree = await store.pages.run_tree((await store.runs.get(run_id)).id)
-    spans = only_failed(tree.spans) if query.errors else tree.spans
+    tree = await store.pages.run_tree((await store.runs.get(run_id)).id, query=query.q)
+    spans = tree.spans if tree.found is None else only(tree.spans, tree.found)
+    spans = only_failed(spans) if query.errors else spans
     shown = list(spans[query.offset : query.offset + query.limit])
     return answer({"items": shown, "total": len(spans), "hidden": tree.hidden})
 

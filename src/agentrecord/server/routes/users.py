@@ -6,11 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as InQuery
 from pydantic import Field
 
-from agentrecord.records.people import UserDetails, UserFigures
+from agentrecord.records.people import UserDetails, UserFigures, UserPurge
+from agentrecord.records.project import User
 from agentrecord.server.fields import Moment, sort_of
+from agentrecord.server.identity import administrator_of
 from agentrecord.server.routes.agents import StretchQuery
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import PageOf, answer, described, model_of, store_of
+from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, ListQuery
+from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
 from agentrecord.store.user_figures import REPORT_SORTS
 from agentrecord.store.words import USER_WORDS
 
@@ -28,6 +30,12 @@ class UserQuery(ListQuery):
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
     sort: str = sort_of(REPORT_SORTS, "-last_seen_at")
+
+
+class PurgeQuery(Query):
+    """Where to go on."""
+
+    cursor: str | None = Field(None, description="The last answer's `cursor`; without it the purge begins")
 
 
 @router.get("", response_model=None, responses=described(PageOf[model_of(UserFigures)], "Users"))  # type: ignore[misc]
@@ -49,3 +57,25 @@ async def list_users(request: Request, query: Annotated[UserQuery, InQuery()]) -
 async def get_user(request: Request, user_id: str, query: Annotated[StretchQuery, InQuery()]) -> Response:
     """Return a user, by the string they are known by or by the row id, with the figures on the UTC days of a range."""
     return answer(await store_of(request).users.details(user_id, since=query.since, until=query.until))
+
+
+@router.delete(
+    "/{user_id:path}",
+    response_model=None,
+    responses={**described(model_of(UserPurge), "How far it has come"), **MISSING, **CONFLICT},
+)
+async def purge_user(request: Request, user_id: str, query: Annotated[PurgeQuery, InQuery()]) -> Response:
+    """Take out the next batch of all that a user said and did; for administrators. There is no way back.
+
+    It is over when `cursor` is null; until then ask again with it, under the row id: the name goes first. Figures
+    stay: ids, times, tokens, cost, status.
+    """
+    who = administrator_of(request)
+    known = (await who.store.users.details(user_id)).figures.user
+    unnamed(request, known)
+    return answer(await who.store.users.purge(str(known.id), cursor=query.cursor, by=who.actor))
+
+
+def unnamed(request: Request, user: User) -> None:
+    """Let the audit trail tell of this request by the user's row id: the name must not come back into it."""
+    request.scope["path_params"] = {**request.path_params, "user_id": str(user.id)}
