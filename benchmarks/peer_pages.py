@@ -32,12 +32,9 @@ STEPS = 1_999
 LARGE = (1 << 100).to_bytes(16, "big")
 FIRST_STEP = "step-0001"
 AGENT = "guide"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 PHOENIX_PROJECT = base64.b64encode(b"Project:1").decode()
-SEEN = """words => {
-    const held = document.querySelector("main") || document.body;
-    return held !== null && held.innerText.includes(words) ? performance.now() : false;
-}"""
+SEEN = """words => document.body !== null && document.body.innerText.includes(words) ? performance.now() : false"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,6 +379,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "imports.files": (lambda s, i: s.imports.files("x"),),
     "imports.unreadable": (lambda s, i: s.imports.unreadable(),),
     "traces.spans": (lambda s, i: s.traces.spans(), lambda s, i: s.traces.spans(session=i["session"])),
+    "traces.sent": (lambda s, i: s.traces.sent(i["run"]), lambda s, i: s.traces.sent(i["call"])),
     "exchange.units": (lambda s, i: s.exchange.units(ExportFilter(session=i["session"])),),
     "exchange.count": (lambda s, i: s.exchange.count(ExportFilter(session=i["session"])),),
     "exchange.facts": (

@@ -353,6 +353,7 @@ class Traces:
 
     record = writes(traces.record, before=load_table)
     spans = reads(traces.spans)
+    sent = reads(traces.sent)
 
 
 class Exchange:
