@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal_column, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal_column, select, union_all
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -61,7 +61,7 @@ def rows(
 def _found(
     conn: Connection, scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool
 ) -> list[dict[str, Any]]:
-    uses = _uses(scope, since)
+    uses = _uses(scope, since, until)
     tools = select(
         uses,
         func.count().over(partition_by=uses.c.call).label("tools"),
@@ -99,12 +99,13 @@ def _share(added: Mapping[str, ColumnElement[Any]], name: str, tools: Any) -> Co
     return share
 
 
-def _uses(scope: Scope, since: datetime | None) -> Subquery:
+def _uses(scope: Scope, since: datetime | None, until: datetime | None) -> Subquery:
     """Return each call that asked for a tool with each tool that it asked for.
 
     What began after the end of a stretch of time is read too: a use there may be of a call before it, or of another.
     """
-    both = union_all(*_begun(scope, since)).subquery("both")
+    begun = (*_begun(scope, "run_uuid", since, until), *_begun(scope, "session_uuid", since, until))
+    both = union_all(*begun).subquery("both")
     # Each call begins a group, which the uses after it are in, up to the next call.
     number = func.sum(1 - both.c.is_use).over(
         partition_by=both.c.within, order_by=(both.c.at, both.c.is_use, both.c.id)
@@ -117,34 +118,30 @@ def _uses(scope: Scope, since: datetime | None) -> Subquery:
     return select(asked.c.call, asked.c.tool).where(asked.c.is_use == 1).distinct().subquery("uses")
 
 
-def _begun(scope: Scope, since: datetime | None) -> list[Select[*tuple[Any, ...]]]:
-    """Return the uses of tools, and the calls of the runs, and of the sessions outside of runs, that they were in."""
+def _begun(
+    scope: Scope, place: str, since: datetime | None, until: datetime | None
+) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
+    """Return the uses of tools and the calls around them in runs, or in sessions (`place`) outside of runs."""
+    use_place, call_place = tool_calls.c[place], llm_calls.c[place]
+    in_uses = [*within(scope, tool_calls), use_place.is_not(None)]
+    in_calls = [*within(scope, llm_calls), call_place.is_not(None)]
+    if use_place is not tool_calls.c.run_uuid:
+        in_uses.append(tool_calls.c.run_uuid.is_(None))
+        in_calls.append(llm_calls.c.run_uuid.is_(None))
     used_at = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
-    in_uses = within(scope, tool_calls)
-    in_calls = within(scope, llm_calls)
     if since is not None:
-        in_uses.append(used_at >= values.moment("since", since))
+        # Calls have an index by time, uses one by their run.
+        called = select(call_place).where(*in_calls, *in_range(since, until))
+        in_uses.extend((used_at >= values.moment("since", since), use_place.in_(called)))
         in_calls.extend(in_range(since, None))
-    is_outside = (tool_calls.c.run_uuid.is_(None), tool_calls.c.session_uuid.is_not(None))
-    runs_of_uses = select(tool_calls.c.run_uuid).where(*in_uses, tool_calls.c.run_uuid.is_not(None))
-    sessions_of_uses = select(tool_calls.c.session_uuid).where(*in_uses, *is_outside)
     uses = select(
-        func.coalesce(tool_calls.c.run_uuid, tool_calls.c.session_uuid).label("within"),
+        use_place.label("within"),
         used_at.label("at"),
         literal_column("1", Whole()).label("is_use"),
         tool_calls.c.id.label("id"),
         tool_calls.c.tool_name.label("tool"),
-    ).where(*in_uses, or_(tool_calls.c.run_uuid.is_not(None), tool_calls.c.session_uuid.is_not(None)))
-    of_calls: tuple[Any, ...] = (
-        llm_calls.c.timestamp,
-        literal_column("0", Whole()),
-        llm_calls.c.id,
-        literal_column("''"),
-    )
-    return [
-        uses,
-        select(llm_calls.c.run_uuid, *of_calls).where(*in_calls, llm_calls.c.run_uuid.in_(runs_of_uses)),
-        select(llm_calls.c.session_uuid, *of_calls).where(
-            *in_calls, llm_calls.c.run_uuid.is_(None), llm_calls.c.session_uuid.in_(sessions_of_uses)
-        ),
-    ]
+    ).where(*in_uses)
+    calls = select(
+        call_place, llm_calls.c.timestamp, literal_column("0", Whole()), llm_calls.c.id, literal_column("''")
+    ).where(*in_calls, call_place.in_(select(use_place).where(*in_uses)))
+    return uses, calls
