@@ -121,7 +121,7 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
         site.store.runs.finish(run.id, output=output)
         runs.append(run.id)
     first, second = runs
-    tab = open_tab(site)
+    tab = open_tab(site, permissions=["clipboard-read", "clipboard-write"])
     tabs = [f"/r/{first}?tab={name}" for name in ("conversation", "events", "attributes", "json")]
     views = [f"/r/{first}?errors=only&bars=cost&short=hidden", f"/runs/compare?a={first}", f"/r/{first}?spans=x:y"]
     found = {}
@@ -132,3 +132,6 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             found[path, scheme] = axe_violations(page)
     assert {where: wrong for where, wrong in found.items() if wrong} == {}
+    tab.page.get_by_role("button", name="Copy as Markdown").click()
+    expect(tab.page.get_by_role("button", name="Copied")).to_be_visible()
+    assert MARKDOWN in tab.page.evaluate("navigator.clipboard.readText()")

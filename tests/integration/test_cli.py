@@ -244,6 +244,17 @@ def test_errors_of_a_run_are_shown_with_their_message_and_the_runs_they_are_in(f
     assert "run other" not in told
 
 
+def test_pieces_of_a_run_are_found_with_what_they_are_in(record: Path) -> None:
+    found = [json.loads(line) for line in run("run", SESSION_RUN, "--find", "tool:Grep", "--jsonl", db=record)
+             .stdout.splitlines()]  # fmt: skip
+    assert {span["name"] for span in found if span["kind"] == "tool"} == {"Grep"}
+    assert found[0]["kind"] == "run"
+    told = run("run", SESSION_RUN, "--find", "nothing-like-it", db=record).stdout
+    assert "Nothing in this run matches." in told
+    for wrong in (("--find", "colour:red"), ("--find", "kind:tool", "--json")):
+        assert run("run", SESSION_RUN, *wrong, db=record).exit_code == 2, wrong
+
+
 def test_two_runs_are_compared_figure_by_figure(fresh: Path) -> None:
     with Store(str(fresh)) as store:
         for name, calls in (("one", 1), ("two", 3)):

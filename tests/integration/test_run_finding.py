@@ -51,7 +51,8 @@ def with_tries(filled: Filled) -> tuple[Any, list[str]]:
 
 
 def rows_of(client: TestClient, path: str) -> list[str]:
-    body = client.get(path).text.partition("<tbody>")[2].partition("</tbody>")[0]
+    table = client.get(path).text.partition('<table class="fall"')[2]
+    body = table.partition("<tbody>")[2].partition("</tbody>")[0]
     return [
         " ".join(re.sub(r"<[^>]+>", " ", head).split())
         for head in re.findall(r'<th scope="row"[^>]*>(.*?)</th>', body, re.DOTALL)
@@ -147,3 +148,19 @@ def test_what_was_sent_of_a_span_is_shown_with_it_and_finds_its_like(site: Site)
         assert str(calls[0].id) in client.get(f"/r/{run.id}{html.unescape(query)}").text, query
     assert rows_of(client, f"/r/{run.id}?spans=attr.size:4") == [f"run {TRACE}", "llm m"]
     assert "as sent" not in client.get(f"/r/{filled.run}?span={filled.call}").text
+
+
+def test_a_run_leads_to_those_that_another_version_served_on_the_same_input(site: Site) -> None:
+    client, filled = site
+    ids = []
+    for number, objective in (("1", "Refund 17"), ("2", "Refund 17"), ("3", "Refund 18")):
+        version = filled.store.agents.create_version("bot", number)
+        new = NewRun(run_id=f"v{number}", agent_id="bot", agent_version_uuid=version.id, objective=objective)
+        ids.append(filled.store.runs.start(new).id)
+    again = filled.store.runs.start(
+        NewRun(run_id="again", agent_id="bot", agent_version_uuid=version.id, objective="Refund 18")
+    )
+    page = client.get(f"/r/{ids[0]}").text
+    told = page.partition("Same input, other version:")[2].partition("</p>")[0]
+    assert re.findall(r'href="([^"]+)"', told) == [f"/runs/compare?a={ids[1]}&amp;b={ids[0]}"]
+    assert "Same input, other version:" not in client.get(f"/r/{again.id}").text

@@ -25,7 +25,7 @@ from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out,
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run, RunStatus
-from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind, only_failed
+from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind, only, only_failed
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.store import Store
 
@@ -153,16 +153,20 @@ def _warn_of_unpriced(run: Run) -> None:
 @click.command("run")
 @click.argument("run_id", metavar="ID")
 @click.option("--errors", is_flag=True, help="Only what failed, and the runs that it is in.")
+@click.option("--find", metavar="FILTER", help="Only what a filter finds, and what that is in.")
 @output_options
-def command(run_id: str, errors: bool) -> None:
+def command(run_id: str, errors: bool, find: str | None) -> None:
     """Show one run as a tree: its calls, tools and sub-agents, with times, costs and a waterfall.
 
     \b
     Examples:
       agentrecord run ID
       agentrecord run ID --errors
+      agentrecord run ID --find 'kind:tool attr.city:Paris'
     """
     form = chosen_form()
+    if find is not None and form is Form.JSON:
+        raise click.UsageError("--json tells the whole run; use --jsonl with --find.")
     with reading() as store:
         run = store.runs.get(run_id, with_subtree=True)
         if form is Form.JSON:
@@ -170,8 +174,9 @@ def command(run_id: str, errors: bool) -> None:
             say(encode({"run": run, "runs": list(trace.runs), "llm_calls": list(trace.calls),
                         "tool_calls": list(trace.tools)}))  # fmt: skip
             return
-        tree = store.pages.run_tree(run.id)
-    found = only_failed(tree.spans) if errors else tree.spans
+        tree = store.pages.run_tree(run.id, query=find)
+    found = tree.spans if tree.found is None else only(tree.spans, tree.found)
+    found = only_failed(found) if errors else found
     if form is Form.JSONL:
         for span in found:
             write_json(span)
@@ -182,7 +187,9 @@ def command(run_id: str, errors: bool) -> None:
         terminal = out()
         for line in (*_header(tree, run, terminal), "", *waterfall(found, terminal)):
             say(line)
-        if errors and not found:
+        if find is not None and not tree.found:
+            say("Nothing in this run matches.")
+        elif errors and not found:
             say("Nothing failed in this run.")
         if tree.hidden:
             say(f"{tree.hidden:,} more pieces are not shown.")

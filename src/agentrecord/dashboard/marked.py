@@ -6,7 +6,7 @@ is no link, an image of another host is a link to it, and nothing has a style of
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any  # `Any`: what the parser's rules tell each other
 
 from markdown_it import MarkdownIt
@@ -23,6 +23,9 @@ MOST_CHARS = 60_000
 
 MOST_ON_A_PAGE = 150_000
 """So many characters of a page are taken for Markdown; the texts after them are shown as they are."""
+
+KEPT, KEPT_CHARS = 512, 4_000
+"""So many texts are kept as they were formatted, if they are no longer, for whoever looks at a page again."""
 
 MOST_TOKENS = 4_000
 MOST_SIGNS = {"[": 1_500, "*": 4_000, "_": 8_000, "~": 4_000}
@@ -50,7 +53,7 @@ class Marker:
         if self.is_raw or len(text) > min(MOST_CHARS, self._left) or _SIGNS.search(text) is None:
             return None
         self._left -= len(text)
-        return marked(text)
+        return _kept(text) if len(text) <= KEPT_CHARS else marked(text)
 
 
 def marked(text: str) -> Markup | None:
@@ -69,6 +72,9 @@ def marked(text: str) -> Markup | None:
         for alt, address in env.get("pictures", ())
     )
     return Markup(found + pictures)
+
+
+_kept = lru_cache(maxsize=KEPT)(marked)
 
 
 @cache

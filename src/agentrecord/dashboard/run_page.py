@@ -72,6 +72,16 @@ class RunPage:
         return len(found), sum(found)
 
     @property
+    def twins(self) -> Sequence[Run]:
+        """The other runs on the same input that another version of the agent served."""
+        run = self.run
+        return [
+            other
+            for other in self.alike
+            if run.objective and other.objective == run.objective and other.agent_version_uuid != run.agent_version_uuid
+        ]
+
+    @property
     def total(self) -> int:
         """How many rows the view has."""
         return len(self.fall.items)
