@@ -1,7 +1,7 @@
 // Rows that are chosen with "x": how many, and what can be done with them. Nothing of it is needed to read a page.
 import { here } from "./here.js";
 
-const WORDS = { "/runs": "run", "/sessions": "session" };
+const WORDS = { "/runs": "run", "/sessions": "session", "/agents": "agent", "/users": "user", "/errors": "group" };
 const CHOSEN = 'main tr[aria-selected="true"]';
 const quoted = (value) => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 const nameOf = (row) => row.dataset.name || row.dataset.id;
