@@ -9,7 +9,7 @@ from agentrecord.records.found import Found, FoundKind
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
-from agentrecord.records.session import NewSession
+from agentrecord.records.session import CodingDetails, NewSession
 from agentrecord.records.tool_call import NewToolCall
 from faces import Facing, covers
 from otlp_requests import conversation, received
@@ -107,6 +107,10 @@ def test_titles_purposes_and_names_are_found_by_words_that_stand_in_them(filled:
     )
     filled.tool_calls.finish(use.id, result="done")
     filled.users.ensure("u-7", name="Zoë Ångström")
+    coding = CodingDetails(tool_name="coder", initial_task="Mend the gearbox")
+    filled.sessions.create(NewSession(session_id="c-1", coding=coding))
+    (task,) = filled.pages.find("gearbox")
+    assert (task.kind, task.name, task.detail) == (FoundKind.SESSION, "c-1", "Mend the gearbox")
     assert told(filled.pages.find("of carla talk"))[0] == ("session", "talk-carla")
     assert ("run", "run-carla") in told(filled.pages.find("CARLA help"))
     assert told(filled.pages.find("acme.io")) == [("user", "bob@acme.io"), ("user", "carla@acme.io")]

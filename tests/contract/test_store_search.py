@@ -6,7 +6,7 @@ import pytest
 
 from agentrecord.exceptions import InvalidFilter, InvalidValue
 from agentrecord.records.message import MessageRole, NewMessage
-from agentrecord.records.session import NewSession
+from agentrecord.records.session import CodingDetails, NewSession
 from faces import Facing, covers
 
 TEXTS = {
@@ -66,6 +66,14 @@ def test_an_excerpt_marks_what_matched(filled: Facing) -> None:
     assert "".join(hit.excerpt) in TEXTS["plain"]
     assert " ".join(hit.excerpt[1::2]) == "brown fox"
     assert (hit.session_id, hit.session_title, hit.sequence, hit.role) == ("plain", "T plain", 1, MessageRole.USER)
+
+
+def test_a_hit_of_a_coding_session_is_called_by_the_task_that_it_began_with(store: Facing) -> None:
+    coding = CodingDetails(tool_name="coder", initial_task="Mend the gearbox")
+    session = store.sessions.create(NewSession(session_id="c-1", coding=coding)).id
+    store.messages.append(session, [NewMessage(role=MessageRole.USER, content="it grinds")])
+    (hit,) = store.messages.search("grinds")
+    assert (hit.session_id, hit.session_title) == ("c-1", "Mend the gearbox")
 
 
 def test_an_edit_moves_a_message_and_a_delete_removes_it(filled: Facing) -> None:

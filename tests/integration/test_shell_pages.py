@@ -162,6 +162,11 @@ def test_a_link_to_sql_has_the_range_the_order_and_the_plain_part_of_the_filter(
     sql, answer = sql_of_page(client, "/sessions?from=2026-03-01&to=2026-03-01&q=user:o'brien")
     assert "IN ('o''brien')" in sql
     assert "No rows." in answer
+    for path, condition in (("/users?q=user:ana", "o.external_id IN ('ana')"), ("/agents?q=agent:coder", "o.agent_id"),
+                            ("/errors?q=type:GitError", "g.error_type IN ('GitError')")):  # fmt: skip
+        sql, answer = sql_of_page(client, f"{path}&since=all")
+        assert condition in sql
+        assert answer.count("<tr><td") == 1, path
     client.cookies.clear()
     reader = key_of(site[1], Role.READ)
     assert "view SQL" not in client.get("/sessions?since=all", headers=reader).text

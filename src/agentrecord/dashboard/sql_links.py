@@ -14,7 +14,7 @@ from agentrecord.dashboard.filters import Range
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.measures import WordKind
 from agentrecord.records.query import Query, Term, Word, parse
-from agentrecord.store.words import RUN_WORDS, SESSION_WORDS
+from agentrecord.store.words import AGENT_WORDS, GROUP_WORDS, RUN_WORDS, SESSION_WORDS, USER_WORDS
 
 ROWS = 50
 _DAY_S = 86_400
@@ -43,11 +43,11 @@ class _Statement:
     words: Mapping[str, Word] = field(default_factory=dict)
 
 
-def _owners(table: str, name: str, owner: str) -> _Statement:
+def _owners(table: str, name: str, owner: str, *, word: str, words: Mapping[str, Word]) -> _Statement:
     return _Statement(
         select=f"SELECT o.{name}, o.name, {_SUMS}\nFROM ar_usage_days AS d\n"
         f"JOIN {table} AS o ON o.project_id = d.project_id AND o.id = d.{owner}",
-        day="d.bucket", group=f"o.{name}, o.name", order="dollars DESC",
+        day="d.bucket", group=f"o.{name}, o.name", order="dollars DESC", columns={word: f"o.{name}"}, words=words,
     )  # fmt: skip
 
 
@@ -90,12 +90,13 @@ STATEMENTS: Mapping[str, _Statement] = {
                "calls": "r.calls", "tools": "r.tool_call_count", "tokens": "tokens", "cost": "r.cost_nanos"},
         words=RUN_WORDS.known,
     ),
-    "/agents": _owners("ar_agents", "agent_id", "agent_uuid"),
-    "/users": _owners("ar_users", "external_id", "user_uuid"),
+    "/agents": _owners("ar_agents", "agent_id", "agent_uuid", word="agent", words=AGENT_WORDS.known),
+    "/users": _owners("ar_users", "external_id", "user_uuid", word="user", words=USER_WORDS.known),
     "/errors": _Statement(
         select="SELECT g.fingerprint, g.error_type, g.error_message, g.count, g.first_seen_at, g.last_seen_at,\n"
         "  g.resolved_at\nFROM ar_error_groups AS g",
-        at="g.last_seen_at", order="g.last_seen_at DESC",
+        at="g.last_seen_at", order="g.last_seen_at DESC", columns={"group": "g.fingerprint", "type": "g.error_type"},
+        words=GROUP_WORDS.known,
     ),
     "/imports": _Statement(
         select="SELECT l.source, l.path, l.line, l.reason, l.excerpt, l.created_at\nFROM ar_unreadable_lines AS l",

@@ -106,7 +106,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchHit:
-    """A message that matched; `excerpt` alternates plain and matching text, starting with plain."""
+    """A message that matched; `excerpt` alternates plain and matching text, starting with plain.
+
+    `session_title` is the session's title, or the task that a coding session without one began with.
+    """
 
     message_uuid: UUID
     session_uuid: UUID

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, exists, false, func, or_, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -22,6 +22,7 @@ from agentrecord.records.found import Found, FoundKind
 from agentrecord.records.scope import Scope
 from agentrecord.schema import (
     agents,
+    coding_sessions,
     error_groups,
     errors,
     events,
@@ -118,7 +119,16 @@ def _ids(conn: Connection, scope: Scope, text: str, limit: int) -> Iterator[Foun
         yield from map(make, conn.maps(asked))
 
 
-_SESSIONS = select(sessions.c.id, sessions.c.session_id, sessions.c.title).where(sessions.c.deleted_at.is_(None))
+_TASK = (coding_sessions.c.project_id == sessions.c.project_id) & (coding_sessions.c.session_uuid == sessions.c.id)
+_SESSIONS = (
+    select(
+        sessions.c.id,
+        sessions.c.session_id,
+        func.coalesce(sessions.c.title, coding_sessions.c.initial_task).label("title"),
+    )
+    .select_from(sessions.outerjoin(coding_sessions, _TASK))
+    .where(sessions.c.deleted_at.is_(None))
+)
 _RUNS = select(runs.c.id, runs.c.run_id, runs.c.objective)
 _CALLS = select(llm_calls.c.id, llm_calls.c.run_uuid, models.c.name).select_from(
     llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)

@@ -104,13 +104,14 @@ def _tsquery(query: str) -> str:
     return " & ".join(" <-> ".join([*words[:-1], words[-1] + (":*" if p else "")]) for words, p in terms(query))
 
 
-_SHOWN = """s.id, s.session_id, s.title, m.id, m.sequence, m.role, m.created_at"""
+_SHOWN = """s.id, s.session_id, coalesce(s.title, t.initial_task), m.id, m.sequence, m.role, m.created_at"""
 _SQLITE = f"""
 SELECT {_SHOWN}, snippet(ar_search_index, 0, '{_OPEN}', '{_CLOSE}', '…', 24), rank
 FROM ar_search_index
 JOIN ar_search AS x ON x.id = ar_search_index.rowid
 JOIN ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
 JOIN ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid
+LEFT JOIN ar_coding_sessions AS t ON t.project_id = s.project_id AND t.session_uuid = s.id
 WHERE ar_search_index MATCH ? AND x.project_id = ? AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}
 ORDER BY rank, m.id LIMIT ? OFFSET ?"""
 _POSTGRESQL = f"""
@@ -119,6 +120,7 @@ SELECT {_SHOWN}, ts_headline('simple', left(m.content, 200000), q.query,
 FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search_in_project AS x
 JOIN agentrecord.ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
 JOIN agentrecord.ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid
+LEFT JOIN agentrecord.ar_coding_sessions AS t ON t.project_id = s.project_id AND t.session_uuid = s.id
 WHERE x.words @@ q.query AND x.project_id = %s AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}
 ORDER BY rank, m.id LIMIT %s OFFSET %s"""
 
