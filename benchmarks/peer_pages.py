@@ -33,7 +33,7 @@ LARGE = (1 << 100).to_bytes(16, "big")
 FIRST_SPAN = 1 << 40
 """Phoenix takes each id of a span once, whatever its trace."""
 
-A_STEP = "step-00"
+A_STEP = "step-"
 AGENT = "guide"
 PATIENCE_MS = 120_000
 PHOENIX_PROJECT = base64.b64encode(b"Project:1").decode()

@@ -117,7 +117,7 @@ def _uses(scope: Scope, since: datetime | None) -> Subquery:
     return select(asked.c.call, asked.c.tool).where(asked.c.is_use == 1).distinct().subquery("uses")
 
 
-def _begun(scope: Scope, since: datetime | None) -> list[Select[Any]]:
+def _begun(scope: Scope, since: datetime | None) -> list[Select[*tuple[Any, ...]]]:
     """Return the uses of tools, and the calls of the runs, and of the sessions outside of runs, that they were in."""
     used_at = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
     in_uses = within(scope, tool_calls)
