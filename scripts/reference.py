@@ -28,9 +28,10 @@ What `agentrecord --help` and `agentrecord COMMAND --help` say. Generated from t
 """
 FILTERS_HEAD = """# Filters
 
-One language finds runs and sessions everywhere: in the filter box of the lists, as `q` of `/api/runs` and
-`/api/sessions`, as `RunFilter(query=…)` and `SessionFilter(query=…)` in the library, and as the arguments of
-`agentrecord runs` and `agentrecord sessions`. Generated from the code.
+One language finds runs, sessions, agents, users and errors everywhere: in the filter box of the lists, as `q` of the
+lists of the API (`/api/runs`, `/api/agents`, `/api/errors/groups` …), as `RunFilter(query=…)`,
+`SessionFilter(query=…)` and `query=…` in the library, and as the arguments of `agentrecord runs`, `sessions`,
+`agents`, `users` and `errors`. `agentrecord tail` takes it too. Generated from the code.
 
 | written | means |
 |---|---|

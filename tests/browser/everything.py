@@ -41,7 +41,7 @@ def addresses(found: Contents) -> dict[str, list[str]]:
             f"/r/{found.run}?span={found.call}",
             f"/r/{found.run}?spans=kind:tool",
         ],
-        "/cost": ["/cost?since=all", "/cost?by=user"],
+        "/cost": ["/cost?since=all", "/cost?since=all&by=tool"],
         "/runs/compare": [f"/runs/compare?a={found.run}&b={found.failed}"],
         "/agents": ["/agents"],
         "/agents/{agent_id:path}": [f"/agents/{found.agent}"],

@@ -10,7 +10,7 @@ from agentrecord.records.run import NewRun
 def test_words_and_values_complete_themselves_and_the_link_can_be_fixed(serve: Serve, open_tab: Open) -> None:
     site = serve()
     for number in range(3):
-        run = site.store.runs.start(NewRun(run_id=f"r-{number}"), user=f"Ana {number}").id
+        run = site.store.runs.start(NewRun(run_id=f"r-{number}", agent_id="coder"), user=f"Ana {number}").id
         site.store.llm_calls.record(NewLLMCall(model=f"model-{number}", run_uuid=run))
     tab = open_tab(site)
     tab.open("/runs?sort=cost")
@@ -41,3 +41,7 @@ def test_words_and_values_complete_themselves_and_the_link_can_be_fixed(serve: S
     expect(page.locator("table.list tbody tr")).to_have_count(1)
     page.get_by_role("link", name='Drop -user:"Ana 0"').click()
     expect(box).to_have_value("model:model-1")
+    for path, typed, offered in (("/agents", "user:", 3), ("/users", "model:", 3), ("/errors", "typ", 1)):
+        tab.open(path)
+        box.press_sequentially(typed)
+        expect(options).to_have_count(offered)

@@ -107,7 +107,7 @@ def test_which_model_eats_the_budget_this_week(visitor: Visitor) -> None:
 def test_what_changed_between_two_versions(visitor: Visitor) -> None:
     page = visitor.page
     visitor.click(page.get_by_label("Pages", exact=True).get_by_role("link", name="Agents"))
-    visitor.click(page.get_by_role("link", name="1.1", exact=True))
+    visitor.click(page.locator("table.list").get_by_role("link", name="1.1", exact=True))
     for told in ("1.0", "1.1", "shorter", "too few runs"):
         expect(page.locator("main")).to_contain_text(told)
     assert visitor.clicks == 2

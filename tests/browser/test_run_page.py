@@ -20,6 +20,22 @@ from agentrecord.store import Store, tool_calls
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SPANS = 2_000
 MOST_NODES = 3_000
+MARKDOWN = """# A heading
+
+1. one
+2. [two](https://example.org), https://example.org/bare and `code`
+
+> quoted
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```
+block
+```
+
+![dot](data:image/gif;base64,R0lGODlhAQABAAAAACw=)"""
 
 
 def used(store: Store, run: Any, count: int, *, again: int = 0) -> None:
@@ -97,18 +113,20 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
     for name, output in (("a", "one\ntwo"), ("b", "one\nthree")):
         new = NewRun(run_id=name, agent_id="bot", session_uuid=session.id, objective="x" * 200, metadata='{"k": 1}')
         run = site.store.runs.start(new)
-        site.store.messages.append(session.id, [NewMessage(role=MessageRole.USER, content="hello", run_uuid=run.id)])
+        site.store.messages.append(session.id, [NewMessage(role=MessageRole.USER, content=MARKDOWN, run_uuid=run.id)])
         site.store.events.record(NewEvent(event_type=EventType.PLANNING_STARTED, run_uuid=run.id, data='{"plan": 1}'))
-        tool = site.store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run.id))
-        site.store.tool_calls.finish(tool.id, error_message="no such file")
+        for error in ("no such file", "no such file", None):
+            tool = site.store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run.id, started_at=START))
+            site.store.tool_calls.finish(tool.id, error_message=error, finished_at=START)
         site.store.runs.finish(run.id, output=output)
         runs.append(run.id)
     first, second = runs
     tab = open_tab(site)
     tabs = [f"/r/{first}?tab={name}" for name in ("conversation", "events", "attributes", "json")]
-    views = [f"/r/{first}?errors=only&bars=cost&short=hidden", f"/runs/compare?a={first}"]
+    views = [f"/r/{first}?errors=only&bars=cost&short=hidden", f"/runs/compare?a={first}", f"/r/{first}?spans=x:y"]
     found = {}
     for path in (*tabs, *views, f"/runs/compare?a={first}&b={second}", "/s/s"):
+        tab.may_fail = "x:y" in path
         page = tab.open(path)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

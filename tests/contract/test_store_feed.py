@@ -8,11 +8,12 @@ import pytest
 
 from agentrecord.exceptions import InvalidFilter, InvalidTransition
 from agentrecord.records.change import ChangeKind, Changes
+from agentrecord.records.change_filter import change_filter
 from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
-from agentrecord.records.run import NewRun
-from agentrecord.records.session import NewSession
+from agentrecord.records.run import NewRun, RunFilter
+from agentrecord.records.session import NewSession, SessionFilter
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.store import feed
 from agentrecord.store._arrivals import ADD_ARRIVAL
@@ -250,3 +251,17 @@ def test_what_another_server_numbered_neither_stops_a_write_nor_stays(open_store
         store.sessions.create(NewSession(session_id=f"s{number}", title=str(number)))
     assert store.run(ahead) == 0
     assert [line for _, line, _ in follow(store, place)[0]] == [str(number) for number in range(130)]
+
+
+@covers("feed.changes", "runs.list", "sessions.list")
+def test_a_word_finds_the_same_in_the_feed_as_in_the_lists(store: Facing) -> None:
+    for user in ("bob", "Bob", "bob@acme.io", "bob*"):
+        session = store.sessions.create(NewSession(session_id=f"s of {user}", agent_id="bot"), user=user)
+        store.runs.start(NewRun(run_id=f"r of {user}", agent_id="bot", session_uuid=session.id))
+    every = store.feed.changes(limit=100).items
+    for text in ("user:bob", "user:BOB", "user:bob*", 'user:"bob*"', "-user:bob", "user:bob,*acme.io", "agent:B*"):
+        fits = [change for change in every if change_filter(text).matches(change)]
+        found = {run.id for run in store.runs.list(RunFilter(query=text))}
+        assert {change.id for change in fits if change.kind is ChangeKind.RUN} == found, text
+        found = {session.id for session in store.sessions.list(SessionFilter(query=text))}
+        assert {change.id for change in fits if change.kind is ChangeKind.SESSION} == found, text

@@ -1,6 +1,5 @@
-"""What the pages of the dashboard read: conversations, the work of a run, sums over a filter, choices."""
+"""What the pages of the dashboard read: conversations, sums over a filter."""
 
-from agentrecord.ids import new_id
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
@@ -50,23 +49,11 @@ def test_tools_that_no_message_tells_of_are_in_the_stretch_in_which_they_were_us
     assert [call.tool_name for call in rest.tool_calls] == ["t2", "t3"]
 
 
-@covers("pages.run_work")
-def test_a_runs_work_is_that_of_all_runs_below_it(store: Facing) -> None:
-    _, run = work(store)
-    found = store.pages.run_work(run)
-    assert [r.run_id for r in found.runs] == ["r", "c"]
-    assert (found.call_count, found.tool_call_count) == (2, 1)
-    assert sorted(c.cost_nanos for c in found.calls) == [1, 10]
-    assert store.pages.run_work(new_id()).runs == ()
-
-
-@covers("pages.subtree_sums", "pages.session_sums", "pages.choices")
-def test_sums_and_choices_are_those_of_the_rows(store: Facing) -> None:
+@covers("pages.subtree_sums", "sessions.sums")
+def test_sums_are_those_of_the_rows(store: Facing) -> None:
     top, _ = work(store)
     assert store.pages.subtree_sums([top])[top].cost_nanos == 11
     assert store.pages.subtree_sums([]) == {}
-    sums = store.pages.session_sums()
+    sums = store.sessions.sums()
     assert (sums.sessions, sums.messages, sums.tool_errors, sums.totals.cost_nanos) == (1, 6, 1, 11)
-    assert store.pages.session_sums(SessionFilter(source="no")).totals == UsageTotals()
-    choices = store.pages.choices()
-    assert (choices.agents, choices.sources, choices.users) == (("bot",), ("pi",), ("anna", "unassigned"))
+    assert store.sessions.sums(SessionFilter(source="no")).totals == UsageTotals()

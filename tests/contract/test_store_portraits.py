@@ -6,13 +6,16 @@ from uuid import UUID
 import pytest
 
 from agentrecord.exceptions import InvalidFilter, NotFound
+from agentrecord.records.error import ErrorStatus, NewError
+from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.records.usage import DayCount, NamedCount
+from agentrecord.records.usage import DayCount, NamedCount, UsageTotals
+from agentrecord.store.words import AGENT_WORDS, GROUP_WORDS, USER_WORDS
 from faces import Facing, covers
 
 DAY = timedelta(days=1)
@@ -157,6 +160,94 @@ def test_what_was_done_after_the_last_call_is_seen_by_its_day(store: Facing) -> 
     store.messages.append(later.id, [NewMessage(role=MessageRole.USER, content="hi", created_at=AT + 3 * DAY)])
     (anna,) = [one for one in store.users.report() if one.user.external_id == "anna"]
     assert anna.last_seen_at == (AT + 3 * DAY).replace(hour=0)
+
+
+def facets_of(found: Facets) -> dict[str, dict[str, int]]:
+    return {facet.word: {value.value: value.count for value in facet.values} for facet in found.facets}
+
+
+@covers("agents.facets", "users.facets", "errors.group_facets")
+def test_a_facet_counts_the_rows_that_are_found_once_it_is_added(store: Facing) -> None:
+    filled(store)
+    store.agents.create_version("coder", "1.1")
+    for user, kind in (("anna", "A"), ("ben", "A"), ("ben", "B, quoted")):
+        error = NewError(error_type=kind, error_message="x", agent_id="coder", created_at=AT + DAY)
+        store.errors.record(error, user=user)
+    lists = {
+        "agents.facets": ("agents.report", AGENT_WORDS), "users.facets": ("users.report", USER_WORDS),
+        "errors.group_facets": ("errors.groups", GROUP_WORDS),
+    }  # fmt: skip
+    told: dict[str, set[str]] = {}
+    for facets, (rows, words) in lists.items():
+        for asked in ({}, {"since": AT + DAY, "until": AT + 2 * DAY}, {"query": "-user:anna"}):
+            query = words.parse(asked.get("query", ""))
+            for facet in store.call(facets, **asked).facets:
+                told.setdefault(facets, set()).add(facet.word)
+                for value in facet.values:
+                    added = {**asked, "query": str(query.adding(facet.word, value.value))}
+                    assert store.call(rows, **added).total == value.count > 0, (rows, added)
+    assert told == {
+        "agents.facets": {"version", "has", "user", "model", "tool"}, "users.facets": {"has", "agent", "model", "tool"},
+        "errors.group_facets": {"status", "type", "agent", "user"},
+    }  # fmt: skip
+    assert facets_of(store.agents.facets()) == {
+        "version": {"1.1": 1}, "has": {"calls": 2, "runs": 2, "error": 1, "unpriced": 1}, "tool": {"t": 2},
+        "user": {"ben": 2, "anna": 1}, "model": {"m": 2, "n": 1},
+    }  # fmt: skip
+    with pytest.raises(InvalidFilter):
+        store.agents.facets(query="shoes:44")
+
+
+@covers("agents.sums", "users.sums", "errors.group_sums")
+def test_the_sums_of_a_list_are_those_of_all_its_rows(store: Facing) -> None:
+    filled(store)
+    store.users.ensure("idle")
+    for number, kind in enumerate("AAB"):
+        store.errors.record(NewError(error_type=kind, error_message="x", created_at=AT + number * DAY), user="anna")
+    store.errors.resolve(store.errors.groups(query="type:B").items[0].id)
+    for asked in ({}, {"since": AT + DAY}, {"query": "-user:anna"}, {"query": "model:n", "until": AT + 2 * DAY}):
+        for group in ("agents", "users"):
+            rows, sums = store.call(f"{group}.report", **asked), store.call(f"{group}.sums", **asked)
+            assert sums.found == rows.total == len(rows)
+            assert sums.totals == sum((one.usage for one in rows), start=UsageTotals())
+            for name in ("sessions", "messages", "runs", "completed_runs", "failed_runs", "tool_calls", "tool_errors"):
+                assert getattr(sums, name) == sum(getattr(one, name) for one in rows), name
+    assert store.agents.sums(query="agent:nobody") == FigureSums()
+    sums = store.errors.group_sums(include_resolved=True)
+    assert (sums.groups, sums.errors) == (2, 3)
+    assert sums.by_status == {ErrorStatus.ONGOING: 1, ErrorStatus.RESOLVED: 1}
+    assert store.errors.group_sums().groups == 1
+
+
+@covers("agents.values", "users.values", "errors.group_values")
+def test_the_words_of_a_list_complete_with_what_its_rows_have(store: Facing) -> None:
+    filled(store)
+    store.users.ensure("cleo", name="Cleo", email="cleo@example.org")
+    for user in ("anna", "ben"):
+        store.errors.record(NewError(error_type=f"Of {user}", error_message="x"), user=user)
+    assert store.agents.values("agent", prefix="CO") == ("coder",)
+    assert store.agents.values("user", prefix="b") == ("ben",)
+    assert store.users.values("name") == ("Cleo",)
+    assert store.users.values("email", prefix="cleo@") == ("cleo@example.org",)
+    assert store.agents.values("has") == ("error", "runs", "calls", "unpriced")
+    assert store.agents.values("cost") == ()
+    assert store.errors.group_values("type") == ("Of anna", "Of ben")
+    assert store.scoped(user="ben").errors.group_values("type") == ("Of ben",)
+    for call in ("agents.values", "users.values", "errors.group_values"):
+        with pytest.raises(InvalidFilter, match="is none; there are"):
+            store.call(call, "shoes")
+
+
+@covers("agents.report", "users.report")
+def test_a_place_in_a_list_of_other_days_is_refused(store: Facing) -> None:
+    """Once a range has moved on by a day its figures are others, and a place among them means nothing."""
+    filled(store)
+    for call in ("agents.report", "users.report"):
+        place = store.call(call, since=AT - DAY, limit=1).next_cursor
+        assert place is not None
+        assert store.call(call, since=AT - DAY + timedelta(hours=1), limit=1, cursor=place).items
+        with pytest.raises(InvalidFilter, match="another filter, range or order"):
+            store.call(call, since=AT, limit=1, cursor=place)
 
 
 @covers("pages.session_drivers")

@@ -90,6 +90,17 @@ def test_a_phase_without_an_end_goes_on_as_long_as_its_run_and_is_cut_off_with_i
 
 
 @covers("pages.run_tree")
+def test_a_tool_whose_result_is_never_told_goes_on_no_longer_than_its_run(store: Facing) -> None:
+    run = store.runs.start(NewRun(run_id="r", started_at=START)).id
+    store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run, started_at=at(1)))
+    _, used = store.pages.run_tree(run).spans
+    assert (used.is_running, used.status) == (True, "pending")
+    store.runs.finish(run)
+    _, used = store.pages.run_tree(run).spans
+    assert (used.is_running, used.status, used.duration_ms) == (False, "pending", None)
+
+
+@covers("pages.run_tree")
 def test_the_first_failure_has_its_message_cut_to_what_a_page_shows(store: Facing) -> None:
     run = store.runs.start(NewRun(run_id="r", started_at=START)).id
     call(store, run, 9, status=CallStatus.ERROR, error_message="late")

@@ -182,6 +182,11 @@ def test_a_tool_call_ends_once_and_is_counted(store: Facing) -> None:
     (figures,) = store.tool_calls.figures()
     assert (figures.calls, figures.errors, figures.duration_ms_sum, figures.duration_count) == (3, 1, 257, 2)
     assert store.tool_calls.figures(since=at + timedelta(days=1)) == ()
+    # A day that the range touches counts whole.
+    assert store.tool_calls.figures(since=at, until=at + timedelta(hours=1))[0].calls == 3
+    assert store.tool_calls.figures(until=at.replace(hour=0)) == ()
+    assert store.tool_calls.list(since=at, until=at + timedelta(hours=1)).total == 3
+    assert store.tool_calls.list(since=at + timedelta(hours=1)).total == store.tool_calls.list(until=at).total == 0
     assert [t.id for t in store.tool_calls.list(status=ToolCallStatus.PENDING)] == [pending.id]
     assert store.tool_calls.list(session=session).total == 2
     assert store.tool_calls.list(run=run, tool_name="bash").total == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.ids import new_id
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.event import EventType, NewEvent
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
@@ -111,8 +112,10 @@ def test_a_filter_that_cannot_be_understood_is_refused_with_the_words_that_there
             store.pages.run_tree(run, query=query)
 
 
-@covers("pages.run_tree")
-def test_what_a_client_sent_of_a_span_finds_the_piece_that_was_made_of_it(store: Facing) -> None:
+@covers("pages.run_tree", "traces.sent")
+def test_what_a_client_sent_of_a_span_finds_the_piece_that_was_made_of_it_and_the_other_way_round(
+    store: Facing,
+) -> None:
     sent = received(
         span(1, "agent", {"openinference.span.kind": "AGENT", "tenant": "acme"}, at=(0, 90)),
         span(2, "chat", {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "feature.flag": "new"},
@@ -132,3 +135,12 @@ def test_what_a_client_sent_of_a_span_finds_the_piece_that_was_made_of_it(store:
         found = [one for one in tree.spans if one.id in tree.found]
         assert [one.kind for one in found if one.kind not in ("llm", "tool", "run")] == []
         assert len(found) == len(starts), query
+    sent_of = {}
+    for one in store.pages.run_tree(run.id).spans:
+        found_span = store.traces.sent(one.id)
+        assert found_span is not None
+        sent_of[one.name, one.started_at] = found_span.span_id
+    assert sorted(sent_of.values()) == [f"{number:016x}" for number in (1, 2, 3, 4)]
+    own = filled(store)
+    assert [store.traces.sent(one.id) for one in store.pages.run_tree(own).spans] == [None] * 8
+    assert store.traces.sent(new_id()) is None

@@ -3,16 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from uuid import UUID
 
 import pytest
-from page_fixtures import TOKEN, Filled, served, signed_in
+from page_fixtures import START, TOKEN, Filled, served, signed_in
 from starlette.testclient import TestClient
 
+from agentrecord.dashboard import formats
 from agentrecord.records.error import NewError
+from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
+from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 
 OTHER = "Ärger & Söhne"
@@ -88,6 +92,23 @@ def test_every_link_and_form_of_a_page_stays_in_its_project(two: Two) -> None:
                 assert IN_OTHER in form, (path, form)
             elif "dialog" not in form and "data-chooses" not in form:
                 assert 'name="project" value="Ärger &amp; Söhne"' in form, (path, form)
+
+
+def test_who_sees_several_projects_is_told_what_each_cost_and_led_into_each(two: Two) -> None:
+    for store, nanos in ((two.other, 7_000_000_000), (two.other, None), (two.filled.store, 5_000_000_000)):
+        store.llm_calls.record(NewLLMCall(model="m", cost_nanos=nanos, timestamp=START))
+    page = two.client.get(f"/cost?since=all&by=project&{IN_OTHER}").text
+    panel = page.partition('id="projects"')[2].partition("</section>")[0]
+    shown = " ".join(unescape(re.sub("<[^>]*>", " ", panel.replace("⚠", "!"))).split())
+    own = formats.cost(two.filled.store.usage.report(UsageBy.TOTAL).total)
+    assert shown.endswith(
+        f"{OTHER} 2 – $7.00 ! default 4 {two.filled.store.usage.report().total.total_tokens:,} {own} !"
+    )
+    for link, spent in zip(re.findall(r'href="([^"]*)"', panel), ("$7.00", own), strict=True):
+        assert f"Spend {spent}" in " ".join(re.sub("<[^>]*>", " ", two.client.get(unescape(link)).text).split())
+    # All else on the page is of the chosen project, and nobody else is told of others.
+    assert page.count('data-nanos="7000000000"') == 3
+    assert 'id="projects"' not in two.client.get(f"/cost?since=all&by=model&{IN_OTHER}").text
 
 
 def test_a_form_changes_the_project_of_its_page_though_another_was_chosen_since(two: Two) -> None:

@@ -55,7 +55,12 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
     )
     assert coder["usage"]["cost_usd"] == 4
     assert read(record, "agents", "--since", "7d")["items"][0]["runs"] == 1
-    assert "No agents match" in run(record, "agents", "--filter", "writer").stderr
+    assert "No agents match" in run(record, "agents", "writer").stderr
+    assert len(read(record, "agents", "agent:cod*", "--since", "7d", "model:m")["items"]) == 1
+    assert read(record, "agents", "-model:m", "user:ana")["items"] == []
+    table = run(record, "agents", "--table").stdout.splitlines()
+    assert table[-1].split()[:3] == ["1", "of", "1"]
+    assert "$4.00" in table[-1]
     table = run(record, "agents", "show", "coder", "--table").stdout
     assert [title for title in ("Models", "Tools", "Versions") if f"\n{title}\n" in table] == [
         "Models",
@@ -76,11 +81,22 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
 def test_users_are_listed_and_shown(record: Path) -> None:
     found = {one["user"]["external_id"]: one for one in read(record, "users")["items"]}
     assert (found["ana"]["runs"], found["ana"]["usage"]["cost_usd"], found["ana"]["errors"]) == (2, 4, 2)
-    lines = run(record, "users", "--csv", "--filter", "ANA").stdout.splitlines()
+    lines = run(record, "users", "--csv", "ANA").stdout.splitlines()
     assert [line.split(",")[0] for line in lines] == ["user", "ana"]
     assert read(record, "users", "show", "ana", "--since", "7d")["figures"]["runs"] == 1
     assert "Bash" in run(record, "users", "show", "ana", "--table").stdout
     assert run(record, "users", "show", "ben").exit_code == 1
+
+
+def test_the_last_days_are_the_same_whole_days_as_on_the_pages(record: Path) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with Store(str(record)) as store:
+        for days in (6, 7):
+            at = midnight - timedelta(days=days) + timedelta(hours=23)
+            store.runs.start(NewRun(run_id=f"{days} days", agent_id="late", started_at=at), user="ben")
+    (late,) = read(record, "agents", "--since", "7d", "agent:late")["items"]
+    assert late["runs"] == 1
+    assert read(record, "users", "show", "ben", "--since", "8d")["figures"]["runs"] == 2
 
 
 def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> None:
@@ -92,7 +108,7 @@ def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> N
     assert "1 run of 2 that met it failed; their calls cost $2.00" in told
     assert read(record, "error", name, "--resolve")["group"]["status"] == "resolved"
     assert read(record, "errors")["items"] == []
-    assert len(read(record, "errors", "--filter", "status:resolved type:Time* count:2")["items"]) == 1
+    assert len(read(record, "errors", "status:resolved", "type:Time*", "count:2")["items"]) == 1
     assert len(read(record, "errors", "--status", "resolved")["items"]) == 1
     assert read(record, "error", name, "--reopen")["group"]["status"] == "ongoing"
     assert run(record, "error", "0" * 16).exit_code == 1

@@ -80,6 +80,19 @@ def test_each_row_leads_to_the_work_behind_it(site: Site) -> None:
                 assert (f"All {behind} " in shown) if behind[0].isdigit() else (behind in shown), (way, name)
 
 
+def test_a_part_of_a_bar_leads_to_the_runs_of_its_days_and_its_name(site: Site) -> None:
+    client, _ = site
+    for of, name in (("model", "claude-sonnet-4-5"), ("agent", "coder"), ("user", "ana"), ("version", None)):
+        chart = client.get(f"/cost?since=all&by={of}").text.partition("<figure")[2].partition("</figure>")[0]
+        drawing, _, table = chart.partition("</svg>")
+        links = {unescape(link) for link in re.findall(r'href="([^"]*)"', drawing)}
+        assert links == {unescape(link) for link in re.findall(r'<td><a href="([^"]*)"', table)}, of
+        if name is not None:
+            asked = f"/runs?from=2026-03-02&to=2026-03-02&q={of}%3A{name}"
+            assert asked in links, of
+            assert "All 1 run " in " ".join(re.sub("<.*?>", " ", client.get(asked).text).split()), of
+
+
 def test_what_is_split_leaves_as_it_is_shown_in_every_shape_over_rest_and_on_the_command_line(tmp_path: Path) -> None:
     path = str(tmp_path / "record.db")
     with Store(path) as store:

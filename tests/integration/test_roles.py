@@ -90,6 +90,9 @@ QUERIES: dict[Route, str] = {
     ("GET", "/api/search"): "?q=hello",
     ("GET", "/api/runs/values"): "?word=user",
     ("GET", "/api/sessions/values"): "?word=user",
+    ("GET", "/api/agents/values"): "?word=user",
+    ("GET", "/api/users/values"): "?word=user",
+    ("GET", "/api/errors/groups/values"): "?word=user",
     ("GET", "/api/find"): "?q=hello",
     ("GET", "/api/runs/compare"): "?a=ana%27s%20run&b=ana%27s%20run",
 }

@@ -2,34 +2,34 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.figures import (
+    FIGURE_SORTS,
+    Wanted,
+    cost,
+    list_options,
+    share,
+    show_list,
+    spent_columns,
+    work_columns,
+)
+from agentrecord.cli.filtering import FilteringGroup
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
-from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.cli.terminal import say
 from agentrecord.records.agent import AgentDetails, AgentFigures, VersionFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
 from agentrecord.records.tool_call import ToolFigures
-from agentrecord.records.usage import UsageRow, UsageTotals
+from agentrecord.records.usage import UsageRow
 
 T = TypeVar("T")
 
-SORTS = ("agent_id", "last_active_at", "runs", "failed_runs", "cost", "tokens", "calls")
-
-
-def share(value: float | None) -> str:
-    """Return a share in percent; a dash where it is not known."""
-    return words.NONE if value is None else f"{100 * value:.1f}%"
-
-
-def cost(totals: UsageTotals) -> str:
-    """Return what calls cost; a dash without calls."""
-    return words.money(totals.cost_usd) if totals.calls else words.NONE
+SORTS = ("agent_id", "last_active_at", *FIGURE_SORTS)
 
 
 def columns(now: datetime) -> list[Column[AgentFigures]]:
@@ -39,62 +39,36 @@ def columns(now: datetime) -> list[Column[AgentFigures]]:
         Column(name="version", value=lambda a: a.version, text=lambda a: a.version or words.NONE, priority=6),
         Column(name="last_active_at", title="last active", value=lambda a: a.last_active_at, priority=2,
                text=lambda a: words.ago(a.last_active_at, now) if a.last_active_at else words.NONE),
-        Column(name="runs", value=lambda a: a.runs, text=lambda a: words.count(a.runs), right=True, priority=1),
-        Column(name="failed_runs", title="failed", value=lambda a: a.failed_runs, right=True, priority=4,
-               text=lambda a: words.count(a.failed_runs)),
-        Column(name="error_rate", title="error rate", value=lambda a: a.error_rate, right=True, priority=3,
-               text=lambda a: share(a.error_rate)),
+        *work_columns(),
         Column(name="latency_p95_ms", title="p95", value=lambda a: a.latency_p95_ms, right=True, priority=5,
                text=lambda a: words.duration(a.latency_p95_ms)),
         Column(name="calls", value=lambda a: a.usage.calls, text=lambda a: words.count(a.usage.calls), right=True,
                priority=8),
-        Column(name="total_tokens", title="tokens", value=lambda a: a.usage.total_tokens, right=True, priority=7,
-               text=lambda a: words.count(a.usage.total_tokens)),
         Column(name="cost_per_run_usd", title="cost/run", value=lambda a: a.cost_per_run_usd, right=True, priority=5,
                text=lambda a: words.NONE if a.cost_per_run_usd is None else words.money(a.cost_per_run_usd)),
-        Column(name="cost_usd", title="cost", value=lambda a: a.usage.cost_usd if a.usage.calls else None, right=True,
-               text=lambda a: cost(a.usage)),
+        *spent_columns(),
     ]  # fmt: skip
 
 
-@click.group("agents", invoke_without_command=True)
-@click.option("--filter", "text", metavar="FILTER", help="In the filter's words: cost:>1 failed:>0 support-*")
-@since_option("Over the days since")
-@until_option()
-@click.option("--sort", default="-last_active_at", show_default=True, metavar="FIELD",
-              help=f"One of {', '.join(SORTS)}; - before it for descending.")  # fmt: skip
-@page_options
-@output_options
+@click.group("agents", cls=FilteringGroup, invoke_without_command=True)
+@list_options(SORTS, "-last_active_at")
 @click.pass_context
-def command(
-    context: click.Context, text: str | None, since: str | None, until: str | None, sort: str, limit: int,
-    cursor: str | None, everything: bool,
-) -> None:  # fmt: skip
-    """List agents with what they did and cost, the last active first; a range counts whole UTC days.
+def command(context: click.Context, text: tuple[str, ...] = (), **wanted: Unpack[Wanted]) -> None:
+    """List agents with what they did and cost, the last active first; WORDS are a filter, as in the dashboard.
+
+    A plain word must occur in the id or the name. docs/reference/filters.md lists the others: user, model, tool,
+    version, cost, runs and more. A range counts whole UTC days. The last row sums up the whole filter.
 
     \b
     Examples:
       agentrecord agents --since 7d --sort -cost
-      agentrecord agents --filter "has:error cost:>0.50"
+      agentrecord agents has:error 'cost:>0.50' -user:bob
       agentrecord agents show claude-code
       agentrecord agents compare support-bot 1.3.0 1.4.0
     """
-    if context.invoked_subcommand is not None:
-        return
-    with reading() as store:
-        now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
-        page = collect(
-            lambda size, place: store.agents.report(
-                query=text, since=first, until=last, sort=sort, limit=size, cursor=place
-            ),
-            limit=limit, cursor=cursor, everything=everything,
-        )  # fmt: skip
-    show(Listing(
-        columns=columns(now), rows=page.items, document=page_document(page),
-        empty="No agents match. Each is made when a run first names it.",
-    ))  # fmt: skip
-    tell_rest(page)
+    if context.invoked_subcommand is None:
+        empty = "No agents match. Each is made when a run first names it."
+        show_list(text, wanted, lambda store: (store.agents.report, store.agents.sums), columns, empty=empty)
 
 
 @command.command("show", short_help="Show one agent.")
@@ -111,7 +85,7 @@ def show_agent(agent: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
+        first, last = bounds(since, until, now=now, in_days=True)
         found = store.agents.details(agent, since=first, until=last)
     if wants_json():
         write_json(found)
@@ -142,7 +116,7 @@ def model_columns() -> list[Column[UsageRow]]:
         Column(name="failed", value=lambda r: r.totals.failed_calls, right=True, priority=2,
                text=lambda r: words.count(r.totals.failed_calls)),
         Column(name="tokens", value=lambda r: r.totals.total_tokens, right=True, priority=1,
-               text=lambda r: words.count(r.totals.total_tokens)),
+               text=lambda r: words.tokens(r.totals)),
         Column(name="cost", value=lambda r: r.totals.cost_usd, text=lambda r: cost(r.totals), right=True),
     ]  # fmt: skip
 

@@ -6,11 +6,14 @@ from typing import TypedDict, Unpack
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import Filtering, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.paging import collect, page_document, tell_rest
 from agentrecord.records.error import ErrorGroup, ErrorRecord, ErrorStatus
+from agentrecord.records.facet import GroupSums
+from agentrecord.records.query import Term, joined, written
 from agentrecord.store import Store
 
 
@@ -48,7 +51,6 @@ OCCURRENCES: list[Column[ErrorRecord]] = [
 class Wanted(TypedDict):
     """The options that choose groups."""
 
-    filter: str | None
     resolved: bool
     status: str | None
     agent: str | None
@@ -57,21 +59,27 @@ class Wanted(TypedDict):
     sort: str
 
 
-def _groups(store: Store, wanted: Wanted, *, limit: int, cursor: str | None) -> None:
-    since, until = bounds(wanted["since"], wanted["until"], now=store.engine.maker.clock.now())
-    status = ErrorStatus(wanted["status"]) if wanted["status"] else None
+def _groups(store: Store, text: tuple[str, ...], wanted: Wanted, *, limit: int, cursor: str | None) -> None:
+    now = store.engine.maker.clock.now()
+    since, until = bounds(wanted["since"], wanted["until"], now=now)
+    named = {"status": wanted["status"], "agent": wanted["agent"]}
+    terms = [str(Term(word=word, values=(written(value),))) for word, value in named.items() if value]
+    query = " ".join([*filter(None, [joined(text)]), *terms]) or None
+    is_whole = wanted["resolved"]
     page = collect(
         lambda size, place: store.errors.groups(
-            query=wanted["filter"], include_resolved=wanted["resolved"], status=status, agent_id=wanted["agent"],
-            since=since, until=until,
-            sort=wanted["sort"], limit=size, cursor=place,
+            query=query, include_resolved=is_whole, since=since, until=until, sort=wanted["sort"], limit=size,
+            cursor=place,
         ),
         limit=limit, cursor=cursor, everything=False,
     )  # fmt: skip
+    sums = GroupSums()
+    if chosen_form() is Form.TABLE:
+        sums = store.errors.group_sums(query=query, include_resolved=is_whole, since=since, until=until)
     show(Listing(
-        columns=group_columns(store.engine.maker.clock.now()), rows=page.items, document=page_document(page),
-        footer={"fingerprint": words.plural(len(page), "group"), "count": words.count(sum(g.count for g in page))},
-        empty="No errors." if wanted["resolved"] else "No open errors match; --resolved shows the others.",
+        columns=group_columns(now), rows=page.items, document=page_document(page),
+        footer={"fingerprint": f"{len(page):,} of {sums.groups:,}", "count": words.count(sums.errors)},
+        empty="No errors." if is_whole else "No open errors match; --resolved shows the others.",
     ))  # fmt: skip
     tell_rest(page)
 
@@ -85,32 +93,34 @@ def _occurrences(store: Store, text: tuple[str, ...], *, limit: int, cursor: str
     tell_rest(page)
 
 
-@click.command("errors")
-@click.argument("text", nargs=-1, metavar="[WORDS]...")
-@click.option("--all", "everything", is_flag=True, help="Every occurrence instead of groups.")
-@click.option("--filter", metavar="FILTER", help="Groups, in the filter's words: type:Timeout* count:>3")
+@click.command("errors", cls=Filtering)
+@words_argument
+@click.option("--all", "everything", is_flag=True, help="Every occurrence instead of groups: those that hold WORDS.")
 @click.option("--resolved", is_flag=True, help="Resolved groups too.")
 @click.option("--status", type=click.Choice([str(status) for status in ErrorStatus]), help="Groups that stand so.")
 @click.option("--agent", metavar="ID", help="Groups met in the work of an agent.")
 @since_option("Groups met since")
 @until_option()
 @click.option("--sort", default="-last_seen_at", show_default=True, metavar="FIELD",
-              help="Of groups: last_seen_at, first_seen_at or count; - before it for descending.")  # fmt: skip
+              help="One of last_seen_at, first_seen_at, count, error_type; - before it for descending.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Rows at most.")
 @click.option("--cursor", metavar="PLACE", help="Go on from where an earlier list ended.")
 @output_options
 def command(text: tuple[str, ...], everything: bool, limit: int, cursor: str | None, **wanted: Unpack[Wanted]) -> None:
-    """List groups of equal errors, the last seen first; with WORDS, the occurrences whose message holds them.
+    """List groups of equal errors, the last seen first; WORDS are a filter, as in the dashboard.
+
+    A plain word must occur in the type or the message. docs/reference/filters.md lists the others: status, type,
+    agent, user, version, count and more. Resolved groups are left out, unless --resolved or a status asks for them.
 
     \b
     Examples:
       agentrecord errors
-      agentrecord errors --status regressed --since 7d
-      agentrecord errors timeout
+      agentrecord errors status:regressed --since 7d
+      agentrecord errors timeout 'count:>3' -agent:support-bot
       agentrecord errors --all --jsonl
     """
     with reading() as store:
-        if everything or text:
+        if everything:
             _occurrences(store, text, limit=limit, cursor=cursor, everything=everything)
         else:
-            _groups(store, wanted, limit=limit, cursor=cursor)
+            _groups(store, text, wanted, limit=limit, cursor=cursor)

@@ -10,6 +10,16 @@ from agentrecord.cli.terminal import hint
 from agentrecord.records.usage import UsageTotals
 
 _NEGATED = re.compile(r"-[A-Za-z][A-Za-z0-9_.-]*:.+", re.DOTALL)
+_BELOW = "agentrecord.command_below"
+
+
+def _separated(args: list[str]) -> list[str]:
+    """Return arguments with the negated words where click takes nothing for an option."""
+    negated = [arg for arg in args if _NEGATED.fullmatch(arg)]
+    rest = [arg for arg in args if not _NEGATED.fullmatch(arg)]
+    if negated:
+        rest.extend(negated if "--" in rest else ["--", *negated])
+    return rest
 
 
 class Filtering(click.Command):
@@ -17,11 +27,26 @@ class Filtering(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put negated words where click takes nothing for an option."""
-        negated = [arg for arg in args if _NEGATED.fullmatch(arg)]
-        rest = [arg for arg in args if not _NEGATED.fullmatch(arg)]
-        if negated:
-            rest.extend(negated if "--" in rest else ["--", *negated])
-        return super().parse_args(ctx, rest)
+        return super().parse_args(ctx, _separated(args))
+
+
+class FilteringGroup(click.Group):
+    """A command whose arguments are a filter, unless one of them names a command below it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for a command first: without one, all that is no option is the filter."""
+        if any(arg in self.commands for arg in args):
+            ctx.meta[_BELOW] = self
+            return super().parse_args(ctx, args)
+        ctx.allow_interspersed_args = True
+        return super().parse_args(ctx, _separated(args))
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters: what comes before a command below are options alone."""
+        found = super().get_params(ctx)
+        if ctx.meta.get(_BELOW) is not self:
+            return found
+        return [one for one in found if not isinstance(one, click.Argument)]
 
 
 def words_argument(command: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar  # `Any`: click passes option values untyped
 
 import click
 
+from agentrecord.records.lengths import DAY, last_whole
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SPAN = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
@@ -15,11 +17,13 @@ _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 
 
-def parse_moment(text: str, *, now: datetime, zone: timezone = UTC, is_end: bool = False) -> datetime | None:
+def parse_moment(
+    text: str, *, now: datetime, zone: timezone = UTC, is_end: bool = False, in_days: bool = False
+) -> datetime | None:
     """Return the instant that `text` names; None for `all`.
 
-    A span (7d, 36h) counts back from `now`. A date is its first instant in `zone`, or its last if `is_end`. Raises
-    ValueError for anything else.
+    A span (7d, 36h) counts back from `now`, with `in_days` in whole UTC days of which today is the last. A date is its
+    first instant in `zone`, or its last if `is_end`. Raises ValueError for anything else.
     """
     wanted = text.strip()
     if wanted.lower() == "all":
@@ -28,7 +32,8 @@ def parse_moment(text: str, *, now: datetime, zone: timezone = UTC, is_end: bool
         return now
     span = _SPAN.fullmatch(wanted)
     if span:
-        return now - timedelta(**{_UNITS[span[2].lower()]: int(span[1])})
+        length = timedelta(**{_UNITS[span[2].lower()]: int(span[1])})
+        return last_whole(length, now, DAY)[0] if in_days else now - length
     found = datetime.fromisoformat(wanted)
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone)
@@ -89,11 +94,11 @@ def until_option() -> Callable[[F], F]:
 
 
 def bounds(
-    since: str | None, until: str | None, *, now: datetime, zone_minutes: int = 0
+    since: str | None, until: str | None, *, now: datetime, zone_minutes: int = 0, in_days: bool = False
 ) -> tuple[datetime | None, datetime | None]:
     """Return the instants that `--since` and `--until` name; raise a usage error if they are the wrong way round."""
     zone = timezone(timedelta(minutes=zone_minutes))
-    start = None if since is None else parse_moment(since, now=now, zone=zone)
+    start = None if since is None else parse_moment(since, now=now, zone=zone, in_days=in_days)
     end = None if until is None else parse_moment(until, now=now, zone=zone, is_end=True)
     if start is not None and end is not None and start >= end:
         raise click.UsageError(f"--since {since} is not before --until {until}")

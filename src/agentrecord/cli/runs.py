@@ -71,7 +71,7 @@ def columns(now: datetime) -> list[Column[Run]]:
         Column(name="tool_call_count", title="tools", value=lambda r: r.tool_call_count, right=True, priority=9,
                text=lambda r: words.count(r.tool_call_count)),
         Column(name="total_tokens", title="tokens", value=lambda r: r.usage.total_tokens, right=True, priority=4,
-               text=lambda r: words.count(r.usage.total_tokens)),
+               text=lambda r: words.tokens(r.usage)),
         Column(name="cost_usd", title="cost", value=lambda r: r.usage.cost_usd if r.usage.calls else None, right=True,
                text=lambda r: words.money(r.usage.cost_usd) if r.usage.calls else words.NONE, priority=2),
         Column(name="duration_ms", title="duration", value=lambda r: r.duration_ms, right=True, priority=3,
@@ -86,7 +86,7 @@ def _footer(page: Page[Run], sums: RunSums) -> dict[str, str]:
         "run_id": f"{len(page):,} of {sums.runs:,}",
         "calls": words.count(sums.totals.calls),
         "tool_call_count": words.count(sums.tool_calls),
-        "total_tokens": words.count(sums.totals.total_tokens),
+        "total_tokens": words.tokens(sums.totals),
         "cost_usd": words.money(sums.totals.cost_usd) if sums.totals.calls else words.NONE,
         "duration_ms": words.duration(sums.duration_ms) if sums.duration_ms else words.NONE,
     }

@@ -62,7 +62,7 @@ def _columns(now: datetime) -> list[Column[Session]]:
         Column(name="error_count", title="errors", value=lambda s: s.error_count,
                text=lambda s: words.count(s.error_count), right=True, priority=6),
         Column(name="total_tokens", title="tokens", value=lambda s: _whole(s).total_tokens,
-               text=lambda s: words.count(_whole(s).total_tokens), right=True, priority=3),
+               text=lambda s: words.tokens(_whole(s)), right=True, priority=3),
         Column(name="cost_usd", title="cost", value=lambda s: _whole(s).cost_usd if _whole(s).calls else None,
                text=lambda s: words.money(_whole(s).cost_usd) if _whole(s).calls else words.NONE, right=True,
                priority=2),
@@ -75,7 +75,7 @@ def _footer(page: Page[Session], sums: SessionSums) -> dict[str, str]:
         "session_id": f"{len(page):,} of {sums.sessions:,}",
         "message_count": words.count(sums.messages),
         "error_count": words.count(sums.errors),
-        "total_tokens": words.count(sums.totals.total_tokens),
+        "total_tokens": words.tokens(sums.totals),
         "cost_usd": words.money(sums.totals.cost_usd) if sums.totals.calls else words.NONE,
     }
 

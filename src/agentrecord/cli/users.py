@@ -3,23 +3,25 @@
 import time
 from dataclasses import replace
 from datetime import datetime
+from typing import Unpack
 
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.agents import cost, model_columns, section, share, tool_columns
+from agentrecord.cli.agents import model_columns, section, tool_columns
+from agentrecord.cli.figures import FIGURE_SORTS, Wanted, list_options, show_list, spent_columns, work_columns
+from agentrecord.cli.filtering import FilteringGroup
 from agentrecord.cli.identity import whoever_types
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading, writing
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
-from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.cli.progress import QUIET_S
 from agentrecord.cli.terminal import hint, say
 from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.records.people import UserFigures, UserPurge
 from agentrecord.store import Store
 
-SORTS = ("user", "last_seen_at", "sessions", "runs", "failed_runs", "errors", "cost", "tokens", "calls")
+SORTS = ("user", "last_seen_at", *FIGURE_SORTS)
 
 
 def _columns(now: datetime) -> list[Column[UserFigures]]:
@@ -29,57 +31,32 @@ def _columns(now: datetime) -> list[Column[UserFigures]]:
                text=lambda u: words.ago(u.last_seen_at, now) if u.last_seen_at else words.NONE),
         Column(name="sessions", value=lambda u: u.sessions, text=lambda u: words.count(u.sessions), right=True,
                priority=3),
-        Column(name="runs", value=lambda u: u.runs, text=lambda u: words.count(u.runs), right=True, priority=2),
-        Column(name="error_rate", title="error rate", value=lambda u: u.error_rate, right=True, priority=6,
-               text=lambda u: share(u.error_rate)),
-        Column(name="failed_runs", title="failed runs", value=lambda u: u.failed_runs, right=True, priority=5,
-               text=lambda u: words.count(u.failed_runs)),
+        *work_columns(),
         Column(name="tool_errors", title="failed tools", value=lambda u: u.tool_errors, right=True, priority=7,
                text=lambda u: words.count(u.tool_errors)),
         Column(name="errors", value=lambda u: u.errors, text=lambda u: words.count(u.errors), right=True, priority=4),
-        Column(name="total_tokens", title="tokens", value=lambda u: u.usage.total_tokens, right=True, priority=5,
-               text=lambda u: words.count(u.usage.total_tokens)),
-        Column(name="cost_usd", title="cost", value=lambda u: u.usage.cost_usd if u.usage.calls else None, right=True,
-               text=lambda u: cost(u.usage)),
+        *spent_columns(),
     ]  # fmt: skip
 
 
-@click.group("users", invoke_without_command=True)
-@click.option("--filter", "text", metavar="FILTER", help="In the filter's words: cost:>1 has:error *@acme.io")
-@since_option("Over the days since")
-@until_option()
-@click.option("--sort", default="-last_seen_at", show_default=True, metavar="FIELD",
-              help=f"One of {', '.join(SORTS)}; - before it for descending.")  # fmt: skip
-@page_options
-@output_options
+@click.group("users", cls=FilteringGroup, invoke_without_command=True)
+@list_options(SORTS, "-last_seen_at")
 @click.pass_context
-def command(
-    context: click.Context, text: str | None, since: str | None, until: str | None, sort: str, limit: int,
-    cursor: str | None, everything: bool,
-) -> None:  # fmt: skip
-    """List users with what they did and spent, the last seen first; a range counts whole UTC days.
+def command(context: click.Context, text: tuple[str, ...] = (), **wanted: Unpack[Wanted]) -> None:
+    """List users with what they did and spent, the last seen first; WORDS are a filter, as in the dashboard.
+
+    A plain word must occur in the user's string, name or e-mail. docs/reference/filters.md lists the others: agent,
+    model, tool, cost, runs and more. A range counts whole UTC days. The last row sums up the whole filter.
 
     \b
     Examples:
       agentrecord users --since 30d --sort -cost
+      agentrecord users has:error 'cost:>1' acme.io
       agentrecord users show ana@example.org
     """
-    if context.invoked_subcommand is not None:
-        return
-    with reading() as store:
-        now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
-        page = collect(
-            lambda size, place: store.users.report(
-                query=text, since=first, until=last, sort=sort, limit=size, cursor=place
-            ),
-            limit=limit, cursor=cursor, everything=everything,
-        )  # fmt: skip
-    show(Listing(
-        columns=_columns(now), rows=page.items, document=page_document(page),
-        empty="No users match. Each is made when something is first recorded for them.",
-    ))  # fmt: skip
-    tell_rest(page)
+    if context.invoked_subcommand is None:
+        empty = "No users match. Each is made when something is first recorded for them."
+        show_list(text, wanted, lambda store: (store.users.report, store.users.sums), _columns, empty=empty)
 
 
 @command.command("delete", short_help="Delete all that a user said and did.")
@@ -142,7 +119,7 @@ def show_user(who: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now)
+        first, last = bounds(since, until, now=now, in_days=True)
         found = store.users.details(who, since=first, until=last)
     if wants_json():
         write_json(found)

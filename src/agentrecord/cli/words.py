@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from agentrecord.codec import sizes
+from agentrecord.records import lengths
+from agentrecord.records.usage import UsageTotals
 
 NONE = "–"
 NO_DOLLARS = Decimal(0)
@@ -35,19 +37,15 @@ def short(number: int) -> str:
     return str(number)
 
 
+def tokens(totals: UsageTotals) -> str:
+    """Return how many tokens calls took; a dash without calls, and where none of them told any."""
+    is_told = totals.total_tokens or totals.uncounted_calls < totals.calls
+    return count(totals.total_tokens) if is_told else NONE
+
+
 def duration(milliseconds: float | None) -> str:
-    """Return a duration as 57 ms, 4.02 s, 3 m 12 s or 5 h 07 m."""
-    if milliseconds is None:
-        return NONE
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    seconds = milliseconds / 1000
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+    """Return a duration as 57 ms, 4.02 s, 3 m 12 s, 5 h 07 m or 3 d 4 h."""
+    return NONE if milliseconds is None else lengths.duration(milliseconds)
 
 
 def moment(at: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""Pages about agents: all of them, one, and two versions of one."""
+"""Pages about one agent: its figures, and two versions of it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import FiguresPage, days_of, figures_page, spend_chart
+from agentrecord.dashboard.portraits import days_of, spend_chart
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter
@@ -30,11 +30,6 @@ class AgentPage:
     chart: Chart
     slots: Mapping[str, int]
     runs: Page[Run]
-
-
-async def agents(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[AgentFigures]:
-    """Return a page of agents."""
-    return await figures_page(store.agents.report, asked, now, sort="-last_active_at", id_of=lambda one: one.agent.id)
 
 
 async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:

@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from markupsafe import escape
 
-_LINK = re.compile(r'(<a\b[^>]*?\bhref=")([/?][^"]*)"')
+_LINK = re.compile(r'(<a\b[^>]*?\bhref=")((?:/(?!/)|\?)[^"]*)"')
 _FORM = re.compile(r"<form\b[^>]*>")
+_NAMED = re.compile(r"[?&;]project=")
 _ACTION = re.compile(r'(\baction=")(/[^"]*)"')
 
 
 def carrying(text: str, project: str) -> str:
-    """Return a page's HTML whose links and forms name `project`; forms that choose a project stay as they are.
+    """Return a page's HTML whose links and forms name `project`; what chooses a project stays as it is.
 
     All text in it must be escaped: a `>` stands at the end of a tag only.
     """
@@ -35,5 +36,7 @@ def carrying(text: str, project: str) -> str:
 
 def _with(address: str, named: str) -> str:
     path, mark, fragment = address.partition("#")
+    if _NAMED.search(path):
+        return address
     joint = "" if path.endswith("?") else "&amp;" if "?" in path else "?"
     return f"{path}{joint}{named}{mark}{fragment}"

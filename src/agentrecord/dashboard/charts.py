@@ -28,7 +28,7 @@ LABEL_SPACE = 62
 MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
-SPARK_HEIGHT = 24
+SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 RIGHT = 52
 """How much room the scale of lines over bars has."""
 _TIMES_MS = {
@@ -42,13 +42,17 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a bar: its series, the colour slot, what it measures, and that in words; what is bad is hatched."""
+    """A part of a bar: its series, the colour slot, what it measures, and that in words; what is bad is hatched.
+
+    A click on it leads to `href`; where it has none, to that of its bar.
+    """
 
     series: str
     slot: int
     value: int
     text: str
     is_bad: bool = False
+    href: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +121,13 @@ def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, 
 
 def bars_of(
     rows: Sequence[UsageRow], slots: Mapping[str, int], by: UsageBy, *, measure: Callable[[UsageRow], int],
-    text: Callable[[int], str], path: str | None = None,
+    text: Callable[[int], str], path: str | None = None, words: Callable[[str], str | None] = lambda _: None,
 ) -> tuple[Bar, ...]:  # fmt: skip
     """Return a bar for each period from the first to the last, those without calls included.
 
     Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
-    list, each bar leads to what the list holds of the bar's days.
+    list, each bar leads to what the list holds of the bar's days, and each part to what of it has the `words` of the
+    part's name.
     """
     sums: dict[str, int] = {}
     for row in rows:
@@ -136,13 +141,17 @@ def bars_of(
         parts[series] = parts.get(series, 0) + measure(row)
     bars = []
     for label in filled(sorted(found), by):
+        days = days_of(label, by)
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [
-            Part(series=name, slot=apart.get(name, SLOTS), value=value, text=text(value))
+            Part(
+                series=name, slot=apart.get(name, SLOTS), value=value, text=text(value),
+                href=None if path is None or words(name) is None else path + with_changes(days, q=words(name)),
+            )
             for name, value in ordered
             if value
-        ]
-        href = None if path is None else path + days_query(label, by)
+        ]  # fmt: skip
+        href = None if path is None else path + with_changes(days)
         bars.append(Bar(label=label, parts=tuple(parts_of_bar), href=href))
     return tuple(bars)
 
@@ -296,17 +305,18 @@ def _drawn_over(over: Sequence[Line], bars: Sequence[Bar], space: float, plot: i
 
 
 def sparkline(values: Sequence[float], *, title: str) -> Markup:
-    """Return a small line of a figure over time; nothing for fewer than two points."""
-    if len(values) < 2:
-        return Markup("")
-    highest = max(values) or 1
-    points = " ".join(
-        f"{place * 100 / (len(values) - 1):.1f},{SPARK_HEIGHT - 2 - value * (SPARK_HEIGHT - 4) / highest:.1f}"
+    """Return small bars of a figure over time, as high as the highest allows; `title` says in words what they show."""
+    highest, step = max(values, default=0) or 1, SPARK_WIDTH / max(1, len(values))
+    drawn = "".join(
+        f'<rect x="{place * step:.1f}" y="{SPARK_HEIGHT - height:.1f}" width="{max(1.0, step - 1):.1f}" '
+        f'height="{height:.1f}"/>'
         for place, value in enumerate(values)
+        if value and (height := max(1.5, SPARK_HEIGHT * value / highest))
     )
+    told = escape(title)
     return Markup(
-        f'<svg class="spark" viewBox="0 0 100 {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}"><polyline points="{points}"/></svg>'
+        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{told}"><title>{told}</title>{drawn}</svg>'
     )
 
 
@@ -322,20 +332,25 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
     for part in bar.parts:
         height = part.value * unit
         y -= height
-        drawn.append(
+        shape = (
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
             f"<title>{escape(bar.label)} · {escape(part.series)}: {escape(part.text)}</title></rect>"
         )
         mark = "hatched" if part.is_bad else mark_of(part.slot)
         if mark is not None:
-            drawn.append(
+            shape += (
                 f'<rect class="over" fill="url(#{mark})" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" '
                 f'height="{height:.2f}"/>'
             )
-    if bar.href is None or not drawn:
-        return "".join(drawn)
-    # Out of the order of tabs, since the table below has the same links, one for each bar.
-    return f'<a href="{escape(bar.href)}" tabindex="-1" aria-label="{escape(bar.label)}">{"".join(drawn)}</a>'
+        href = part.href or bar.href
+        # Out of the order of tabs, since the table below has the same links.
+        label = f"{bar.label} {part.series}" if part.href else bar.label
+        drawn.append(
+            shape
+            if href is None
+            else f'<a href="{escape(href)}" tabindex="-1" aria-label="{escape(label)}">{shape}</a>'
+        )
+    return "".join(drawn)
 
 
 def _short(label: str) -> str:

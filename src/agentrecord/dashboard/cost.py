@@ -13,11 +13,8 @@ from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.price import ModelUse, Rates, Spending
-from agentrecord.records.query import written
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage_by_tool import NO_TOOL
-from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
@@ -65,6 +62,7 @@ class CostPage:
     unpriced: figures.Unpriced
     budgets: Page[BudgetStatus]
     uses: Sequence[ModelUse]
+    projects: Sequence[UsageRow] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +76,10 @@ class _Asked:
     with_subagents: bool
 
 
-async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
-    """Return the page of what was spent."""
+async def cost(
+    store: AsyncStore, asked: Asked, now: datetime, projects: Mapping[str, AsyncStore] | None = None
+) -> CostPage:
+    """Return the page of what was spent; `projects` are all those that the viewer may choose from, if several."""
     called = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted = _wanted(asked, called.stretch)
     step = wanted.by if wanted.by in TIME else figures.step(called)
@@ -109,7 +109,17 @@ async def cost(store: AsyncStore, asked: Asked, now: datetime) -> CostPage:
         unpriced=figures.unpriced_of(models.rows, uses),
         budgets=budgets,
         uses=uses,
+        projects=await _projects(projects or {}, wanted) if wanted.by is UsageBy.PROJECT else (),
     )
+
+
+async def _projects(stores: Mapping[str, AsyncStore], wanted: _Asked) -> Sequence[UsageRow]:
+    """Return what was spent in each of several projects, the costliest first."""
+    found = [
+        UsageRow(key=name, label=name, totals=(await _report(store, UsageBy.TOTAL, wanted.stretch, wanted)).total)
+        for name, store in stores.items()
+    ]
+    return sorted(found, key=lambda row: (-row.totals.cost_nanos, -row.totals.calls, row.key))
 
 
 def _wanted(asked: Asked, stretch: Range) -> _Asked:
@@ -184,7 +194,10 @@ def _rows(
 def _work_of_row(wanted: _Asked, usage: UsageRow, query: Mapping[str, str]) -> str | None:
     if wanted.split is None or usage.split is None:
         return work_of(wanted.by, usage.key, query)
-    words = (None if wanted.by in TIME else _words_of(wanted.by, usage.key), _words_of(wanted.split, usage.split))
+    words = (
+        None if wanted.by in TIME else figures.words_of(wanted.by, usage.key),
+        figures.words_of(wanted.split, usage.split),
+    )
     if words[1] is None or (words[0] is None and wanted.by not in TIME):
         return None
     asked = charts.days_of(usage.key, wanted.by) if wanted.by in TIME else query
@@ -199,17 +212,8 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
         return "/runs" + charts.days_query(key, by)
     if by is UsageBy.DIRECTORY:
         return "/sessions" + with_changes(query, directory=key) if key and key != NO_NAME else None
-    words = _words_of(by, key)
+    words = figures.words_of(by, key)
     return None if words is None else "/runs" + with_changes(query, q=words)
-
-
-def _words_of(by: UsageBy, key: str) -> str | None:
-    """Return the filter that finds the runs of a row, if a filter of runs has a word for it."""
-    if key in (NO_NAME, NO_VERSION, NO_TOOL):
-        return None
-    if by is UsageBy.VERSION:
-        return key
-    return f"{by}:{written(key)}" if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL) else None
 
 
 def _chart_of(wanted: _Asked) -> UsageBy:

@@ -7,14 +7,18 @@ from datetime import datetime
 from markupsafe import Markup
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import SLOTS, WIDTH, Limit, bars_of, stacked_bars
+from agentrecord.dashboard.charts import OTHER, SLOTS, WIDTH, Limit, bars_of, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, range_of
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
+from agentrecord.records.query import written
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
-from agentrecord.store.usage_sums import TIME
+from agentrecord.store.usage_by_tool import NO_TOOL
+from agentrecord.store.usage_by_version import NO_VERSION
+from agentrecord.store.usage_sums import NO_NAME, TIME
 
 NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
@@ -201,7 +205,7 @@ def step(called: Called) -> UsageBy:
     last = stretch.until or (called.span[1] if called.span else None)
     if first is None or last is None:
         return UsageBy.DAY
-    days = (last - first).total_seconds() / formats.DAY_S
+    days = (last - first).total_seconds() / DAY_S
     if days <= 2 and stretch.since is not None:
         return UsageBy.HOUR
     if days <= MOST_DAYS:
@@ -216,17 +220,30 @@ def height_of(rows: Sequence[UsageRow]) -> Callable[[UsageRow], int]:
     return lambda row: row.totals.total_tokens
 
 
+def words_of(by: UsageBy, key: str) -> str | None:
+    """Return the filter that finds the runs of a row, if a filter of runs has a word for it."""
+    if key in (NO_NAME, NO_VERSION, NO_TOOL):
+        return None
+    if by is UsageBy.VERSION:
+        return key
+    return f"{by}:{written(key)}" if by in (UsageBy.MODEL, UsageBy.AGENT, UsageBy.USER, UsageBy.TOOL) else None
+
+
 def spend_chart(
     rows: Sequence[UsageRow], slots: Mapping[str, int], *, by: UsageBy, of: UsageBy, width: int = WIDTH,
     limits: Sequence[Limit] = (), path: str | None = None,
 ) -> Chart:  # fmt: skip
     """Return the chart of what was spent per period, by what `of` names; of tokens, where nothing has a price.
 
-    With `path`, that of a list, a bar leads to what the list holds of its days.
+    With `path`, that of a list of runs, a bar leads to what the list holds of its days, a part to what is of its name.
     """
+
+    def words(name: str) -> str | None:
+        return None if name == OTHER else words_of(of, name)
+
     measure, has_price = height_of(rows), any(row.totals.cost_nanos for row in rows)
     tick, text = (dollars_tick, formats.money) if has_price else (formats.short, formats.number)
-    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path)
+    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words)
     title = f"{'Spend' if has_price else 'Tokens'} per {by} by {of}"
     if not has_price:
         limits = ()

@@ -53,7 +53,7 @@ class ListView:
     """The frame of a list: what was asked for and where to go from there.
 
     `problem` says why there are no rows: the field that was not understood, and the reason. `completion` is JSON for
-    the filter's script.
+    the filter's script. Where the list `is_of_days`, its ranges are whole UTC days.
     """
 
     path: str
@@ -62,6 +62,7 @@ class ListView:
     terms: Sequence[Link]
     problem: tuple[str, str] | None
     stretch: Range
+    is_of_days: bool
     ranges: Sequence[Link]
     moves: Moves
     facets: Sequence[FacetLinks]
@@ -112,17 +113,18 @@ def sort_of(asked: Asked, default: str, known: Sequence[str]) -> str:
 
 
 def frame(
-    path: str, asked: Asked, now: datetime, *, words: Words, stretch: Range, known: Sequence[Column], default_sort: str
-) -> ListView:
-    """Return the frame of a list whose filter may still turn out not to be understood."""
+    path: str, asked: Asked, now: datetime, *, api: str, words: Words, stretch: Range, known: Sequence[Column],
+    default_sort: str, ranges: Sequence[str] = LIST_RANGES, is_of_days: bool = False,
+) -> ListView:  # fmt: skip
+    """Return the frame of a list whose filter may still turn out not to be understood; `api` is the list's in REST."""
     kept = {name: asked[name] for name in _KEPT if name in asked}
-    ranges = [
+    range_links = [
         Link(
             text=name,
             address=with_changes(asked, since=name, after=None, **{"from": None, "to": None}),
             is_chosen=stretch.name == name,
         )
-        for name in LIST_RANGES
+        for name in ranges
     ]
     told = [
         {"name": word.name, "help": word.help, "example": word.example, "choices": list(word.choices)}
@@ -133,8 +135,8 @@ def frame(
         for shape in ("csv", "json", "jsonl")
     ]
     return ListView(
-        path=path, values_path=f"/api{path}/values", query=asked.get("q", ""), terms=(), problem=None,
-        stretch=stretch, ranges=ranges, moves=moves_of(asked, stretch, now), facets=(),
+        path=path, values_path=f"{api}/values", query=asked.get("q", ""), terms=(), problem=None,
+        stretch=stretch, is_of_days=is_of_days, ranges=range_links, moves=moves_of(asked, stretch, now), facets=(),
         columns=[column for column in known if column.is_shown], choices=[(c, c.is_shown) for c in known],
         sort=asked.get("sort", default_sort), is_first="after" not in asked, kept=kept, exports=exports,
         completion=to_json(told).decode(), is_filtered="q" in asked,

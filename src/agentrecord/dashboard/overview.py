@@ -141,7 +141,7 @@ def _run_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figure
             name="Error rate", value=formats.percent(now.failed_share), is_worse_up=True,
             change=figures.change(now.failed_share, old.failed_share if old else None),
             spark=_spark([row.failed_runs for row in periods], f"Failed runs per {by}"),
-            note=f"{now.failed_runs:,} of {ended:,} that ended" if ended else "no run ended",
+            note=f"{now.failed_runs:,} of {ended:,} that completed or failed" if ended else "no run ended",
         ),
     )  # fmt: skip
 

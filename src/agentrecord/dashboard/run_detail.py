@@ -1,18 +1,21 @@
 """One piece of a run in detail: a call with its prompt and its price, a use of a tool, a phase, a run."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentrecord.dashboard import formats
 from agentrecord.exceptions import NotFound
 from agentrecord.records.call_detail import CallDetail
 from agentrecord.records.event import Event
 from agentrecord.records.llm_call import PromptPart
+from agentrecord.records.query import Term, written
 from agentrecord.records.run import Run
 from agentrecord.records.run_tree import RunSpan, SpanKind
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.store import AsyncStore
+from agentrecord.store.span_words import ATTRIBUTE
 
 LONG_CHARS = 1200
 """A longer message of a prompt is folded."""
@@ -20,6 +23,10 @@ LONG_CHARS = 1200
 MOST_MESSAGES = 100
 """So many messages of a prompt are shown, the last ones."""
 
+MOST_ASKED = 200
+"""An attribute's value that is longer is not offered as a filter."""
+
+_ASKABLE = re.compile(r"[A-Za-z0-9_.-]+")
 _CLASSES = (
     ("input", "input, uncached"),
     ("cache_read", "cache read"),
@@ -49,8 +56,20 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """An attribute of a span that was sent, and the filter that finds all pieces with it; None where it is long."""
+
+    name: str
+    value: str
+    query: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """A piece of a run and what it is made of; which of the fields are set depends on its kind."""
+    """A piece of a run and what it is made of; which of the fields are set depends on its kind.
+
+    `attributes` and `sent` are those of the span that it was made of, and that span as JSON, where one was sent.
+    """
 
     span: RunSpan
     call: CallDetail | None = None
@@ -60,10 +79,29 @@ class Detail:
     tool: ToolCall | None = None
     event: Event | None = None
     run: Run | None = None
+    attributes: Sequence[Attribute] = ()
+    sent: str = ""
 
 
 async def detail_of(store: AsyncStore, span: RunSpan) -> Detail:
-    """Return a piece of a run in detail."""
+    """Return a piece of a run in detail, with what was sent of it."""
+    found = await _detail(store, span)
+    sent = None if span.kind is SpanKind.PHASE else await store.traces.sent(span.id)
+    if sent is None:
+        return found
+    data = json.loads(sent.data)
+    told = {**data.get("resource", {}), **data.get("attributes", {})}
+    return replace(found, attributes=[_attribute(*item) for item in sorted(told.items())], sent=sent.data)
+
+
+def _attribute(name: str, value: object) -> Attribute:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    is_askable = _ASKABLE.fullmatch(name) is not None and len(text) <= MOST_ASKED and "\0" not in text
+    query = str(Term(word=f"{ATTRIBUTE}{name}", values=(written(text),))) if is_askable and text else None
+    return Attribute(name=name, value=text, query=query)
+
+
+async def _detail(store: AsyncStore, span: RunSpan) -> Detail:
     if span.kind is SpanKind.LLM:
         call = await store.llm_calls.detail(span.id)
         said = list(messages(call.prompt or ()))

@@ -9,19 +9,9 @@ from uuid import UUID
 from agentrecord.dashboard.charts import WIDE, Bar, Line, Part, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.listing import (
-    ROWS,
-    Column,
-    ListView,
-    columns_of,
-    filled,
-    folded,
-    frame,
-    refused,
-    sort_of,
-    understood,
-)
-from agentrecord.dashboard.stretches import DEFAULT, between, stretch_of
+from agentrecord.dashboard.list_page import Kind, ListPage, Reads, list_page
+from agentrecord.dashboard.listing import Column, folded
+from agentrecord.dashboard.stretches import between
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
 from agentrecord.records.page import Page
@@ -30,8 +20,6 @@ from agentrecord.store import AsyncStore
 from agentrecord.store.runs import SORTS
 from agentrecord.store.words import RUN_WORDS
 
-PATH, SORT = "/runs", "-started_at"
-LEGACY = {"user": "user", "agent": "agent", "status": "status"}
 COLUMNS = (
     Column(name="input", title="input", sort="objective"),
     Column(name="started", title="started", sort="started_at"),
@@ -62,74 +50,62 @@ HEIGHT = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunsPage:
-    """The list of runs; `before` counts those that the filter finds outside of the range, where it finds none in it."""
+class RunsPage(ListPage[Run, RunSums]):
+    """The list of runs; `failures` has the first thing that failed in each."""
 
-    view: ListView
-    found: Page[Run]
-    sums: RunSums
     failures: Mapping[UUID, Failure]
     chart: Chart | None
-    before: int | None
-    is_empty: bool
 
 
-async def default_range(store: AsyncStore, now: datetime) -> str:
-    """Return the range to begin with: a week, or everything where the last week would show nothing."""
-    week = stretch_of({}, now, default=DEFAULT)
-    latest = await store.runs.list(limit=1)
-    started = latest.items[0].started_at if latest.items else None
-    return DEFAULT if started is not None and week.since is not None and started >= week.since else "all"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Runs(Kind[Run, RunSums]):
+    def folded(self, asked: Asked) -> Asked:
+        """Return an address with its single parameters in its filter; `errors=only` is one of them."""
+        errors = asked.get("errors")
+        if errors not in (None, "only"):
+            raise InvalidFilter("errors", errors, "must be only, or left out")
+        given = {name: value for name, value in asked.items() if name != "errors"}
+        return folded({**given, **({"has": "error"} if errors else {})}, self.words, {**self.legacy, "has": "has"})
 
 
-def filter_of(asked: Asked, stretch: Range) -> RunFilter:
-    """Return the runs that an address asks for."""
-    return RunFilter(query=asked.get("q"), since=stretch.since, until=stretch.until)
+def filter_of(query: str | None, stretch: Range) -> RunFilter:
+    """Return the runs that a filter and a range ask for."""
+    return RunFilter(query=query, since=stretch.since, until=stretch.until)
 
 
-def folded_runs(asked: Asked) -> Asked:
-    """Return an address with its single parameters in its filter."""
-    errors = asked.get("errors")
-    if errors not in (None, "only"):
-        raise InvalidFilter("errors", errors, "must be only, or left out")
-    found = folded({**asked, **({"has": "error"} if errors else {})}, RUN_WORDS, {**LEGACY, "has": "has"})
-    return {name: value for name, value in found.items() if name != "errors"}
+def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Run, RunSums]:
+    wanted = filter_of(query, stretch)
+    return Reads(
+        page=lambda sort, limit, cursor: store.runs.list(wanted, sort=sort, limit=limit, cursor=cursor),
+        sums=lambda: store.runs.sums(wanted),
+        facets=lambda: store.runs.facets(wanted),
+    )
+
+
+async def _is_new(store: AsyncStore, since: datetime) -> bool:
+    latest = (await store.runs.list(limit=1)).items
+    return any(run.started_at is not None and run.started_at >= since for run in latest)
+
+
+RUNS = _Runs(
+    path="/runs", api="/api/runs", words=RUN_WORDS, columns=COLUMNS, sort="-started_at", sorts=tuple(SORTS),
+    steady="-started_at", reads=_reads, is_new=_is_new, kept=("errors",),
+    legacy={"user": "user", "agent": "agent", "status": "status"},
+)  # fmt: skip
+"""The list of runs."""
 
 
 async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
     """Return a page of runs with all that is told about the whole filter; a filter not understood finds nothing."""
-    asked = folded_runs(given)
-    stretch = stretch_of(asked, now, default=await default_range(store, now))
-    view = frame(PATH, asked, now, words=RUN_WORDS, stretch=stretch, known=COLUMNS, default_sort=SORT)
-    try:
-        query = understood(RUN_WORDS, asked)
-        shown = columns_of(asked, COLUMNS)
-        wanted = filter_of(asked, stretch)
-        sort_of(asked, SORT, tuple(SORTS))
-        found, sums, facets = await asyncio.gather(
-            store.runs.list(wanted, sort=view.sort, limit=ROWS, cursor=asked.get("after")),
-            store.runs.sums(wanted),
-            store.runs.facets(wanted),
-        )
-    except InvalidFilter as error:
-        return _nothing(refused(view, error))
+    page = await list_page(RUNS, store, given, now)
+    if not page.found.items:
+        return RunsPage(**page.parts(), failures={}, chart=None)
+    wanted = filter_of(page.asked.get("q"), page.view.stretch)
     failures, chart = await asyncio.gather(
-        store.runs.failures([run.id for run in found if run.tool_error_count or run.usage.failed_calls]),
-        _chart(store, asked, wanted, found, now),
+        store.runs.failures([run.id for run in page.found if run.tool_error_count or run.usage.failed_calls]),
+        _chart(store, page.asked, wanted, page.found, now),
     )
-    before = None
-    if not found.items and stretch.name != "all":
-        before = (await store.runs.list(RunFilter(query=wanted.query), limit=1)).total
-    return RunsPage(
-        view=filled(view, asked, query, facets, shown), found=found, sums=sums, failures=failures, chart=chart,
-        before=before, is_empty=not found.items and stretch.name == "all" and not query.terms,
-    )  # fmt: skip
-
-
-def _nothing(view: ListView) -> RunsPage:
-    return RunsPage(
-        view=view, found=Page([], ROWS, total=0), sums=RunSums(), failures={}, chart=None, before=None, is_empty=False
-    )
+    return RunsPage(**page.parts(), failures=failures, chart=chart)
 
 
 async def _chart(store: AsyncStore, asked: Asked, wanted: RunFilter, found: Page[Run], now: datetime) -> Chart | None:

@@ -1,16 +1,15 @@
-"""Small charts for the cells of tables: the days of a range as bars, named bars for a breakdown."""
+"""Small charts for the cells of tables: the days of a range as bars."""
 
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from agentrecord.dashboard import formats
+from agentrecord.dashboard import charts, formats
 from agentrecord.records.usage import DayCount
 
-BARS, WIDTH, HEIGHT = 30, 120, 22
-_GAP = 1
+BARS = 30
 
 
 def sparkline(days: Sequence[DayCount], *, first: date, last: date, noun: str) -> Markup:
@@ -24,22 +23,11 @@ def sparkline(days: Sequence[DayCount], *, first: date, last: date, noun: str) -
         place = (day.date - first).days // size
         if 0 <= place < len(bars):
             bars[place] += day.count
-    highest = max(bars) or 1
-    step = WIDTH / len(bars)
-    drawn = "".join(
-        f'<rect x="{place * step:.1f}" y="{HEIGHT - height:.1f}" width="{max(1.0, step - _GAP):.1f}" '
-        f'height="{height:.1f}"/>'
-        for place, value in enumerate(bars)
-        if value and (height := max(1.5, HEIGHT * value / highest))
-    )
     most = max(days, key=lambda day: day.count)
     total = formats.counted(sum(day.count for day in days), noun)
     on_days = "on one day" if len(days) == 1 else f"on {len(days)} days"
-    told = escape(f"{total} {on_days}, most on {most.date.isoformat()}: {most.count:,}")
-    return Markup(
-        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{told}"><title>{told}</title>{drawn}</svg>'
-    )
+    told = f"{total} {on_days}, most on {most.date.isoformat()}: {most.count:,}"
+    return charts.sparkline(bars, title=told)
 
 
 def span_of(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
+from agentrecord.records.lengths import ceiling, floor, last_whole
 
 LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
 DEFAULT = "7d"
@@ -26,9 +27,10 @@ class Moves:
     end: str
 
 
-def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
+def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT, whole: timedelta | None = None) -> Range:
     """Return the stretch of time that an address asks for: `since` counts back from now, `from` and `to` are UTC.
 
+    With `whole`, both ends are moved outward to whole hours or days, and what counts back ends with the present one.
     Raises `InvalidFilter` for what is no range.
     """
     if "from" in asked or "to" in asked:
@@ -36,6 +38,9 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
         end = _instant("to", asked["to"], is_end=True) if "to" in asked else None
         if start is not None and end is not None and end <= start:
             raise InvalidFilter("to", asked["to"], "is before `from`")
+        if whole is not None:
+            start = None if start is None else floor(start, whole)
+            end = None if end is None else ceiling(end, whole)
         return Range(name="custom", since=start, until=end)
     name = asked.get("since", default)
     if name == "all":
@@ -46,6 +51,9 @@ def stretch_of(asked: Asked, now: datetime, *, default: str = DEFAULT) -> Range:
     length = timedelta(**{_UNITS[found[2]]: int(found[1])})
     if length > now - _FIRST:
         raise InvalidFilter("since", name, "reaches back to before 1970")
+    if whole is not None:
+        since, until = last_whole(length, now, whole)
+        return Range(name=name, since=since, until=until)
     return Range(name=name, since=now - length)
 
 

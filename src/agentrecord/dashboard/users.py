@@ -1,4 +1,4 @@
-"""Pages about users: all of them, and one."""
+"""The page of one user."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.contexts import Chart, Tile
 from agentrecord.dashboard.figures import count, excluded
 from agentrecord.dashboard.filters import Asked, Range
-from agentrecord.dashboard.portraits import ROWS, FiguresPage, days_of, figures_page, spend_chart
+from agentrecord.dashboard.listing import ROWS
+from agentrecord.dashboard.portraits import days_of, spend_chart
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.error import ErrorGroup
 from agentrecord.records.page import Page
@@ -51,11 +52,6 @@ class UserPage:
     tabs: tuple[str, ...] = TABS
 
 
-async def users(store: AsyncStore, asked: Asked, now: datetime) -> FiguresPage[UserFigures]:
-    """Return a page of users."""
-    return await figures_page(store.users.report, asked, now, sort="-last_seen_at", id_of=lambda one: one.user.id)
-
-
 async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, refused: str = "") -> UserPage:
     """Return the page of one user."""
     tab = asked.get("tab", "sessions")
@@ -85,7 +81,7 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
             return replace(shown, groups=groups, failed=failed)
         case _:
             counted, ever = await asyncio.gather(
-                store.pages.session_sums(SessionFilter(user=known, include_children=True)), store.users.details(name)
+                store.sessions.sums(SessionFilter(user=known, include_children=True)), store.users.details(name)
             )
             return replace(shown, live=counted.sessions, ever=ever.figures)
 

@@ -13,6 +13,7 @@ from agentrecord.dashboard import charts, conversation, filters, formats
 from agentrecord.dashboard.carrying import carrying
 from agentrecord.dashboard.marked import TEXTS, Marker
 from agentrecord.dashboard.sql_links import sql_link
+from agentrecord.records.lengths import DAY
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -80,6 +81,7 @@ def _environment() -> Environment:
         between=formats.between,
         sql_link=sql_link,
         unknown=formats.UNKNOWN,
+        one_day=DAY,
     )
     return environment
 

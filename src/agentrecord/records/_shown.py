@@ -9,6 +9,8 @@ from datetime import datetime
 from html import escape
 from typing import Any  # `Any`: records hold values of many types, and are given as what they are
 
+from agentrecord.records import lengths
+
 UNKNOWN = "–"
 NANOS_PER_DOLLAR = 1_000_000_000
 _CELL = "padding:2px 10px 2px 0;text-align:{};border:0"
@@ -28,15 +30,8 @@ def money(nanos: int | None) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """Return a length of time: 57 ms, 4.02 s, 3 m 12 s, 5 h 07 m."""
-    if milliseconds is None:
-        return UNKNOWN
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f} ms"
-    if milliseconds < 60_000:
-        return f"{milliseconds / 1000:.2f} s"
-    whole = round(milliseconds / 1000)
-    return f"{whole // 60} m {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} m"
+    """Return a length of time; a dash for None."""
+    return UNKNOWN if milliseconds is None else lengths.duration(milliseconds)
 
 
 def cost(totals: Any) -> str:

@@ -45,6 +45,6 @@ class Activity:
 
     @property
     def failed_share(self) -> float | None:
-        """Failed runs as a share of those that ended, 0–1; None before any ended."""
+        """Failed runs as a share of those that completed or failed, 0–1; None before any did."""
         ended = self.completed_runs + self.failed_runs
         return self.failed_runs / ended if ended else None

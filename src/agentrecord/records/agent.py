@@ -56,6 +56,7 @@ class AgentFigures:
     completed_runs: int = 0
     failed_runs: int = 0
     sessions: int = 0
+    messages: int = 0
     tool_calls: int = 0
     tool_errors: int = 0
     errors: int = 0

@@ -66,7 +66,8 @@ class ErrorGroup:
     """All errors with one fingerprint: the type, and the message with its numbers and ids taken out.
 
     `users` is how many met it, `agents` in whose work (at most five, the most often first), `days` how often on each
-    of the last 30 UTC days on which it was met at all.
+    of the last 30 UTC days on which it was met at all. `first_version` is the version of the agent in whose run it was
+    first met, where that is known.
     """
 
     id: UUID
@@ -82,6 +83,7 @@ class ErrorGroup:
     regressed_at: datetime | None = None
     users: int = 0
     agents: tuple[str, ...] = ()
+    first_version: str | None = None
     days: tuple[DayCount, ...] = ()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from agentrecord.records.error import ErrorStatus
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals
 
@@ -54,6 +55,31 @@ class RunSums:
     errors: int = 0
     duration_ms: int = 0
     totals: UsageTotals = field(default_factory=UsageTotals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSums:
+    """How many agents or users a filter finds, and the sums over what they did and spent on the days of its range."""
+
+    found: int = 0
+    sessions: int = 0
+    messages: int = 0
+    runs: int = 0
+    completed_runs: int = 0
+    failed_runs: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    errors: int = 0
+    totals: UsageTotals = field(default_factory=UsageTotals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSums:
+    """How many groups of equal errors a filter finds, how they stand, and how often errors of theirs were met."""
+
+    groups: int = 0
+    by_status: Mapping[ErrorStatus, int] = field(default_factory=dict)
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,35 +3,39 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Any, TypeVar  # `Any`: SQLAlchemy columns are generic over values they do not know
+from datetime import datetime
+from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Subquery, Table, case, func, literal_column, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Subquery, Table, case, func, literal_column, or_, select, type_coerce, union
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import to_micros
-from agentrecord.records.measures import WordKind
-from agentrecord.records.page import COUNT_LIMIT, Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, UsageRow
 from agentrecord.schema import activity_days, models, tool_days, usage_days
-from agentrecord.schema.types import Micros, Whole
+from agentrecord.schema.types import Micros
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
-from agentrecord.store._figures import DAY_MICROS, day_of
+from agentrecord.store._figures import DAY_MICROS, date_of, day_of
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store._words import Rule, Words, choice_word, measured_word, tokens_of
+from agentrecord.store.usage_sums import NO_NAME
 
-T = TypeVar("T")
-
-EPOCH = date(1970, 1, 1)
 DRAWN_DAYS = 90
 """As many of a range's last days are told one by one."""
 
-NO_MODEL = "unknown"
 _TOOL_SUMS = ("calls", "errors", "duration_ms_sum", "duration_count")
+
+
+def touched(day: ColumnElement[int], since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a column of UTC days is in a range: a day that the range only touches is."""
+    found: list[ColumnElement[bool]] = []
+    if since is not None:
+        found.append(day >= day_of(values.moment("since", since)))
+    if until is not None:
+        found.append(day < -(-to_micros(values.moment("until", until)) // DAY_MICROS))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +56,14 @@ class Days:
         found = within(self.scope, table)
         if self.owner is not None:
             found.append(table.c[self.by] == self.owner)
-        if self.since is not None:
-            found.append(table.c[day] >= day_of(values.moment("since", self.since)))
-        if self.until is not None:
-            found.append(table.c[day] < -(-to_micros(values.moment("until", self.until)) // DAY_MICROS))
-        return found
+        return [*found, *touched(table.c[day], self.since, self.until)]
 
-    def active(self) -> Subquery:
-        """Return what each did, as a subquery: `owner`, the counters of activity, and the last day of any."""
+    def active(self, counters: Sequence[str] = ACTIVITY_COUNTERS) -> Subquery:
+        """Return what each did, as a subquery: `owner`, `counters` of activity, and the last day of any."""
         return (
             select(
                 activity_days.c[self.by].label("owner"),
-                *[total(activity_days.c[name]).label(name) for name in ACTIVITY_COUNTERS],
+                *[total(activity_days.c[name]).label(name) for name in counters],
                 func.max(activity_days.c.day).label("last_day"),
             )
             .where(*self.of(activity_days, "day"))
@@ -89,6 +89,15 @@ class Days:
             ]
         )
 
+    def met(self, other: str) -> Subquery:
+        """Return who had to do with whom, as a subquery: `owner`, and the value of the column `other`."""
+        return union(
+            *[
+                select(table.c[self.by].label("owner"), table.c[other].label("other")).where(*self.of(table, day))
+                for table, day in ((activity_days, "day"), (usage_days, "bucket"))
+            ]
+        ).subquery("met_on")
+
     def by_day(self, conn: Connection, owners: Sequence[UUID]) -> Mapping[UUID, tuple[DayCount, ...]]:
         """Return how many calls each of `owners` made on each day on which any was made, in the last `DRAWN_DAYS`."""
         if not owners:
@@ -102,7 +111,7 @@ class Days:
             .order_by(usage_days.c.bucket)
         )
         for owner, day, calls in rows:
-            found[owner].append(DayCount(date=EPOCH + timedelta(days=day), count=calls))
+            found[owner].append(DayCount(date=date_of(day), count=calls))
         return {owner: tuple(days) for owner, days in found.items()}
 
     def is_known(self, conn: Connection) -> bool:
@@ -121,7 +130,7 @@ class Days:
             .where(*self.of(usage_days, "bucket"))
             .group_by(models.c.name)
         )
-        named = [(row["model"] or NO_MODEL, usage_totals(row)) for row in rows]
+        named = [(row["model"] or NO_NAME, usage_totals(row)) for row in rows]
         found = [UsageRow(key=name, label=name, totals=totals) for name, totals in named if totals.calls]
         return tuple(sorted(found, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key)))
 
@@ -136,8 +145,8 @@ class Days:
         )
         found = []
         for row in rows:
-            day = (EPOCH + timedelta(days=row["bucket"])).isoformat()
-            found.append(UsageRow(key=day, label=day, split=row["model"] or NO_MODEL, totals=usage_totals(row)))
+            day = date_of(row["bucket"]).isoformat()
+            found.append(UsageRow(key=day, label=day, split=row["model"] or NO_NAME, totals=usage_totals(row)))
         return tuple(found)
 
     def by_tool(self, conn: Connection) -> tuple[ToolFigures, ...]:
@@ -161,40 +170,3 @@ def last_seen(active: Subquery, spent: Subquery) -> ColumnElement[datetime]:
         (spent.c.last_at < day, day),
         else_=spent.c.last_at,
     )
-
-
-def words_of(active: Subquery, spent: Subquery, *own: Rule, free: Sequence[ColumnElement[Any]]) -> Words:
-    """Return the words of a list whose rows have daily figures: its `own`, and those of what they did and spent."""
-
-    def did(name: str) -> ColumnElement[int]:
-        return type_coerce(func.coalesce(active.c[name], 0), Whole())
-
-    calls, unpriced = (type_coerce(func.coalesce(spent.c[name], 0), Whole()) for name in ("calls", "unpriced_calls"))
-    return Words(
-        (
-            *own,
-            choice_word("has", "What there must be", "has:error", {
-                "error": or_(did("error_count") > 0, did("failed_runs") > 0, did("tool_errors") > 0),
-                "runs": did("run_count") > 0,
-                "calls": calls > 0,
-                "unpriced": unpriced > 0,
-            }),
-            measured_word("runs", WordKind.COUNT, "Runs", "runs:>10", did("run_count")),
-            measured_word("failed", WordKind.COUNT, "Failed runs", "failed:>0", did("failed_runs")),
-            measured_word("sessions", WordKind.COUNT, "Sessions begun", "sessions:>1", did("session_count")),
-            measured_word("tools", WordKind.COUNT, "Uses of tools", "tools:>100", did("tool_calls")),
-            measured_word("errors", WordKind.COUNT, "Errors that were recorded", "errors:>3", did("error_count")),
-            measured_word("calls", WordKind.COUNT, "Calls to models", "calls:>20", calls),
-            measured_word("tokens", WordKind.COUNT, "Tokens of all classes", "tokens:>100k", tokens_of(spent)),
-            measured_word("cost", WordKind.MONEY, "Dollars, where a price is known", "cost:>0.05",
-                          case((calls > unpriced, spent.c.cost_nanos))),
-        ),
-        free=free,
-    )  # fmt: skip
-
-
-def counted(conn: Connection, found: Page[T], scope: Scope, table: Table, wanted: Sequence[Any]) -> Page[T]:
-    """Return a page with how many rows of `table` are `wanted`: without the sums, which cost more than all else."""
-    statement = select(func.count()).select_from(table).where(table.c.project_id == scope.project, *wanted)
-    count = int(conn.value(statement))
-    return replace(found, total=min(count, COUNT_LIMIT), total_is_exact=count <= COUNT_LIMIT)

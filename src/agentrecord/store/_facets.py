@@ -48,10 +48,14 @@ OBSERVED: Mapping[str, Observed] = {
 }
 
 
-def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: str, limit: int) -> tuple[str, ...]:
+def observed(
+    conn: Connection, scope: Scope, words: Words, word: str, prefix: str, limit: int, *,
+    own: Mapping[str, Observed] | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """Return values that rows have for a word, those that begin with `prefix`, in order.
 
-    Raises `InvalidFilter` for a word that is not known; a word of numbers or free texts has no values to offer.
+    `own` says where a list looks up words that it alone has. Raises `InvalidFilter` for a word that is not known; a
+    word of numbers or free texts has no values to offer.
     """
     known = words.known.get(word)
     if known is None:
@@ -60,7 +64,7 @@ def observed(conn: Connection, scope: Scope, words: Words, word: str, prefix: st
     checked.text("prefix", prefix, max_chars=checked.MAX_NAME)
     if known.choices:
         return tuple(choice for choice in known.choices if choice.startswith(prefix.lower()))[:limit]
-    place = OBSERVED.get(word)
+    place = (own or {}).get(word) or OBSERVED.get(word)
     if place is None:
         return ()
     asked = [*within(scope, place.table), place.column.is_not(None)]
@@ -87,24 +91,36 @@ def counted(
 
     They are counted in one pass; `others` are facets that were counted elsewhere, over at most `deep` rows.
     """
-    checked.integer("top", top, minimum=1, maximum=MAX_FACETS)
     counts: dict[str, Counter[str]] = {word: Counter() for word in words}
     rows = 0
     columns = [found.c[word] for word in words]
-    for *values, count in conn.rows(select(*columns, func.count()).group_by(*columns)):
+    for *values, count in conn.rows(select(*columns, func.count()).select_from(found).group_by(*columns)):
         rows += count
         for word, value in zip(words, values, strict=True):
             if value is not None:
                 counts[word][str(value)] += count
-    facets = [
-        *[_facet(word, count, top, rows, COUNT_LIMIT) for word, count in counts.items()],
-        *[_facet(word, count, top, rows, deep) for word, count in others.items()],
+    return facets_of({**counts, **others}, rows=rows, top=top, limits=dict.fromkeys(others, deep))
+
+
+def facets_of(
+    counts: Mapping[str, Mapping[str, int]], *, rows: int, top: int, limits: Mapping[str, int] | None = None
+) -> Facets:
+    """Return the facets of at most `COUNT_LIMIT` + 1 rows, of each word the `top` values, those without any left out.
+
+    `limits` says over how many rows a word was counted, where it is fewer.
+    """
+    checked.integer("top", top, minimum=1, maximum=MAX_FACETS)
+    found = [
+        _facet(word, values, top, rows, (limits or {}).get(word, COUNT_LIMIT))
+        for word, values in counts.items()
+        if values
     ]
-    return Facets(
-        facets=tuple(facet for facet in facets if facet.values),
-        rows=min(rows, COUNT_LIMIT),
-        is_exact=rows <= COUNT_LIMIT,
-    )
+    return Facets(facets=tuple(found), rows=min(rows, COUNT_LIMIT), is_exact=rows <= COUNT_LIMIT)
+
+
+def tally(values: Iterable[object]) -> Mapping[str, int]:
+    """Return how often each value is there, the unknown left out."""
+    return Counter(str(value) for value in values if value is not None)
 
 
 def _facet(word: str, counts: Mapping[str, int], top: int, rows: int, limit: int) -> Facet:

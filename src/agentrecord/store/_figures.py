@@ -6,7 +6,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from agentrecord.store._sql import insert_or_add, later_of
 
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
+_EPOCH = date(1970, 1, 1)
 
 SESSION_COUNTERS = (
     "message_count",
@@ -92,6 +93,11 @@ _ZERO_ACTIVITY: dict[str, float] = dict.fromkeys((*ACTIVITY_COUNTERS, "satisfact
 def day_of(moment: datetime) -> int:
     """Return the UTC day of an instant, as days since 1970."""
     return to_micros(moment) // DAY_MICROS
+
+
+def date_of(day: int) -> date:
+    """Return the date of a day that is counted since 1970."""
+    return _EPOCH + timedelta(days=day)
 
 
 def latency_bucket(latency_ms: int) -> int:

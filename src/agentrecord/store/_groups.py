@@ -11,6 +11,7 @@ from agentrecord.store import (
     budgets,
     call_details,
     erasing,
+    error_group_lists,
     error_groups,
     errors,
     events,
@@ -70,6 +71,9 @@ class Users:
     find = reads(people.find_user)
     list = reads(people.list_users)
     report = reads(user_figures.report)
+    sums = reads(user_figures.report_sums)
+    facets = reads(user_figures.facets)
+    values = reads(user_figures.values)
     details = reads(user_figures.details)
     purge = writes(erasing.purge, role=Role.ADMIN)
 
@@ -130,6 +134,9 @@ class Agents:
     create_version = writes(agents.create_version)
     find_active = reads(agents.find_active)
     report = reads(agent_figures.report)
+    sums = reads(agent_figures.report_sums)
+    facets = reads(agent_figures.facets)
+    values = reads(agent_figures.values)
     details = reads(agent_figures.details)
     compare = reads(agent_compare.compare)
 
@@ -260,6 +267,9 @@ class Errors:
     groups = reads(error_groups.groups)
     group = reads(error_groups.group)
     breakdown = reads(error_groups.breakdown)
+    group_sums = reads(error_group_lists.sums)
+    group_facets = reads(error_group_lists.facets)
+    group_values = reads(error_group_lists.values)
     resolve = writes(error_groups.resolve)
     reopen = writes(error_groups.reopen)
 
@@ -345,6 +355,7 @@ class Traces:
 
     record = writes(traces.record, before=load_table)
     spans = reads(traces.spans)
+    sent = reads(traces.sent)
 
 
 class Exchange:
@@ -367,11 +378,8 @@ class Pages:
     """What a page needs as one."""
 
     conversation = reads(pages.conversation)
-    run_work = reads(pages.run_work)
     run_tree = reads(run_trees.run_tree)
     subtree_sums = reads(pages.subtree_sums)
-    session_sums = reads(pages.session_sums)
-    choices = reads(pages.choices)
     session_drivers = reads(session_drivers.drivers)
     find = reads(finding.find)
 

@@ -181,7 +181,7 @@ def _read(cursor: str, fingerprint: str) -> tuple[object, UUID]:
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error, OverflowError) as error:
         raise InvalidFilter("cursor", cursor, "is not one that this list gave; start without it") from error
     if made_for != fingerprint:
-        raise InvalidFilter("cursor", cursor, "belongs to another filter or order; start without it")
+        raise InvalidFilter("cursor", cursor, "belongs to another filter, range or order; start without it")
     return place
 
 

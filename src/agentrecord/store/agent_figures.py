@@ -7,33 +7,28 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
 from agentrecord.records.agent import AgentDetails, AgentFigures, AgentVersion, VersionFigures
+from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.measures import WordKind
 from agentrecord.records.page import Page
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
-from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days, users
 from agentrecord.store import agents as agent_store
-from agentrecord.store._days import Days, counted, last_seen, words_of
+from agentrecord.store._days import Days
+from agentrecord.store._facets import TOP, Observed
 from agentrecord.store._figures import latency_bucket
-from agentrecord.store._page import page
+from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store._words import Words, column_word, measured_word, tokens_of
+from agentrecord.store._words import Rule, column_word, measured_word
 from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
 from agentrecord.store.daily import percentile
 from agentrecord.store.usage_sums import sums
 
-_BY = "agent_uuid"
-_COUNTED = {
-    "runs": "run_count", "completed_runs": "completed_runs", "failed_runs": "failed_runs",
-    "sessions": "session_count", "tool_calls": "tool_calls", "tool_errors": "tool_errors", "errors": "error_count",
-}  # fmt: skip
-REPORT_SORTS = ("agent_id", "last_active_at", "runs", "failed_runs", "cost", "tokens", "calls")
 Histogram = dict[int, int]
 
 
@@ -52,65 +47,53 @@ def report(
 
     A day that the range touches counts whole. Without a range, agents that never did anything are listed too; a scope
     of one user sees the agents that worked for that user, with that user's figures. `query` is a filter's
-    text: `agent`, `name`, `active`, `has`, `runs`, `failed`, `errors`, `calls`, `tokens`, `cost` …
+    text: `agent`, `name`, `version`, `user`, `model`, `tool`, `active`, `has`, `runs`, `failed`, `calls`, `cost` …
     """
-    days = Days(scope=scope, by=_BY, since=since, until=until)
-    statement, columns, known = _statement(scope, days)
-    wanted = []
-    if since is not None or until is not None or scope.user is not None:
-        wanted.append(days.acted(agents.c.id))
-    asked = known.conditions(scope, query)
-    found = page(
-        conn, statement.where(*wanted, *asked), _figures, sorts=columns, sort=sort, row_id=agents.c.id,
-        limit=limit, cursor=cursor, counted=bool(asked),
-    )  # fmt: skip
-    items = _with_details(conn, days, found.items)
-    return replace(found, items=items) if asked else counted(conn, replace(found, items=items), scope, agents, wanted)
+    return AGENTS.page(conn, _days(scope, since, until), query, sort=sort, limit=limit, cursor=cursor)
 
 
-def _statement(scope: Scope, days: Days) -> tuple[Any, dict[str, Any], Words]:
-    active, spent = days.active(), days.spent(sums(usage_days))
-    zero = func.coalesce
-    columns: dict[str, Any] = {
-        "agent_id": agents.c.agent_id,
-        "last_active_at": last_seen(active, spent),
-        "runs": active.c.run_count,
-        "failed_runs": active.c.failed_runs,
-        "cost": spent.c.cost_nanos,
-        "tokens": tokens_of(spent),
-        "calls": spent.c.calls,
-    }
-    statement = (
-        select(
-            *COLUMNS,
-            columns["last_active_at"].label("seen_at"),
-            *[zero(active.c[name], 0).label(f"active_{name}") for name in _COUNTED.values()],
-            *[zero(spent.c[name], 0).label(name) for name in USAGE_COUNTERS],
-        )
-        .select_from(
-            agents.outerjoin(active, active.c.owner == agents.c.id).outerjoin(spent, spent.c.owner == agents.c.id)
-        )
-        .where(agents.c.project_id == scope.project)
-    )
-    return statement, columns, words_of(
-        active,
-        spent,
-        column_word("agent", "The agent's id", "agent:support-*", agents.c.agent_id),
-        column_word("name", "The agent's name", "name:Support", agents.c.name),
-        measured_word("active", WordKind.MOMENT, "When it was last active, UTC", "active:>=2026-01-31",
-                      columns["last_active_at"]),
-        free=(agents.c.agent_id, agents.c.name),
-    )  # fmt: skip
+def report_sums(
+    conn: Connection,
+    scope: Scope,
+    *,
+    query: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> FigureSums:
+    """Return the sums over all agents that a filter finds, with the figures of the days that `report` counts."""
+    return AGENTS.summed(conn, _days(scope, since, until), query)
 
 
-def known_words() -> Words:
-    """Return the words that the list is filtered by, to offer or describe them."""
-    scope = Scope()
-    return _statement(scope, Days(scope=scope, by=_BY))[2]
+def facets(
+    conn: Connection,
+    scope: Scope,
+    *,
+    query: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    top: int = TOP,
+) -> Facets:
+    """Return the `top` most frequent values of each main word among the agents that `report` finds.
+
+    Up to 10,000 agents are counted, the last active ones; an agent counts for each user, model and tool of its days.
+    """
+    return AGENTS.faceted(conn, _days(scope, since, until), query, top=top)
+
+
+def values(conn: Connection, scope: Scope, word: str, *, prefix: str = "", limit: int = 20) -> tuple[str, ...]:
+    """Return values that a word of a filter of agents can have, those that begin with `prefix`; for completion.
+
+    Raises `InvalidFilter` for an unknown word.
+    """
+    return AGENTS.values(conn, scope, word, prefix, limit)
+
+
+def _days(scope: Scope, since: datetime | None, until: datetime | None, owner: UUID | None = None) -> Days:
+    return Days(scope=scope, by="agent_uuid", owner=owner, since=since, until=until)
 
 
 def _figures(row: Mapping[str, Any]) -> AgentFigures:
-    told = {field: row[f"active_{name}"] for field, name in _COUNTED.items()}
+    told = {field: row[f"active_{name}"] for field, name in COUNTED.items()}
     agent = agent_of({c.name: row[c.name] for c in COLUMNS})
     return AgentFigures(agent=agent, usage=usage_totals(row), last_active_at=row["seen_at"], **told)
 
@@ -177,11 +160,10 @@ def details(
     for the user of a scope of one.
     """
     known = agent_store.named(conn, scope, agent)
-    days = Days(scope=scope, by=_BY, owner=known.id, since=since, until=until)
+    days = _days(scope, since, until, known.id)
     if scope.user is not None and not days.is_known(conn):
         raise NotFound("agent", agent)
-    statement, *_ = _statement(scope, days)
-    row = conn.first_map(statement.where(agents.c.id == known.id))
+    row = conn.first_map(AGENTS.listed(days).statement.where(agents.c.id == known.id))
     figures = AgentFigures(agent=known) if row is None else _figures(row)
     return AgentDetails(
         figures=_with_details(conn, days, [figures])[0],
@@ -221,3 +203,44 @@ def versions(conn: Connection, scope: Scope, agent: UUID) -> tuple[VersionFigure
         for row in rows
     ]
     return tuple(sorted(found, key=lambda one: (one.version.created_at, one.version.id), reverse=True))
+
+
+_IN_SERVICE = (
+    select(agent_versions.c.version_number)
+    .where(
+        agent_versions.c.project_id == agents.c.project_id, agent_versions.c.agent_uuid == agents.c.id,
+        agent_versions.c.is_active,
+    )
+    .correlate(agents)
+    .limit(1)
+    .scalar_subquery()
+)  # fmt: skip
+
+
+def _rules(seen: ColumnElement[Any]) -> tuple[Rule, ...]:
+    return (
+        column_word("agent", "The agent's id", "agent:support-*", agents.c.agent_id),
+        column_word("name", "The agent's name", "name:Support", agents.c.name),
+        column_word("version", "The version that is in service", "version:1.4.*", _IN_SERVICE),
+        measured_word("active", WordKind.MOMENT, "When it was last active, UTC", "active:>=2026-01-31", seen),
+    )
+
+
+AGENTS: Owners[AgentFigures] = Owners(
+    table=agents,
+    by="agent_uuid",
+    columns=COLUMNS,
+    known=agents.c.agent_id,
+    sorts=("agent_id", "last_active_at"),
+    rules=_rules,
+    free=(agents.c.agent_id, agents.c.name),
+    build=_figures,
+    details=_with_details,
+    other=Other(word="user", help="A user it worked for", example="user:bob@acme.io", by="user_uuid",
+                name=users.c.external_id, table=users),
+    facets={"version": _IN_SERVICE},
+    observed={"name": Observed(agents.c.name, agents, agents)},
+)  # fmt: skip
+"""The list of agents."""
+
+REPORT_SORTS = (*AGENTS.sorts, *FIGURE_SORTS)

@@ -1,13 +1,11 @@
 """Daily figures by user and agent, and how each agent did each day."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
-from typing import Any  # `Any`: rows hold whatever their columns hold
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 
-from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Forbidden
 from agentrecord.ids import NIL
@@ -15,21 +13,12 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import DailyPerformance, DailyUsage, UsageTotals
 from agentrecord.schema import activity_days, agents, latency_days, tool_days, usage_days, users
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
-from agentrecord.store._days import EPOCH
-from agentrecord.store._figures import day_of
+from agentrecord.store._days import touched
+from agentrecord.store._figures import date_of
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.usage_sums import sums
 
 NO_USAGE = UsageTotals()
-
-
-def _days(column: Any, since: datetime | None, until: datetime | None) -> list[Any]:
-    found = []
-    if since is not None:
-        found.append(column >= day_of(values.moment("since", since)))
-    if until is not None:
-        found.append(column < day_of(values.moment("until", until)))
-    return found
 
 
 def usage(
@@ -37,16 +26,16 @@ def usage(
 ) -> tuple[DailyUsage, ...]:
     """Return each user's use of each agent by UTC day: sessions begun, messages, distinct tools, calls' sums."""
     activity = conn.maps(
-        select(activity_days).where(*within(scope, activity_days), *_days(activity_days.c.day, since, until))
+        select(activity_days).where(*within(scope, activity_days), *touched(activity_days.c.day, since, until))
     )
     spent = conn.maps(
         select(usage_days.c.bucket, usage_days.c.user_uuid, usage_days.c.agent_uuid, *sums(usage_days))
-        .where(*within(scope, usage_days), *_days(usage_days.c.bucket, since, until))
+        .where(*within(scope, usage_days), *touched(usage_days.c.bucket, since, until))
         .group_by(usage_days.c.bucket, usage_days.c.user_uuid, usage_days.c.agent_uuid)
     )
     tools = conn.rows(
         select(tool_days.c.day, tool_days.c.user_uuid, tool_days.c.agent_uuid, func.count())
-        .where(*within(scope, tool_days), *_days(tool_days.c.day, since, until))
+        .where(*within(scope, tool_days), *touched(tool_days.c.day, since, until))
         .group_by(tool_days.c.day, tool_days.c.user_uuid, tool_days.c.agent_uuid)
     )
     by_activity = {(row["day"], row["user_uuid"], row["agent_uuid"]): row for row in activity}
@@ -61,7 +50,7 @@ def usage(
                 user_uuid=user,
                 user=user_names.get(user, str(user)),
                 agent_id=agent_names.get(agent),
-                date=EPOCH + timedelta(days=day),
+                date=date_of(day),
                 session_count=counted["session_count"],
                 message_count=counted["message_count"],
                 unique_tools_used=by_tools.get((day, user, agent), 0),
@@ -88,12 +77,12 @@ def performance(
         select(activity_days.c.day, activity_days.c.agent_uuid,
                *[total(activity_days.c[name]).label(name) for name in names],
                func.sum(activity_days.c.satisfaction_sum).label("satisfaction_sum"))
-        .where(*within(scope, activity_days), *_days(activity_days.c.day, since, until))
+        .where(*within(scope, activity_days), *touched(activity_days.c.day, since, until))
         .group_by(activity_days.c.day, activity_days.c.agent_uuid)
     )  # fmt: skip
     spent = conn.maps(
         select(usage_days.c.bucket, usage_days.c.agent_uuid, *sums(usage_days))
-        .where(*within(scope, usage_days), *_days(usage_days.c.bucket, since, until))
+        .where(*within(scope, usage_days), *touched(usage_days.c.bucket, since, until))
         .group_by(usage_days.c.bucket, usage_days.c.agent_uuid)
     )
     by_activity = {(row["day"], row["agent_uuid"]): row for row in activity}
@@ -107,7 +96,7 @@ def performance(
         found.append(
             DailyPerformance(
                 agent_id=agent_names.get(agent) if agent != NIL else None,
-                date=EPOCH + timedelta(days=day),
+                date=date_of(day),
                 total_sessions=row.get("session_count", 0),
                 failed_sessions=row.get("failed_sessions", 0),
                 satisfaction_sum=row.get("satisfaction_sum", 0.0),
@@ -126,7 +115,7 @@ def _latencies(
     found: defaultdict[tuple[int, UUID], dict[int, int]] = defaultdict(dict)
     rows = conn.rows(
         select(latency_days.c.day, latency_days.c.agent_uuid, latency_days.c.bucket, total(latency_days.c.calls))
-        .where(latency_days.c.project_id == scope.project, *_days(latency_days.c.day, since, until))
+        .where(latency_days.c.project_id == scope.project, *touched(latency_days.c.day, since, until))
         .group_by(latency_days.c.day, latency_days.c.agent_uuid, latency_days.c.bucket)
     )
     for day, agent, bucket, calls in rows:

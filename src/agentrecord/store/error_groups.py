@@ -3,21 +3,18 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, and_, func, select, update
+from sqlalchemy import ColumnElement, Executable, func, select, update
 
-from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
 from agentrecord.ids import id_in
 from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
-from agentrecord.records.measures import WordKind
 from agentrecord.records.page import Page
-from agentrecord.records.query import Value
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
@@ -37,24 +34,30 @@ from agentrecord.schema import (
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import audit
-from agentrecord.store._days import EPOCH
-from agentrecord.store._figures import day_of
-from agentrecord.store._page import moving, page
+from agentrecord.store._error_words import (
+    IN_WORK_OF,
+    NEW_FOR,
+    OF_USER,
+    OF_VERSION,
+    TIMES,
+    group_conditions,
+    met,
+    seen_by,
+)
+from agentrecord.store._figures import date_of, day_of
+from agentrecord.store._page import page
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store._words import Words, choice_word, column_word, matching, measured_word, text_word
 
 GROUP_SORTS = {
     "last_seen_at": error_groups.c.last_seen_at,
     "first_seen_at": error_groups.c.first_seen_at,
     "count": error_groups.c.count,
+    "error_type": error_groups.c.error_type,
 }
-NEW_FOR = timedelta(days=1)
 TREND_DAYS = 30
 MAX_AGENTS = 5
 LOOKED_AT = 500
 """How many of a group's latest occurrences a breakdown looks at."""
-
-_TIMES = error_days.c["count"]
 
 
 def groups(
@@ -79,107 +82,21 @@ def groups(
     them, `agent_id` and `user` those met in that agent's work and by that user, `status` those that stand so. Resolved
     ones are left out, unless that or the filter asks for a status.
     """
-    statement, columns = _seen_by(scope)
-    known = _words(columns, conn.now)
-    conditions = known.conditions(scope, query)
-    if status is not None:
-        conditions.extend(_standing(status, conn.now, columns))
-    elif not include_resolved and not any(term.word == "status" for term in known.parse(query or "").terms):
-        conditions.append(error_groups.c.resolved_at.is_(None))
-    if since is not None:
-        conditions.append(
-            columns["last_seen_at"] >= moving("since", values.moment("since", since), error_groups.c.last_seen_at)
-        )
-    if until is not None:
-        conditions.append(columns["first_seen_at"] < values.moment("until", until))
+    seen = seen_by(scope)
+    conditions = group_conditions(
+        scope, seen, conn.now, query=query, include_resolved=include_resolved, status=status, since=since, until=until
+    )
     if agent_id is not None:
-        conditions.append(_met(scope, error_days.c.agent_uuid == agent_store.row_id(scope, agent_id)))
+        conditions.append(met(scope, error_days.c.agent_uuid == agent_store.row_id(scope, agent_id)))
     if user is not None:
         theirs = select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == user)
-        conditions.append(_met(scope, error_days.c.user_uuid.in_(theirs)))
+        conditions.append(met(scope, error_days.c.user_uuid.in_(theirs)))
     found = page(
-        conn, statement.where(*conditions), lambda row: _group(row, conn.now),
-        sorts={name: columns[name] for name in GROUP_SORTS}, sort=sort, row_id=error_groups.c.id,
+        conn, seen.statement.where(*conditions), lambda row: _group(row, conn.now),
+        sorts={name: seen.columns[name] for name in GROUP_SORTS}, sort=sort, row_id=error_groups.c.id,
         limit=limit, cursor=cursor,
     )  # fmt: skip
     return replace(found, items=_with_details(conn, scope, found.items))
-
-
-def _words(columns: Mapping[str, Any], now: datetime) -> Words:
-    return Words(
-        (
-            choice_word("status", "How the group stands", "status:regressed",
-                        {str(status): and_(*_standing(status, now, columns)) for status in ErrorStatus}),
-            column_word("type", "The type of the error", "type:Timeout*", columns["error_type"]),
-            column_word("group", "The group's fingerprint", "group:857143f5b149dd6e", columns["fingerprint"]),
-            text_word("agent", "Met in the work of an agent", "agent:support-bot", _in_work_of),
-            text_word("user", "Met by a user", "user:bob@acme.io", _met_by),
-            measured_word("count", WordKind.COUNT, "How often it was met", "count:>10", columns["count"]),
-            measured_word("first", WordKind.MOMENT, "When it was first met, UTC", "first:>=2026-01-31",
-                          columns["first_seen_at"]),
-            measured_word("last", WordKind.MOMENT, "When it was last met, UTC", "last:2026-01-31",
-                          columns["last_seen_at"]),
-        ),
-        free=(columns["error_type"], columns["error_message"]),
-    )  # fmt: skip
-
-
-def known_words() -> Words:
-    """Return the words that the list is filtered by, to offer or describe them."""
-    # What they are called does not depend on the time.
-    return _words(dict(error_groups.c), datetime(2000, 1, 1, tzinfo=UTC))
-
-
-def _in_work_of(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:
-    named = select(agents.c.id).where(agents.c.project_id == scope.project, matching(agents.c.agent_id, wanted))
-    return _met(scope, error_days.c.agent_uuid.in_(named))
-
-
-def _met_by(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:
-    named = select(users.c.id).where(users.c.project_id == scope.project, matching(users.c.external_id, wanted))
-    return _met(scope, error_days.c.user_uuid.in_(named))
-
-
-def _met(scope: Scope, by: ColumnElement[bool]) -> ColumnElement[bool]:
-    return error_groups.c.id.in_(select(error_days.c.group_uuid).where(*within(scope, error_days), by, _TIMES > 0))
-
-
-def _standing(status: ErrorStatus, now: datetime, columns: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    if status is ErrorStatus.RESOLVED:
-        return [error_groups.c.resolved_at.is_not(None)]
-    if status is ErrorStatus.REGRESSED:
-        return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_not(None)]
-    first = columns["first_seen_at"]
-    lately = moving("lately", now - NEW_FOR, error_groups.c.first_seen_at)
-    is_new = first >= lately if status is ErrorStatus.NEW else first < lately
-    return [error_groups.c.resolved_at.is_(None), error_groups.c.regressed_at.is_(None), is_new]
-
-
-def _seen_by(scope: Scope) -> tuple[Any, Mapping[str, Any]]:
-    """Return the groups as a scope sees them: its user's own words, times and counts where it is of one user."""
-    whole = select(error_groups).where(error_groups.c.project_id == scope.project)
-    if scope.user is None:
-        return whole, dict(error_groups.c)
-    own = (
-        select(
-            errors.c.group_uuid,
-            func.count().label("count"),
-            func.min(errors.c.created_at).label("first_seen_at"),
-            func.max(errors.c.created_at).label("last_seen_at"),
-            # Their own words: the group keeps those of whoever met it first.
-            func.max(errors.c.error_message).label("error_message"),
-        )
-        .where(*within(scope, errors))
-        .group_by(errors.c.group_uuid)
-        .subquery()
-    )
-    columns = {c.name: own.c.get(c.name, c) for c in error_groups.c}
-    statement = (
-        select(*[column.label(name) for name, column in columns.items()])
-        .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))
-        .where(error_groups.c.project_id == scope.project)
-    )
-    return statement, columns
 
 
 def _group(row: Mapping[str, Any], now: datetime) -> ErrorGroup:
@@ -203,7 +120,7 @@ _KEPT = (
 def _with_details(conn: Connection, scope: Scope, found: Sequence[ErrorGroup]) -> list[ErrorGroup]:
     if not found:
         return []
-    mine = [*within(scope, error_days), error_days.c.group_uuid.in_([group.id for group in found]), _TIMES > 0]
+    mine = [*within(scope, error_days), error_days.c.group_uuid.in_([group.id for group in found]), TIMES > 0]
     counted = conn.rows(
         select(error_days.c.group_uuid, func.count(error_days.c.user_uuid.distinct()))
         .where(*mine)
@@ -213,24 +130,26 @@ def _with_details(conn: Connection, scope: Scope, found: Sequence[ErrorGroup]) -
     first = day_of(conn.now) - TREND_DAYS + 1
     days: defaultdict[UUID, list[DayCount]] = defaultdict(list)
     for group, day, times in conn.rows(
-        select(error_days.c.group_uuid, error_days.c.day, total(_TIMES))
+        select(error_days.c.group_uuid, error_days.c.day, total(TIMES))
         .where(*mine, error_days.c.day >= first)
         .group_by(error_days.c.group_uuid, error_days.c.day)
         .order_by(error_days.c.day)
     ):
-        days[group].append(DayCount(date=EPOCH + timedelta(days=day), count=times))
+        days[group].append(DayCount(date=date_of(day), count=times))
     met_in: defaultdict[UUID, list[str]] = defaultdict(list)
     for group, name in conn.rows(
         select(error_days.c.group_uuid, agents.c.agent_id)
-        .select_from(error_days.join(agents, _IN_WORK_OF))
+        .select_from(error_days.join(agents, IN_WORK_OF))
         .where(*mine)
         .group_by(error_days.c.group_uuid, agents.c.agent_id)
-        .order_by(total(_TIMES).desc(), agents.c.agent_id)
+        .order_by(total(TIMES).desc(), agents.c.agent_id)
     ):
         met_in[group].append(name)
+    started_with = _first_versions(conn, scope, [group.id for group in found])
     return [
         replace(
             group,
+            first_version=started_with.get(group.id),
             users=met_by.get(group.id, 0),
             agents=tuple(met_in[group.id][:MAX_AGENTS]),
             days=tuple(days[group.id]),
@@ -239,7 +158,26 @@ def _with_details(conn: Connection, scope: Scope, found: Sequence[ErrorGroup]) -
     ]
 
 
-_IN_WORK_OF = (agents.c.project_id == error_days.c.project_id) & (agents.c.id == error_days.c.agent_uuid)
+def _first_versions(conn: Connection, scope: Scope, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Return the version of the agent in whose run each group was first met, where that run has one."""
+    first = (
+        select(errors.c.run_uuid)
+        .where(*within(scope, errors), errors.c.group_uuid == error_groups.c.id)
+        .order_by(errors.c.created_at, errors.c.id)
+        .limit(1)
+        .correlate(error_groups)
+        .scalar_subquery()
+    )
+    return dict(
+        conn.rows(
+            select(error_groups.c.id, agent_versions.c.version_number)
+            .select_from(
+                error_groups.join(runs, (runs.c.project_id == error_groups.c.project_id) & (runs.c.id == first))
+                .join(agent_versions, OF_VERSION)
+            )
+            .where(error_groups.c.project_id == scope.project, error_groups.c.id.in_(ids))
+        )
+    )  # fmt: skip
 
 
 def group(conn: Connection, scope: Scope, group: str | UUID) -> ErrorGroup:
@@ -248,7 +186,7 @@ def group(conn: Connection, scope: Scope, group: str | UUID) -> ErrorGroup:
 
 
 def _get(conn: Connection, scope: Scope, group: str | UUID) -> ErrorGroup:
-    statement, _ = _seen_by(scope)
+    statement = seen_by(scope).statement
     row = None
     if isinstance(group, str):
         row = conn.first_map(statement.where(error_groups.c.fingerprint == group))
@@ -277,12 +215,12 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
         )
     )
     return ErrorBreakdown(
-        agents=_named(conn, _days_of(scope, found.id, agents, _IN_WORK_OF, agents.c.agent_id)),
-        users=_named(conn, _days_of(scope, found.id, users, _OF_USER, users.c.external_id)),
+        agents=_named(conn, _days_of(scope, found.id, agents, IN_WORK_OF, agents.c.agent_id)),
+        users=_named(conn, _days_of(scope, found.id, users, OF_USER, users.c.external_id)),
         versions=_named(
             conn,
             select(agent_versions.c.version_number, func.count())
-            .select_from(runs.join(agent_versions, _OF_VERSION))
+            .select_from(runs.join(agent_versions, OF_VERSION))
             .where(*in_runs)
             .group_by(agent_versions.c.version_number),
         ),
@@ -310,13 +248,9 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
     )
 
 
-_OF_USER = (users.c.project_id == error_days.c.project_id) & (users.c.id == error_days.c.user_uuid)
-_OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
-
-
 def _days_of(scope: Scope, group: UUID, table: Any, joined: Any, name: ColumnElement[Any]) -> Executable:
     return (
-        select(name, total(_TIMES))
+        select(name, total(TIMES))
         .select_from(error_days.outerjoin(table, joined))
         .where(*within(scope, error_days), error_days.c.group_uuid == group)
         .group_by(name)

@@ -1,4 +1,4 @@
-"""Reads that a page needs as one: a stretch of a conversation, the work below a run, the sums of a list."""
+"""Reads that a page needs as one: a stretch of a conversation, the sums of a list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.records.tool_call import ToolCall
 from agentrecord.records.usage import UsageTotals
-from agentrecord.schema import agents, events, llm_calls, messages, models, runs, sessions, tool_calls, users
+from agentrecord.schema import events, llm_calls, messages, models, runs, sessions, tool_calls
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
@@ -31,9 +31,6 @@ from agentrecord.store._rows import call_of
 from agentrecord.store._sql import by_value, total, usage_totals, within
 from agentrecord.store.usage_by_session import measures
 from agentrecord.store.usage_sums import sums
-
-MAX_SPANS = 1000
-"""As many calls, and as many tool calls, of one run as a page can show."""
 
 COSTLY_NANOS = 50_000_000
 """From how many nano-dollars on a call is named among what made a session's cost: five cents."""
@@ -67,17 +64,6 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunWork:
-    """A run and all below it, with their calls; at most `MAX_SPANS` of each kind, the first ones."""
-
-    runs: tuple[Run, ...]
-    calls: tuple[LLMCall, ...]
-    tool_calls: tuple[ToolCall, ...]
-    call_count: int
-    tool_call_count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSums:
     """How many sessions a filter finds, and the sums over them and all below them."""
 
@@ -90,15 +76,6 @@ class SessionSums:
 
 NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
 """The sums over no session."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """The values that a list of sessions can be filtered by."""
-
-    agents: tuple[str, ...]
-    sources: tuple[str, ...]
-    users: tuple[str, ...]
 
 
 def conversation(
@@ -246,26 +223,6 @@ def _events(
     return tuple(event_store.event_of(row) for row in rows)
 
 
-def run_work(conn: Connection, scope: Scope, run: UUID) -> RunWork:
-    """Return a run, all runs below it, and the calls and tool calls of all of them, each oldest first."""
-    tree = run_store.subtree_of(scope, run)
-    calls_in = [*within(scope, llm_calls), llm_calls.c.run_uuid.in_(tree)]
-    tools_in = [*within(scope, tool_calls), tool_calls.c.run_uuid.in_(tree)]
-    calls = conn.maps(
-        call_store.SELECT_CALL.where(*calls_in).order_by(llm_calls.c.timestamp, llm_calls.c.id).limit(MAX_SPANS)
-    )
-    tools = conn.maps(
-        tool_store.SELECT_TOOL_CALL.where(*tools_in).order_by(tool_calls.c.started_at, tool_calls.c.id).limit(MAX_SPANS)
-    )
-    return RunWork(
-        runs=run_store.tree(conn, scope, run),
-        calls=tuple(call_of(row, row["model"], row["host"]) for row in calls),
-        tool_calls=tuple(tool_store.tool_call_of(row) for row in tools),
-        call_count=_count(conn, llm_calls, calls_in),
-        tool_call_count=_count(conn, tool_calls, tools_in),
-    )
-
-
 def _count(conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> int:
     return int(conn.value(select(func.count()).select_from(table).where(*conditions)))
 
@@ -314,23 +271,4 @@ def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = 
         tool_errors=tool_errors,
         errors=error_count,
         totals=usage_totals(row) if row else UsageTotals(),
-    )
-
-
-def choices(conn: Connection, scope: Scope) -> Choices:
-    """Return the agents, sources and users that the sessions in scope have."""
-    live = [*within(scope, sessions), sessions.c.deleted_at.is_(None)]
-    by_agent = sessions.join(
-        agents, (agents.c.project_id == sessions.c.project_id) & (agents.c.id == sessions.c.agent_uuid)
-    )
-    by_user = sessions.join(users, (users.c.project_id == sessions.c.project_id) & (users.c.id == sessions.c.user_uuid))
-
-    def distinct(column: Any, joined: Any) -> tuple[str, ...]:
-        rows = conn.rows(select(column).select_from(joined).where(*live, column.is_not(None)).distinct())
-        return tuple(sorted(row[0] for row in rows))
-
-    return Choices(
-        agents=distinct(agents.c.agent_id, by_agent),
-        sources=distinct(sessions.c.source, sessions),
-        users=distinct(users.c.external_id, by_user),
     )

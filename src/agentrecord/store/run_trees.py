@@ -96,6 +96,9 @@ def _placed(known: _Known, seen: set[UUID], run: Draft) -> list[Draft]:
             seen.add(draft.id)
         if draft.kind is SpanKind.PHASE:
             _close(draft, run)
+        elif draft.kind is SpanKind.TOOL and not run.is_running:
+            # Whose result was never told is over with its run; how long it took is not known.
+            draft.is_running = False
         while phases and not _holds(phases[-1], draft):
             phases.pop()
         parent = phases[-1] if phases else run

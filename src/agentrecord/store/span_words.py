@@ -25,6 +25,7 @@ from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
 from agentrecord.store._sql import within
 from agentrecord.store._words import holding
+from agentrecord.store.traces import kind_of
 
 ATTRIBUTE = "attr."
 """What the word of an attribute begins with; the rest is its key, in which case does not matter."""
@@ -198,12 +199,13 @@ def _as_sent(
         return
     made = _made(conn, scope, tree, spans)
     for row in sent:
-        kind = row["event_type"] if row["event_type"] in ("llm", "tool") else "run"
-        for piece in _made_of(made, (kind, row["run_uuid"]), row["timestamp"], row["duration_ms"]):
+        for piece in _made_of(
+            made, (kind_of(row["event_type"]), row["run_uuid"]), row["timestamp"], row["duration_ms"]
+        ):
             told[piece].extend(told[row["id"]])
 
 
-Made = Mapping[tuple[str, UUID], Mapping[int, Sequence[RunSpan]]]
+Made = Mapping[tuple[SpanKind, UUID], Mapping[int, Sequence[RunSpan]]]
 
 
 def _made(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]) -> Made:
@@ -212,14 +214,14 @@ def _made(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]) -
     for table in (llm_calls, tool_calls):
         statement = select(table.c.id, table.c.run_uuid).where(*within(scope, table), table.c.run_uuid.in_(tree))
         owners.update({row[0]: row[1] for row in conn.rows(statement)})
-    made: defaultdict[tuple[str, UUID], defaultdict[int, list[RunSpan]]] = defaultdict(lambda: defaultdict(list))
+    made: defaultdict[tuple[SpanKind, UUID], defaultdict[int, list[RunSpan]]] = defaultdict(lambda: defaultdict(list))
     for span in spans:
         if span.started_at is not None and span.id in owners:
             made[span.kind, owners[span.id]][_millisecond(span.started_at)].append(span)
     return made
 
 
-def _made_of(made: Made, place: tuple[str, UUID], at: datetime, took: int | None) -> Iterator[UUID]:
+def _made_of(made: Made, place: tuple[SpanKind, UUID], at: datetime, took: int | None) -> Iterator[UUID]:
     """Yield the pieces that began and took what a span did; a call tells its start to the millisecond only."""
     began = made.get(place, {})
     for millisecond in range(_millisecond(at) - 1, _millisecond(at) + 2):

@@ -18,8 +18,9 @@ from agentrecord.records.tool_call import NewToolCall, ToolCall, ToolCallStatus,
 from agentrecord.schema import messages, tool_calls, tool_days
 from agentrecord.store import owners
 from agentrecord.store._arrivals import announcing, note
-from agentrecord.store._figures import Figures, day_of
-from agentrecord.store._page import page
+from agentrecord.store._days import touched
+from agentrecord.store._figures import Figures
+from agentrecord.store._page import moving, page
 from agentrecord.store._sql import insert_into, total, within
 
 ADD_TOOL_CALL = announcing(insert_into(tool_calls), ChangeKind.TOOL_CALL)
@@ -156,11 +157,13 @@ def list_(
     run: UUID | None = None,
     tool_name: str | None = None,
     status: ToolCallStatus | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     sort: str = "started_at",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ToolCall]:
-    """Return tool calls, the oldest first."""
+    """Return tool calls, the oldest first; with a range, those that began from `since` up to `until`."""
     wanted = {
         tool_calls.c.session_uuid: session,
         tool_calls.c.run_uuid: run,
@@ -168,6 +171,11 @@ def list_(
         tool_calls.c.status: status,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
+    started = tool_calls.c.started_at
+    if since is not None:
+        conditions.append(started >= moving("since", values.moment("since", since), started))
+    if until is not None:
+        conditions.append(started < values.moment("until", until))
     return page(
         conn, SELECT_TOOL_CALL.where(*within(scope, tool_calls), *conditions), tool_call_of,
         sorts=SORTS, sort=sort, row_id=tool_calls.c.id, limit=limit, cursor=cursor,
@@ -177,12 +185,8 @@ def list_(
 def figures(
     conn: Connection, scope: Scope, *, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[ToolFigures, ...]:
-    """Return each tool's uses and failures over whole UTC days, the most used first."""
-    conditions = within(scope, tool_days)
-    if since is not None:
-        conditions.append(tool_days.c.day >= day_of(values.moment("since", since)))
-    if until is not None:
-        conditions.append(tool_days.c.day < day_of(values.moment("until", until)))
+    """Return each tool's uses and failures on the UTC days that a range touches, the most used first."""
+    conditions = [*within(scope, tool_days), *touched(tool_days.c.day, since, until)]
     names = ("calls", "errors", "duration_ms_sum", "duration_count")
     rows = conn.maps(
         select(tool_days.c.tool_name, *[total(tool_days.c[name]).label(name) for name in names])

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from agentrecord.records.agent import AgentDetails, AgentFigures
 from agentrecord.records.comparison import VersionComparison
+from agentrecord.records.facet import Facets, FigureSums
+from agentrecord.records.query import MAX_CHARS
 from agentrecord.server.fields import Moment, sort_of
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
+from agentrecord.server.routes.common import MISSING, PROBLEMS, Completion, ListQuery, Values
 from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
 from agentrecord.store.agent_figures import REPORT_SORTS
-from agentrecord.store.words import AGENT_WORDS
+from agentrecord.store.words import AGENT_WORDS, MAX_FACETS, TOP
 
 router = APIRouter(prefix="/api/agents", tags=["agents"], responses=PROBLEMS)
 
@@ -24,17 +26,35 @@ class StretchQuery(Query):
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
 
 
-class AgentQuery(ListQuery):
+class AgentWhere(Query):
     """Which agents, over which days."""
 
     q: str | None = Field(
         None,
+        max_length=MAX_CHARS,
         description=f"A filter: text in the id or the name, and words: {', '.join(AGENT_WORDS.known)}",
         examples=["has:calls claude"],
     )
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
+
+
+class AgentQuery(AgentWhere, ListQuery):
+    """Which agents, over which days, and which page of them."""
+
     sort: str = sort_of(REPORT_SORTS, "-last_active_at")
+
+
+class AgentFacetQuery(AgentWhere):
+    """Which agents, and how many values."""
+
+    top: int = Field(TOP, ge=1, le=MAX_FACETS, description="Values of each word")
+
+
+class AgentValuesQuery(Completion):
+    """Which word of a filter of agents."""
+
+    word: str = Field(examples=["model"], json_schema_extra={"enum": list(AGENT_WORDS.known)})
 
 
 class VersionsQuery(Query):
@@ -55,6 +75,28 @@ async def list_agents(request: Request, query: Annotated[AgentQuery, InQuery()])
             cursor=query.cursor,
         )
     )  # fmt: skip
+
+
+# These come before the routes that take an agent's id: one that is called so is found by its row id.
+@router.get("/sums", response_model=None, responses=described(model_of(FigureSums), "Sums"))
+async def agent_sums(request: Request, query: Annotated[AgentWhere, InQuery()]) -> Response:
+    """Return the sums over all agents that a filter finds."""
+    return answer(await store_of(request).agents.sums(query=query.q, since=query.since, until=query.until))
+
+
+@router.get("/facets", response_model=None, responses=described(model_of(Facets), "Facets"))
+async def agent_facets(request: Request, query: Annotated[AgentFacetQuery, InQuery()]) -> Response:
+    """Return the most frequent values among the agents that a filter finds, counted over the latest of them."""
+    return answer(
+        await store_of(request).agents.facets(query=query.q, since=query.since, until=query.until, top=query.top)
+    )
+
+
+@router.get("/values", response_model=None, responses=described(Values, "Values"))
+async def agent_values(request: Request, query: Annotated[AgentValuesQuery, InQuery()]) -> Response:
+    """Return values that a word of a filter of agents can have, for completion."""
+    found = await store_of(request).agents.values(query.word, prefix=query.prefix, limit=query.limit)
+    return answer({"items": found})
 
 
 @router.get(

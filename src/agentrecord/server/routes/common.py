@@ -2,11 +2,13 @@
 
 from typing import Any  # `Any`: OpenAPI is JSON
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from agentrecord.codec.values import MAX_NAME
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.server.problems import described_problem
 from agentrecord.server.wire import Query
+from agentrecord.store.words import MAX_VALUES
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: described_problem("No key, or one that is not valid"),
@@ -29,6 +31,19 @@ class ListQuery(Query):
 
     limit: int = Field(50, ge=1, le=MAX_PAGE, description="Rows on a page")
     cursor: str | None = Field(None, description="The last page's `next_cursor`")
+
+
+class Completion(Query):
+    """How the values of a word of a filter begin, and how many of them are wanted."""
+
+    prefix: str = Field("", max_length=MAX_NAME, description="How the values begin, whatever the case")
+    limit: int = Field(20, ge=1, le=MAX_VALUES)
+
+
+class Values(BaseModel):
+    """Values of a word, in order."""
+
+    items: list[str]
 
 
 CONFLICT: dict[int | str, dict[str, Any]] = {409: described_problem("It is taken, busy or closed: what, and the mend")}

@@ -7,31 +7,51 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, Field
 
 from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
+from agentrecord.records.facet import Facets, GroupSums
+from agentrecord.records.query import MAX_CHARS
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.identity import identity_of
-from agentrecord.server.routes.common import MISSING, PROBLEMS, ListQuery
-from agentrecord.server.wire import PageOf, answer, described, model_of, no_query, store_of
+from agentrecord.server.routes.common import MISSING, PROBLEMS, Completion, ListQuery, Values
+from agentrecord.server.wire import PageOf, Query, answer, described, model_of, no_query, store_of
 from agentrecord.store.error_groups import GROUP_SORTS
-from agentrecord.store.words import GROUP_WORDS
+from agentrecord.store.words import GROUP_WORDS, MAX_FACETS, TOP
 
 router = APIRouter(prefix="/api/errors/groups", tags=["calls"], responses=PROBLEMS)
 
 
-class GroupQuery(ListQuery):
+class GroupWhere(Query):
     """Which groups of errors."""
 
     resolved: bool = Field(False, description="Also those that are resolved")
-    status: ErrorStatus | None = None
     q: str | None = Field(
         None,
+        max_length=MAX_CHARS,
         description=f"A filter: text in the type or the message, and words: {', '.join(GROUP_WORDS.known)}",
         examples=["type:Timeout* count:>0"],
     )
+    since: Moment | None = Field(None, description="Met at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Met before")
+
+
+class GroupQuery(GroupWhere, ListQuery):
+    """Which groups of errors, and which page of them."""
+
+    status: ErrorStatus | None = None
     agent: str | None = Field(None, description="Met in the work of an agent", examples=["claude-code"])
     user: str | None = Field(None, description="Met by a user")
-    since: Moment | None = Field(None, description="Last met at or after", examples=["2026-01-31T00:00:00Z"])
-    until: Moment | None = Field(None, description="First met before")
     sort: str = sort_of(GROUP_SORTS, "-last_seen_at")
+
+
+class GroupFacetQuery(GroupWhere):
+    """Which groups of errors, and how many values."""
+
+    top: int = Field(TOP, ge=1, le=MAX_FACETS, description="Values of each word")
+
+
+class GroupValuesQuery(Completion):
+    """Which word of a filter of groups of errors."""
+
+    word: str = Field(examples=["type"], json_schema_extra={"enum": list(GROUP_WORDS.known)})
 
 
 class GroupDetails(BaseModel):
@@ -51,6 +71,33 @@ async def list_groups(request: Request, query: Annotated[GroupQuery, InQuery()])
             cursor=query.cursor,
         )
     )  # fmt: skip
+
+
+@router.get("/sums", response_model=None, responses=described(model_of(GroupSums), "Sums"))
+async def group_sums(request: Request, query: Annotated[GroupWhere, InQuery()]) -> Response:
+    """Return how many groups a filter finds, how they stand, and how often errors of theirs were ever met."""
+    return answer(
+        await store_of(request).errors.group_sums(
+            include_resolved=query.resolved, query=query.q, since=query.since, until=query.until
+        )
+    )
+
+
+@router.get("/facets", response_model=None, responses=described(model_of(Facets), "Facets"))
+async def group_facets(request: Request, query: Annotated[GroupFacetQuery, InQuery()]) -> Response:
+    """Return the most frequent values among the groups that a filter finds, counted over the latest of them."""
+    return answer(
+        await store_of(request).errors.group_facets(
+            include_resolved=query.resolved, query=query.q, since=query.since, until=query.until, top=query.top
+        )
+    )
+
+
+@router.get("/values", response_model=None, responses=described(Values, "Values"))
+async def group_values(request: Request, query: Annotated[GroupValuesQuery, InQuery()]) -> Response:
+    """Return values that a word of a filter of groups of errors can have, for completion."""
+    found = await store_of(request).errors.group_values(query.word, prefix=query.prefix, limit=query.limit)
+    return answer({"items": found})
 
 
 @router.get(

@@ -3,31 +3,30 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar, assert_never
+from typing import Any, Generic, TypeVar, assert_never  # `Any`: sums of any list
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from agentrecord.codec.jsonable import to_json
-from agentrecord.dashboard import figures, filters, run_list, session_list
-from agentrecord.dashboard.stretches import stretch_of
+from agentrecord.dashboard import figures, filters
+from agentrecord.dashboard.list_page import Kind
+from agentrecord.dashboard.run_list import RUNS
+from agentrecord.dashboard.session_list import SESSIONS
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session
 from agentrecord.records.usage import UsageReport, UsageTotals
 from agentrecord.server.routes.pages import COST_FILTERS
-from agentrecord.server.routes.pages_lists import RUN_FILTERS, SESSION_FILTERS, asked_of
+from agentrecord.server.routes.pages_lists import asked_of
 from agentrecord.server.wire import answer, store_of
 
 router = APIRouter(include_in_schema=False)
 T = TypeVar("T")
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_STEADY = "-created_at"
-"""What a session is exported in the order of: its last activity may move it past the page that is read next."""
-
 USAGE_COLUMNS = (
     "calls", "failed_calls", "unpriced_calls", "uncounted_calls", "input_tokens", "cache_read_tokens",
     "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens",
@@ -102,32 +101,24 @@ _RUNS: Sheet[Run] = Sheet(
 )  # fmt: skip
 
 
+async def exported(request: Request, kind: Kind[T, Any], sheet: Sheet[T], shape: ExportAs) -> Response:
+    """Return every row that a list's filter finds as a file."""
+    store, asked = store_of(request), kind.folded(asked_of(request, kind))
+    reads = kind.reads(store, asked.get("q"), await kind.stretch(store, asked, store.engine.maker.clock.now()))
+    sort = asked.get("sort", kind.steady)
+    return await sent(lambda cursor: reads.page(sort, MAX_PAGE, cursor), sheet, kind.path[1:], shape)
+
+
 @router.get("/sessions.{shape}")
 async def export_sessions(request: Request, shape: ExportAs) -> Response:
     """Send every session that the filter finds, each with the sums over its sub-agents."""
-    store, now = store_of(request), store_of(request).engine.maker.clock.now()
-    asked = session_list.folded_sessions(asked_of(request, SESSION_FILTERS))
-    stretch = stretch_of(asked, now, default=await session_list.default_range(store, now))
-    wanted, sort = session_list.filter_of(asked, stretch), asked.get("sort", _STEADY)
-
-    async def ask(cursor: str | None) -> Page[Session]:
-        found = await store.sessions.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor)
-        sums = await store.pages.subtree_sums([session.id for session in found])
-        return replace(found, items=[replace(session, subtree=sums.get(session.id)) for session in found])
-
-    return await sent(ask, _SESSIONS, "sessions", shape)
+    return await exported(request, SESSIONS, _SESSIONS, shape)
 
 
 @router.get("/runs.{shape}")
 async def export_runs(request: Request, shape: ExportAs) -> Response:
     """Send every run that the filter finds."""
-    store, now = store_of(request), store_of(request).engine.maker.clock.now()
-    asked = run_list.folded_runs(asked_of(request, RUN_FILTERS))
-    stretch = stretch_of(asked, now, default=await run_list.default_range(store, now))
-    wanted, sort = run_list.filter_of(asked, stretch), asked.get("sort", run_list.SORT)
-    return await sent(
-        lambda cursor: store.runs.list(wanted, sort=sort, limit=MAX_PAGE, cursor=cursor), _RUNS, "runs", shape
-    )
+    return await exported(request, RUNS, _RUNS, shape)
 
 
 async def sent(

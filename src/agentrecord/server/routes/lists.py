@@ -6,16 +6,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as InQuery
 from pydantic import BaseModel, Field
 
-from agentrecord.codec.values import MAX_NAME
 from agentrecord.records.facet import Facets, RunBucket, RunSums
 from agentrecord.records.query import MAX_CHARS
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.session import SessionFilter, SessionStatus
 from agentrecord.server.fields import Moment
-from agentrecord.server.routes.common import NAMED, PROBLEMS
+from agentrecord.server.routes.common import NAMED, PROBLEMS, Completion, Values
 from agentrecord.server.wire import Query, answer, described, model_of, store_of
 from agentrecord.store.pages import SessionSums
-from agentrecord.store.words import MAX_FACETS, MAX_VALUES, RUN_WORDS, SESSION_WORDS
+from agentrecord.store.words import MAX_FACETS, RUN_WORDS, SESSION_WORDS
 
 router = APIRouter(prefix="/api", tags=["lists"], responses=PROBLEMS)
 LONGEST_BUCKET_S = 366 * 86_400
@@ -77,18 +76,13 @@ class SeriesQuery(RunWhere):
     bucket_s: int = Field(86_400, ge=1, le=LONGEST_BUCKET_S, description="Seconds")
 
 
-class _Completion(Query):
-    prefix: str = Field("", max_length=MAX_NAME, description="How the values begin, whatever the case")
-    limit: int = Field(20, ge=1, le=MAX_VALUES)
-
-
-class RunValuesQuery(_Completion):
+class RunValuesQuery(Completion):
     """Which word of a filter of runs."""
 
     word: str = Field(examples=["user"], json_schema_extra={"enum": list(RUN_WORDS.known)})
 
 
-class SessionValuesQuery(_Completion):
+class SessionValuesQuery(Completion):
     """Which word of a filter of sessions."""
 
     word: str = Field(examples=["user"], json_schema_extra={"enum": list(SESSION_WORDS.known)})
@@ -98,12 +92,6 @@ class Buckets(BaseModel):
     """Runs by when they started."""
 
     items: list[model_of(RunBucket)]  # type: ignore[valid-type]
-
-
-class Values(BaseModel):
-    """Values of a word, in order."""
-
-    items: list[str]
 
 
 async def run_filter(request: Request, query: RunWhere) -> RunFilter:

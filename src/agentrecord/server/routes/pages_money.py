@@ -1,6 +1,7 @@
 """The pages of money: the overview, what was spent, and prices."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
@@ -10,13 +11,16 @@ from fastapi.responses import HTMLResponse
 from agentrecord.dashboard import cost, filters, overview, prices
 from agentrecord.exceptions import AgentRecordError, InvalidValue
 from agentrecord.ids import ProjectId
+from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.price import NewPrice, Rates
+from agentrecord.records.usage import UsageBy
 from agentrecord.server.fields import nanos_of
 from agentrecord.server.forms import form_of
-from agentrecord.server.identity import Identity, administrator_of
+from agentrecord.server.identity import Identity, administrator_of, identity_of
 from agentrecord.server.problems import of_error
 from agentrecord.server.shown import page
 from agentrecord.server.wire import store_of
+from agentrecord.store import AsyncStore
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -37,8 +41,19 @@ async def show_overview(request: Request) -> HTMLResponse:
 async def show_cost(request: Request) -> HTMLResponse:
     """Show what was spent."""
     store, asked = store_of(request), filters.checked(request.query_params, COST)
-    context = await cost.cost(store, asked, store.engine.maker.clock.now())
+    projects = await _projects(request) if asked.get("by") == UsageBy.PROJECT else None
+    context = await cost.cost(store, asked, store.engine.maker.clock.now(), projects)
     return page(request, "cost.html", context, active="cost", asked=asked)
+
+
+async def _projects(request: Request) -> dict[str, AsyncStore]:
+    """Return the projects that the caller may choose from, each as they would see it; none where there is but one."""
+    who = identity_of(request)
+    if not who.projects:
+        return {}
+    found = await who.store.projects.list(limit=MAX_PAGE)
+    scope = who.store.scope
+    return {one.name: AsyncStore(engine=who.store.engine, scope=replace(scope, project=one.id)) for one in found}
 
 
 @router.get("/prices")

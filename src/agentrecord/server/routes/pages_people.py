@@ -1,4 +1,4 @@
-"""Pages about agents, users and errors, and the forms on them: each a plain GET or POST that works without scripts."""
+"""Pages about one agent, user or group of errors, and their forms: plain GETs and POSTs that work without scripts."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,7 +11,6 @@ from agentrecord.dashboard import agent_compare, filters
 from agentrecord.dashboard import agents as agent_pages
 from agentrecord.dashboard import errors as error_pages
 from agentrecord.dashboard import users as user_pages
-from agentrecord.dashboard.portraits import with_range
 from agentrecord.exceptions import Conflict, InvalidValue
 from agentrecord.records.project import User
 from agentrecord.records.session import SessionFilter
@@ -26,17 +25,7 @@ from agentrecord.store import AsyncStore
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 STRETCH = ("since", "from", "to")
-LIST_FILTERS = ("q", *STRETCH, "sort", "after")
-ERROR_FILTERS = (*LIST_FILTERS, "status", "agent", "user", "tool", "failures")
 DELETED_AT_ONCE = 50
-
-
-@router.get("/agents")
-async def agents(request: Request) -> HTMLResponse:
-    """List agents with what they did and cost."""
-    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
-    context = await agent_pages.agents(store, asked, store.engine.maker.clock.now())
-    return page(request, "agents.html", context, active="agents", asked=with_range(asked, context.stretch))
 
 
 @router.get("/agents/{agent_id:path}/compare")
@@ -53,14 +42,6 @@ async def agent(request: Request, agent_id: str) -> HTMLResponse:
     store, asked = store_of(request), filters.checked(request.query_params, STRETCH)
     context = await agent_pages.agent(store, agent_id, asked, store.engine.maker.clock.now())
     return page(request, "agent.html", context, active="agents", asked=asked)
-
-
-@router.get("/users")
-async def users(request: Request) -> HTMLResponse:
-    """List users with what they did and spent."""
-    store, asked = store_of(request), filters.checked(request.query_params, LIST_FILTERS)
-    context = await user_pages.users(store, asked, store.engine.maker.clock.now())
-    return page(request, "users.html", context, active="users", asked=with_range(asked, context.stretch))
 
 
 @router.get("/u/{user_id:path}/export.jsonl")
@@ -123,14 +104,6 @@ async def user(request: Request, user_id: str) -> HTMLResponse:
     store, asked = store_of(request), filters.checked(request.query_params, ("tab", *STRETCH, "after"))
     context = await user_pages.user(store, user_id, asked, store.engine.maker.clock.now())
     return page(request, "user.html", context, active="users", asked=asked)
-
-
-@router.get("/errors")
-async def errors(request: Request) -> HTMLResponse:
-    """Show what failed."""
-    store, asked = store_of(request), filters.checked(request.query_params, ERROR_FILTERS)
-    context = await error_pages.errors(store, asked, store.engine.maker.clock.now())
-    return page(request, "errors.html", context, active="errors", asked=with_range(asked, context.stretch))
 
 
 @router.get("/errors/{fingerprint}")

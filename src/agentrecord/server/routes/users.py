@@ -6,30 +6,50 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as InQuery
 from pydantic import Field
 
+from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.people import UserDetails, UserFigures, UserPurge
 from agentrecord.records.project import User
+from agentrecord.records.query import MAX_CHARS
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.identity import administrator_of
 from agentrecord.server.routes.agents import StretchQuery
-from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, ListQuery
+from agentrecord.server.routes.common import CONFLICT, MISSING, PROBLEMS, Completion, ListQuery, Values
 from agentrecord.server.wire import PageOf, Query, answer, described, model_of, store_of
 from agentrecord.store.user_figures import REPORT_SORTS
-from agentrecord.store.words import USER_WORDS
+from agentrecord.store.words import MAX_FACETS, TOP, USER_WORDS
 
 router = APIRouter(prefix="/api/users", tags=["users"], responses=PROBLEMS)
 
 
-class UserQuery(ListQuery):
+class UserWhere(Query):
     """Which users, over which days."""
 
     q: str | None = Field(
         None,
+        max_length=MAX_CHARS,
         description=f"A filter: text in the user's string, name or e-mail, and words: {', '.join(USER_WORDS.known)}",
         examples=["has:calls example.org"],
     )
     since: Moment | None = Field(None, description="From the UTC day of", examples=["2026-01-31T00:00:00Z"])
     until: Moment | None = Field(None, description="Up to the end of the UTC day before or around it")
+
+
+class UserQuery(UserWhere, ListQuery):
+    """Which users, over which days, and which page of them."""
+
     sort: str = sort_of(REPORT_SORTS, "-last_seen_at")
+
+
+class UserFacetQuery(UserWhere):
+    """Which users, and how many values."""
+
+    top: int = Field(TOP, ge=1, le=MAX_FACETS, description="Values of each word")
+
+
+class UserValuesQuery(Completion):
+    """Which word of a filter of users."""
+
+    word: str = Field(examples=["model"], json_schema_extra={"enum": list(USER_WORDS.known)})
 
 
 class PurgeQuery(Query):
@@ -47,6 +67,28 @@ async def list_users(request: Request, query: Annotated[UserQuery, InQuery()]) -
             cursor=query.cursor,
         )
     )  # fmt: skip
+
+
+# These come before the route that takes a user's string: one that is called so is found by the row id.
+@router.get("/sums", response_model=None, responses=described(model_of(FigureSums), "Sums"))
+async def user_sums(request: Request, query: Annotated[UserWhere, InQuery()]) -> Response:
+    """Return the sums over all users that a filter finds."""
+    return answer(await store_of(request).users.sums(query=query.q, since=query.since, until=query.until))
+
+
+@router.get("/facets", response_model=None, responses=described(model_of(Facets), "Facets"))
+async def user_facets(request: Request, query: Annotated[UserFacetQuery, InQuery()]) -> Response:
+    """Return the most frequent values among the users that a filter finds, counted over the latest of them."""
+    return answer(
+        await store_of(request).users.facets(query=query.q, since=query.since, until=query.until, top=query.top)
+    )
+
+
+@router.get("/values", response_model=None, responses=described(Values, "Values"))
+async def user_values(request: Request, query: Annotated[UserValuesQuery, InQuery()]) -> Response:
+    """Return values that a word of a filter of users can have, for completion."""
+    found = await store_of(request).users.values(query.word, prefix=query.prefix, limit=query.limit)
+    return answer({"items": found})
 
 
 @router.get(
