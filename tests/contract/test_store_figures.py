@@ -112,6 +112,16 @@ def test_a_record_began_with_its_first_call_of_whoever_asks(used: Facing) -> Non
     assert used.scoped(project="other").usage.began() is None
 
 
+@covers("usage.span")
+def test_a_span_is_from_the_first_call_of_a_range_to_its_last(used: Facing) -> None:
+    hours = {name: AT + timedelta(hours=n) for n, name in ((0, "first"), (2, "sub"), (30, "ben"), (200, "last"))}
+    assert used.usage.span() == (hours["first"], hours["last"])
+    assert used.usage.span(since=hours["sub"], until=hours["ben"]) == (hours["sub"], hours["ben"])
+    assert used.usage.span(since=hours["sub"], include_subagents=False) == (hours["ben"], hours["last"])
+    assert used.scoped(user="ben").usage.span() == (hours["ben"], hours["ben"] + timedelta(hours=1))
+    assert used.usage.span(since=AT + timedelta(days=90)) is None
+
+
 @covers("usage.sessions")
 @pytest.mark.parametrize("sort", ["cost", "calls", "input", "-cost", "-output"])
 def test_the_first_sessions_are_those_of_the_report_in_the_order_that_was_asked_for(used: Facing, sort: str) -> None:
@@ -139,7 +149,8 @@ def test_names_come_in_the_order_in_which_they_were_stored_whatever_time_they_te
     assert used.usage.names(UsageBy.PROJECT) == ("default",)
     used.llm_calls.record(NewLLMCall(model="a", host="older", timestamp=AT - timedelta(days=900)))
     assert used.usage.names(UsageBy.MODEL) == ("m1", "m2", "m3", "a")
-    assert used.scoped(user="ben").usage.names(UsageBy.MODEL) == ("m1", "m2")
+    ben = used.scoped(user="ben").usage
+    assert (ben.names(UsageBy.MODEL), ben.names(UsageBy.USER)) == (("m1", "m2"), ("ben",))
     assert used.scoped(project="other").usage.names(UsageBy.MODEL) == ()
     with pytest.raises(InvalidFilter, match="must be one of model"):
         used.usage.names(UsageBy.SESSION)

@@ -313,11 +313,10 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "usage.report": tuple(lambda s, i, by=by: s.usage.report(by).rows for by in UsageBy),
     "usage.series": (lambda s, i: s.usage.series(UsageBy.MODEL),),
     "usage.total": (lambda s, i: [t for t in (s.usage.total(),) if t.calls],),
+    "usage.span": (lambda s, i: [] if s.usage.span() is None else [s.usage.span()],),
     "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
     "usage.began": (lambda s, i: s.usage.began(),),
-    "usage.names": tuple(
-        lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT)
-    ),
+    "usage.names": tuple(lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST)),
     "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),
@@ -329,6 +328,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.list": (lambda s, i: s.prices.list(),),
     "prices.find": (lambda s, i: s.prices.find(f"m-{SECRET}"),),
     "prices.uses": (lambda s, i: s.prices.uses(),),
+    "prices.spending": (lambda s, i: s.prices.spending().rows,),
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),
     "prices.reprice": (lambda s, i: s.prices.reprice(apply=True),),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
+from agentrecord.exceptions import Forbidden, InvalidFilter, InvalidValue, NotFound
 from agentrecord.ids import new_id
 from agentrecord.records.audit import Actor
 from agentrecord.records.llm_call import CostSource, NewLLMCall
@@ -154,6 +154,26 @@ def test_models_that_were_used_show_their_price_and_the_unpriced_come_first(stor
     named = {m.name: m.host for m in store.prices.list_models()}
     assert named[OPUS] == "Anthropic"
     assert "mystery" in named
+
+
+@covers("prices.spending")
+def test_spending_is_the_series_of_models_and_what_is_told_of_each_in_one(store: Facing) -> None:
+    for days, model, host in ((0, OPUS, "Anthropic"), (1, OPUS, "other"), (1, "mystery", None), (9, OPUS, "Anthropic")):
+        store.llm_calls.record(
+            NewLLMCall(
+                model=model, host=host, tokens=MILLION, timestamp=AT + timedelta(days=days), is_subagent=days == 1
+            )
+        )
+    edges = ({}, {"since": AT}, {"until": AT + timedelta(days=2)}, {"since": AT + timedelta(days=99)},
+             {"include_subagents": False})  # fmt: skip
+    for given in edges:
+        for by in (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH):
+            found = store.prices.spending(by, **given)
+            assert set(found.rows) == set(store.usage.series(UsageBy.MODEL, by=by, **given))
+            assert found.uses == store.prices.uses(**given)
+    assert store.scoped(user="somebody").prices.spending().rows == ()
+    with pytest.raises(InvalidFilter, match="must be one of hour, day, week, month"):
+        store.prices.spending(UsageBy.USER)
 
 
 def test_only_an_operator_sets_prices_outside_the_project(store: Facing) -> None:

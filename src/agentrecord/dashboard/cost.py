@@ -12,7 +12,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
-from agentrecord.records.price import ModelUse, Rates
+from agentrecord.records.price import ModelUse, Rates, Spending
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
@@ -80,11 +80,16 @@ async def cost(
     store: AsyncStore, asked: Asked, now: datetime, projects: Mapping[str, AsyncStore] | None = None
 ) -> CostPage:
     """Return the page of what was spent; `projects` are all those that the viewer may choose from, if several."""
-    stretch, uses = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
-    wanted, models = _wanted(asked, stretch), figures.models_of(uses)
+    called = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
+    wanted = _wanted(asked, called.stretch)
+    step = wanted.by if wanted.by in TIME else figures.step(called)
+    spending = await store.prices.spending(
+        step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
+    )
+    uses, models = spending.uses, figures.models_of(spending.uses)
     (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, uses, found), store.budgets.statuses(limit=MAX_PAGE),
+        _chart(store, wanted, spending, found, step), store.budgets.statuses(limit=MAX_PAGE),
         _tiles(store, wanted, models, uses, now),
     )  # fmt: skip
     shown = _rows(found, wanted, before, slots, asked)
@@ -219,20 +224,21 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 
 
 async def _chart(
-    store: AsyncStore, wanted: _Asked, uses: Sequence[ModelUse], found: Sequence[UsageRow]
+    store: AsyncStore, wanted: _Asked, spending: Spending, found: Sequence[UsageRow], by: UsageBy
 ) -> tuple[Chart, Mapping[str, int]]:
     of, stretch = _chart_of(wanted), wanted.stretch
-    by = wanted.by if wanted.by in TIME else figures.step(stretch, uses)
     names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
     slots = charts.series_slots(names)
-    apart = None
-    if of is wanted.by:
-        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-        height = figures.height_of(found)
-        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
-    rows = await store.usage.series(
-        of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
-    )
+    rows = spending.rows
+    if of is not UsageBy.MODEL:
+        apart = None
+        if of is wanted.by:
+            # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+            height = figures.height_of(found)
+            apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+        rows = await store.usage.series(
+            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
+        )
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items

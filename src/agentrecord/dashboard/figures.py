@@ -1,6 +1,5 @@
 """What the pages of figures share: ranges, tiles, charts over time, and links to the work behind a figure."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,7 +7,7 @@ from datetime import datetime
 from markupsafe import Markup
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import OTHER, SLOTS, WIDTH, Limit, bars_of, series_slots, stacked_bars
+from agentrecord.dashboard.charts import OTHER, SLOTS, WIDTH, Limit, bars_of, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.dashboard.stretches import range_of
@@ -52,18 +51,24 @@ class FigureTile:
     href: str | None = None
 
 
-async def called_in(
-    store: AsyncStore, asked: Asked, now: datetime, *, include_subagents: bool = True
-) -> tuple[Range, Sequence[ModelUse]]:
-    """Return the range that is asked for, and the models that were called in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A range in which calls are looked at, and when the first and the last of them were made, if there are any."""
+
+    stretch: Range
+    span: tuple[datetime, datetime] | None
+
+
+async def called_in(store: AsyncStore, asked: Asked, now: datetime, *, include_subagents: bool = True) -> Called:
+    """Return the range that is asked for.
 
     Without one asked for it is a week, or everything where the last week would show nothing.
     """
     stretch = range_of(asked, now, default="7d")
-    uses = await store.prices.uses(since=stretch.since, until=stretch.until, include_subagents=include_subagents)
-    if uses or not RANGE_WORDS.isdisjoint(asked):
-        return stretch, uses
-    return Range(name="all"), await store.prices.uses(include_subagents=include_subagents)
+    span = await store.usage.span(since=stretch.since, until=stretch.until, include_subagents=include_subagents)
+    if span is None and RANGE_WORDS.isdisjoint(asked):
+        return Called(stretch=Range(name="all"), span=await store.usage.span(include_subagents=include_subagents))
+    return Called(stretch=stretch, span=span)
 
 
 def models_of(uses: Sequence[ModelUse]) -> UsageReport:
@@ -194,10 +199,11 @@ def subagents_of(asked: Asked) -> bool:
     return wanted == "with"
 
 
-def step(stretch: Range, uses: Sequence[ModelUse]) -> UsageBy:
+def step(called: Called) -> UsageBy:
     """Return the length of the periods that a chart of a range has a bar for."""
-    first = stretch.since or min((use.first_at for use in uses), default=None)
-    last = stretch.until or max((use.last_at for use in uses), default=None)
+    stretch = called.stretch
+    first = stretch.since or (called.span[0] if called.span else None)
+    last = stretch.until or (called.span[1] if called.span else None)
     if first is None or last is None:
         return UsageBy.DAY
     days = (last - first).total_seconds() / DAY_S
@@ -249,19 +255,6 @@ def spend_chart(
         bars=bars,
         series=sorted(names.items(), key=lambda item: (item[1] == SLOTS, item[1], item[0])),
     )
-
-
-async def spend_over_time(
-    store: AsyncStore, stretch: Range, *, by: UsageBy, include_subagents: bool = True
-) -> tuple[Sequence[UsageRow], dict[str, int]]:
-    """Return what was spent per period and model, and each model's slot."""
-    rows, names = await asyncio.gather(
-        store.usage.series(
-            UsageBy.MODEL, since=stretch.since, until=stretch.until, by=by, include_subagents=include_subagents
-        ),
-        store.usage.names(UsageBy.MODEL),
-    )
-    return rows, series_slots(names)
 
 
 def dollars_tick(nanos: int) -> str:

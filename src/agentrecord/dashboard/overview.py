@@ -68,18 +68,20 @@ class _Whole:
 
 async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
     """Return the first page."""
-    (stretch, uses), found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
-    by, models = figures.step(stretch, uses), figures.models_of(uses)
-    users, activity, (rows, slots), attention, earlier = await asyncio.gather(
+    called, found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
+    stretch, by = called.stretch, figures.step(called)
+    spending, names, users, activity, earlier = await asyncio.gather(
+        store.prices.spending(by, since=stretch.since, until=stretch.until),
+        store.usage.names(UsageBy.MODEL),
         store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until, name_unpriced=False),
         store.usage.activity(by, since=stretch.since, until=stretch.until),
-        figures.spend_over_time(store, stretch, by=by),
-        _attention(store, stretch, uses, now),
         _earlier(store, stretch),
     )
+    uses, rows, slots = spending.uses, spending.rows, charts.series_slots(names)
+    models, attention = figures.models_of(uses), await _attention(store, stretch, uses, now)
     stuck = await store.runs.count_abandoned()
     return OverviewPage(
-        is_empty=not found.items and not uses and not activity.rows and not await store.usage.names(UsageBy.MODEL),
+        is_empty=not found.items and not uses and not activity.rows and not names,
         stretch=stretch,
         query=figures.range_query(stretch, asked),
         tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, stuck),

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId
-from agentrecord.records.usage import UsageTotals
+from agentrecord.records.usage import UsageRow, UsageTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,3 +158,14 @@ class ModelUse:
     rates: Rates | None = None
     source: str | None = None
     effective_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What models cost: for each period, and each with the price that charges it.
+
+    `rows` have the period as their `key` and the model as their `split`.
+    """
+
+    rows: tuple[UsageRow, ...]
+    uses: tuple[ModelUse, ...]

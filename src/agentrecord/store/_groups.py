@@ -279,6 +279,7 @@ class Usage:
 
     report = reads(usage.report)
     total = reads(usage.total)
+    span = reads(usage.span)
     began = reads(usage.began)
     names = reads(usage.names)
     sessions = reads(usage.sessions)
@@ -298,6 +299,7 @@ class Prices:
     list = reads(prices.list_)
     find = reads(prices.find)
     uses = reads(prices.uses)
+    spending = reads(prices.spending)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)
     reprice = writes(repricing.reprice, role=Role.ADMIN, before=load_table)

@@ -34,8 +34,7 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import by_value, total, within
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.runs import ABANDONED, SELECT_RUN, run_of
-from agentrecord.store.usage import period
-from agentrecord.store.usage_sums import TIME
+from agentrecord.store.usage_sums import TIME, period
 
 _DAYS_TO_MONDAY = 3
 """Weeks of buckets that are days since 1970-01-01, a Thursday, start so many days before it."""

@@ -1,5 +1,6 @@
 """Hosts, models and prices: set one's own, and list what is used and what it costs."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
@@ -8,19 +9,20 @@ from sqlalchemy import select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.exceptions import Forbidden, InvalidValue, NotFound
+from agentrecord.engine.moments import from_micros
+from agentrecord.exceptions import Forbidden, InvalidFilter, InvalidValue, NotFound
 from agentrecord.pricing.choose import choose
 from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.page import Page
-from agentrecord.records.price import Host, Model, ModelUse, NewPrice, Price, Rates
+from agentrecord.records.price import Host, Model, ModelUse, NewPrice, Price, Rates, Spending
 from agentrecord.records.scope import Role, Scope
-from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
 from agentrecord.schema import hosts, models, prices
 from agentrecord.store import audit
 from agentrecord.store._charging import OWN_PRICES, model_uuid, own_prices, price_of, price_row
 from agentrecord.store._page import page
 from agentrecord.store._sql import insert_or_skip
-from agentrecord.store.usage_sums import NO_NAME, by_names, summed, totals_of
+from agentrecord.store.usage_sums import NO_NAME, TIME, by_names, period, summed, totals_of
 
 _ADD = insert_or_skip(prices)
 _MAX_RATE = 10**15
@@ -124,10 +126,45 @@ def uses(
     """
     calls = summed(scope, since, until, include_subagents=include_subagents)
     rows = conn.rows(by_names(calls.shape, (UsageBy.MODEL, UsageBy.HOST)), calls.params)
-    found = [
+    return _unpriced_first(
         _use(conn, scope, model, host or None, totals_of(counts), (first_at, last_at))
         for model, host, *counts, first_at, last_at in rows
+    )
+
+
+def spending(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy = UsageBy.DAY,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+) -> Spending:
+    """Return what each model cost in each hour, day, week or month, and what `uses` tells of each: in one reading."""
+    if by not in TIME:
+        raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
+    calls = summed(scope, since, until, hourly=by is UsageBy.HOUR, include_subagents=include_subagents)
+    rows: dict[tuple[str, str], UsageTotals] = {}
+    used: dict[tuple[str, str | None], tuple[UsageTotals, datetime, datetime]] = {}
+    found = conn.rows(by_names(calls.shape, (by, UsageBy.MODEL, UsageBy.HOST)), calls.params)
+    for bucket, model, host, *counts, first_at, last_at in found:
+        totals = totals_of(counts)
+        place = period(from_micros(bucket * calls.bucket_micros), by), model or NO_NAME
+        rows[place] = rows[place] + totals if place in rows else totals
+        known, first, last = used.get((model, host), (UsageTotals(), first_at, last_at))
+        used[model, host] = known + totals, min(first, first_at), max(last, last_at)
+    uses_found = [
+        _use(conn, scope, model, host or None, totals, (first, last))
+        for (model, host), (totals, first, last) in used.items()
     ]
+    return Spending(
+        rows=tuple(UsageRow(key=key, label=key, split=model, totals=totals) for (key, model), totals in rows.items()),
+        uses=_unpriced_first(uses_found),
+    )
+
+
+def _unpriced_first(found: Iterable[ModelUse]) -> tuple[ModelUse, ...]:
     return tuple(sorted(found, key=lambda use: (-use.totals.unpriced_calls, -use.totals.cost_nanos, use.model)))
 
 
@@ -137,9 +174,9 @@ def _use(
     model: str,
     host: str | None,
     totals: UsageTotals,
-    span: tuple[datetime, datetime],
+    times: Sequence[datetime],
 ) -> ModelUse:
-    first_at, last_at = span
+    first_at, last_at = times
     price = find(conn, scope, model, host=host, at=last_at) if model else None
     return ModelUse(
         model=model or NO_NAME,

@@ -29,7 +29,9 @@ from agentrecord.store.usage_sums import (
     TIME,
     Summed,
     by_names,
+    ends,
     known,
+    period,
     summed,
     sums,
     totals_of,
@@ -138,19 +140,6 @@ def _period_of(bucket: int, calls: Summed, by: UsageBy, wanted: _Wanted) -> str:
     return period(from_micros(bucket * calls.bucket_micros) + timedelta(minutes=wanted.offset_minutes), by)
 
 
-def period(start: datetime, by: UsageBy) -> str:
-    """Return the name of the hour, day, week or month that holds an instant."""
-    match by:
-        case UsageBy.HOUR:
-            return start.strftime("%Y-%m-%d %H:00")
-        case UsageBy.WEEK:
-            return (start - timedelta(days=start.weekday())).strftime("%Y-%m-%d")
-        case UsageBy.MONTH:
-            return start.strftime("%Y-%m")
-        case _:
-            return start.strftime("%Y-%m-%d")
-
-
 def _by_name(conn: Connection, by: UsageBy, calls: Summed) -> list[UsageRow]:
     if by is UsageBy.TOTAL:
         found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
@@ -243,6 +232,20 @@ def _crossed(
     return [
         UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
     ]
+
+
+def span(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    include_subagents: bool = True,
+) -> tuple[datetime, datetime] | None:
+    """Return when the first call from `since` up to `until`, in whole hours, was made, and the last; None without."""
+    calls = summed(scope, since, until, include_subagents=include_subagents)
+    ((first_at, last_at),) = conn.rows(ends(calls.shape), calls.params)
+    return None if first_at is None else (first_at, last_at)
 
 
 def sessions(

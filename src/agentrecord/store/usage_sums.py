@@ -6,7 +6,7 @@ once for each sum instead of once for each row, and models, whose rows lie toget
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
@@ -39,6 +39,19 @@ def sums(table: Any) -> list[ColumnElement[Any]]:
 def totals_of(counts: Sequence[int]) -> UsageTotals:
     """Return sums, in the order of `USAGE_COUNTERS`, as a record."""
     return UsageTotals(**dict(zip(USAGE_COUNTERS, counts, strict=True)))
+
+
+def period(start: datetime, by: UsageBy) -> str:
+    """Return the name of the hour, day, week or month that holds an instant."""
+    match by:
+        case UsageBy.HOUR:
+            return start.strftime("%Y-%m-%d %H:00")
+        case UsageBy.WEEK:
+            return (start - timedelta(days=start.weekday())).strftime("%Y-%m-%d")
+        case UsageBy.MONTH:
+            return start.strftime("%Y-%m")
+        case _:
+            return start.strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +222,22 @@ def whole(shape: _Shape) -> Prepared:
             func.min(rollup.first_at).label("first_at"),
             func.max(rollup.last_at).label("last_at"),
         ).where(*shape.conditions())
+    )
+
+
+@cache
+def ends(shape: _Shape) -> Prepared:
+    """Return the statement whose one row is when the first call was, and the last: at the ends of the index of time."""
+    bucket = shape.table.c.bucket
+    ends = [select(bucket).where(*shape.conditions()).order_by(order).limit(1) for order in (bucket, bucket.desc())]
+    edges = zip((func.min(shape.table.c.first_at), func.max(shape.table.c.last_at)), ends, strict=True)
+    return Prepared(
+        select(
+            *[
+                select(edge).where(*shape.conditions(), bucket == end.scalar_subquery()).scalar_subquery().label(name)
+                for name, (edge, end) in zip(("first_at", "last_at"), edges, strict=True)
+            ]
+        )
     )
 
 

@@ -167,7 +167,7 @@ async def export_cost(request: Request, shape: ExportAs) -> Response:
     store, asked = store_of(request), filters.checked(request.query_params, COST_FILTERS)
     now = store.engine.maker.clock.now()
     by, with_subagents = figures.cost_by(asked), figures.subagents_of(asked)
-    stretch, _ = await figures.called_in(store, asked, now, include_subagents=with_subagents)
+    stretch = (await figures.called_in(store, asked, now, include_subagents=with_subagents)).stretch
     report = await figures.cost_report(store, stretch, by, figures.split_of(asked, by), with_subagents)
     if shape is ExportAs.JSON:
         return answer(report)
