@@ -316,7 +316,11 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "usage.span": (lambda s, i: [] if s.usage.span() is None else [s.usage.span()],),
     "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
     "usage.began": (lambda s, i: s.usage.began(),),
-    "usage.names": tuple(lambda s, i, of=of: s.usage.names(of) for of in (UsageBy.MODEL, UsageBy.HOST)),
+    "usage.names": (
+        lambda s, i: s.usage.names(UsageBy.MODEL),
+        lambda s, i: s.usage.names(UsageBy.HOST),
+        lambda s, i: [name for name in s.usage.names(UsageBy.USER) if name != "ben"],
+    ),
     "usage.activity": (lambda s, i: s.usage.activity().rows,),
     "usage.blocks": (lambda s, i: s.usage.blocks(),),
     "usage.daily": (lambda s, i: [d for d in s.usage.daily() if d.totals.calls],),

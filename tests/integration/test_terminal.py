@@ -32,6 +32,7 @@ ESCAPE = "\x1b["
 LOOKS: dict[str, tuple[str, ...]] = {
     "unreadable": (), "sessions": (), "session": (SESSION,), "search": ("refund",), "runs": (), "run": (RUN,),
     "compare": (RUN, "other-run"), "agents": (), "agents show": ("support-bot",), "users": (), "users show": ("ana",),
+    "users delete": ("ana",),
     "errors": (), "sql": ("SELECT session_id, title FROM ar_sessions",), "tail": ("--no-follow",), "usage": (),
     "top": ("--once",), "cost": (), "prices": (), "prices check": ("gpt-4o",), "budgets": (), "accounts": (),
     "keys": (), "reprice": (), "db info": (), "db check": (), "db doctor": (), "db verify": (),
