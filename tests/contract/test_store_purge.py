@@ -7,18 +7,21 @@ import pytest
 
 from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.exceptions import Conflict, Forbidden, InvalidFilter, InvalidValue, NotFound
+from agentrecord.ids import derived_id
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.audit import Actor
+from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import CallStatus, NewLLMCall, PromptPart
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.people import UserPurge
-from agentrecord.records.run import NewRun
+from agentrecord.records.run import NewRun, RunStatus
 from agentrecord.records.scope import Role
 from agentrecord.records.session import CodingDetails, NewSession, SessionFilter
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.transcript import CallFact, Identified, ImportBatch, MessageFact, RunFact, SessionFact
 from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.schema import metadata
 from agentrecord.store import Store
@@ -65,7 +68,8 @@ def fill(store: Any, user: str, word: str) -> None:
     store.runs.finish(run, output=word)
     store.runs.start(NewRun(run_id=f"alone-{word}", objective=word), user=user)
     store.keys.create(f"key of {word}", role=Role.READ, user=user)
-    store.audit.record("read", "/u/{user_id:path}", user, actor=user)
+    store.budgets.create(NewBudget(name=f"{word}'s", period=BudgetPeriod.DAY, limit_nanos=1, user=user))
+    store.audit.record("read", "/u/{user_id:path}", user, actor=user, origin=f"address of {word}")
 
 
 def turn_of(store: Any, user: str, word: str) -> None:
@@ -135,10 +139,16 @@ def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(st
     fill(store, BOB, WORD)
     fill(store, ANA, "tern")
     store.errors.record(NewError(error_type="Odd", error_message=f"{WORD} flew"), user=ANA)
+    below = store.sessions.create(
+        NewSession(session_id="below", title="of ana", parent_uuid=store.sessions.get(f"talk-{WORD}").id), user=ANA
+    )
+    store.messages.append(below.id, [NewMessage(role=USER, content="a goose")])
     kept = what_is_seen(store.scoped(user=ANA))
     purged(store, BOB)
     assert what_is_seen(store.scoped(user=ANA)) == kept
     assert [hit.session_id for hit in store.messages.search("tern")] == ["talk-tern"]
+    assert [hit.session_id for hit in store.messages.search("goose")] == ["below"]
+    assert store.sessions.get(below.id).title == "of ana", "hers, though below one of his"
     groups = {group.error_message for group in store.errors.groups(include_resolved=True)}
     assert groups == {f"{WORD} flew", "tern flew"}, "ana met it too, in these words"
     assert [key.name for key in store.keys.list() if key.revoked_at is None] == ["key of tern"]
@@ -227,6 +237,50 @@ def test_an_account_of_the_user_signs_nobody_in_any_more(store: Facing) -> None:
     purged(store, BOB)
     assert store.sign_ins.find(sign_in.id) is None
     assert WORD not in everything(store)
+
+
+@covers("users.purge")
+def test_an_account_of_another_project_too_goes_on_there_and_comes_in_here_no_more(store: Facing) -> None:
+    made = store.accounts.create(BOB, password_hash="$argon2id$x", role=Role.WRITE)
+    other = store.scoped(project="other", role=Role.OPERATOR)
+    other.accounts.create(BOB, role=Role.WRITE)
+    user = store.users.find(BOB).id
+    purged(store, BOB)
+    assert store.accounts.list().items == []
+    sign_in = store.sign_ins.start(made.id, expires_at=store.engine.maker.clock.now().replace(year=2099))
+    assert store.sign_ins.find(sign_in.id).user_uuid not in (None, user)
+    assert sign_in.project_id == other.scope.project
+
+
+@covers("users.purge", "imports.load")
+def test_what_is_imported_once_more_stays_erased_and_is_no_unreadable_line(store: Facing) -> None:
+    at = store.engine.maker.clock.now()
+    tokens = TokenCounts(input=5, output=1)
+
+    def batch(user: str) -> ImportBatch:
+        run = RunFact(run_id=f"r-{user}", session_id="s", started_at=at, status=RunStatus.COMPLETED, finished_at=at)
+        said = MessageFact(session_id="s", key="m", role=USER, content=WORD, created_at=at)
+        call = CallFact(
+            session_id="s", run_id=None, timestamp=at, model="gpt-4o", host="OpenAI", tokens=tokens, dedup_key=user
+        )
+        return ImportBatch(
+            source="coder", path="f", user=user, sessions=(SessionFact(session_id="s", created_at=at, tool_name="c"),),
+            runs=(run,), messages=((Identified(row_id=derived_id(at, "m", user)), said),),
+            calls=((Identified(row_id=derived_id(at, "c", user)), call),),
+        )  # fmt: skip
+
+    store.imports.load(batch(BOB))
+    before = store.usage.total()
+    for row in (purged(store, BOB)[0].user, None):
+        again = store.imports.load(batch(BOB))
+        assert (again.sessions, again.runs, again.messages, again.calls, again.deleted) == (0, 0, 0, 0, 1)
+        assert WORD not in everything(store).replace(BOB, "")
+        if row is not None:
+            purged(store, str(row))
+    assert store.usage.total() == before
+    hers = store.imports.load(batch(ANA))
+    assert (hers.sessions, hers.runs, hers.messages) == (1, 1, 1), "another's session of the name is another"
+    assert store.sessions.get("s").user == ANA
 
 
 def test_a_change_to_an_entry_of_the_trail_shows_though_a_name_was_taken_out_of_it(store: Facing) -> None:

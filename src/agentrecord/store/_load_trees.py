@@ -20,12 +20,14 @@ from agentrecord.store import agents as agent_store
 from agentrecord.store._arrivals import note
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
+from agentrecord.store.purging import mark_of
 from agentrecord.store.runs import ADD_RUN, count_run, run_row
 from agentrecord.store.sessions import ADD_CODING, ADD_SESSION, blank_session, coding_row
 
 F = TypeVar("F", SessionFact, RunFact)
 _CODING_TOLD = ("tool_name", "tool_version", "working_directory", "git_branch", "host", "initial_task")
 _SESSION_TOLD = ("title", "agent_name", "agent_uuid", "metadata")
+_SESSION = ("id", "session_id", "user_uuid", "root_uuid", "created_at", "deleted_at", *_SESSION_TOLD)
 
 _UPDATE_SESSION = Prepared(
     update(sessions)
@@ -122,6 +124,7 @@ class Trees:
         told = latest_told(facts, "session_id")
         parents = {f.parent_session_id for f in told.values() if f.parent_session_id}
         stored = self._stored_sessions({*told, *named, *parents})
+        stored.update(self._erased(told, {*told, *named, *parents} - {*stored}))
         told = self._without_deleted(told, stored)
         # A parent may be told of only later, by a file that is read after its child's.
         missing = {f.parent_session_id: f for f in told.values() if f.parent_session_id in parents - {*told, *stored}}
@@ -149,10 +152,25 @@ class Trees:
                 stored[name] = stored[str(above)]
         return {name: fact for name, fact in told.items() if name not in self.deleted}
 
-    def _stored_sessions(self, names: set[str]) -> dict[str, dict[str, Any]]:
-        columns = ("id", "session_id", "user_uuid", "root_uuid", "created_at", "deleted_at", *_SESSION_TOLD)
+    def _erased(self, told: dict[str, SessionFact], names: set[str]) -> dict[str, dict[str, Any]]:
+        """Return the tombstones of sessions whose user was erased, and is called here as they were called then."""
+        marks = {mark_of(self._scope.project, name): name for name in names}
         rows = rows_by(
-            self._conn, self._scope.project, sessions, "session_id", sorted(names), columns=columns, lock=True
+            self._conn, self._scope.project, sessions, "session_id", sorted(marks), columns=_SESSION, across_users=True
+        )
+        found: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            name = marks[row["session_id"]]
+            given = told[name].row_id if name in told else None
+            began = (row["id"].int >> 80) * 1000
+            made = derived_id(began, "session", self._scope.project, self._owner, name)
+            if row["id"] == (given or made):
+                found[name] = row
+        return found
+
+    def _stored_sessions(self, names: set[str]) -> dict[str, dict[str, Any]]:
+        rows = rows_by(
+            self._conn, self._scope.project, sessions, "session_id", sorted(names), columns=_SESSION, lock=True
         )
         mine = [row for row in rows if row["user_uuid"] == self._user]
         # A tombstone stands for its name only while no live session has it.

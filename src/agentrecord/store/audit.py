@@ -134,6 +134,9 @@ def redact(conn: Connection, scope: Scope, entries: Sequence[UUID], names: Mappi
     for row in conn.maps(select(*_COLUMNS).where(*mine).order_by(audit_entries.c.sequence)):
         parts = "/".join(names.get(part, part) for part in _parts(row["object_id"], names))
         new = {"object_id": parts, "actor": names.get(row["actor"], row["actor"]), "details": None}
+        if row["actor"] in names:
+            # The address is theirs.
+            new["origin"] = None
         conn.run(
             update(audit_entries).where(audit_entries.c.project_id == scope.project, audit_entries.c.id == row["id"])
             .values(**new)

@@ -24,6 +24,7 @@ from agentrecord.schema import (
     accounts,
     api_keys,
     audit_entries,
+    budgets,
     coding_sessions,
     contents,
     error_days,
@@ -172,6 +173,9 @@ def _names(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     keys = (api_keys.c.project_id == scope.project, api_keys.c.user_uuid == user.id)
     conn.run(update(api_keys).where(*keys).values(name=ERASED))
     conn.run(update(api_keys).where(*keys, api_keys.c.revoked_at.is_(None)).values(revoked_at=conn.now))
+    limits = (budgets.c.project_id == scope.project, budgets.c.user_uuid == user.id)
+    # What a budget is called is unique in a project.
+    conn.run(update(budgets).where(*limits).values(name=_hex(conn, budgets.c.id), is_active=False))
     _close_accounts(conn, scope, user)
     conn.run(
         update(users)
@@ -189,6 +193,9 @@ def _close_accounts(conn: Connection, scope: Scope, user: User) -> None:
         if conn.first(select(memberships.c.role).where(*elsewhere)) is None:
             told = {"email": f"{name_of(account)}@invalid", "name": None, "password_hash": None}
             conn.run(update(accounts).where(accounts.c.id == account).values(**told, disabled_at=conn.now))
+        else:
+            # It must not come back in as the user who is gone.
+            conn.run(delete(memberships).where(*mine, memberships.c.account_uuid == account))
         ended = (sign_ins.c.project_id == scope.project, sign_ins.c.account_uuid == account)
         conn.run(update(sign_ins).where(*ended).values(address=None))
         conn.run(update(sign_ins).where(*ended, sign_ins.c.ended_at.is_(None)).values(ended_at=conn.now))
@@ -197,17 +204,24 @@ def _close_accounts(conn: Connection, scope: Scope, user: User) -> None:
 def _sessions(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     last = _window(conn, scope, sessions, after, WINDOW)
     found = conn.rows(
-        select(sessions.c.id, sessions.c.deleted_at)
+        select(sessions.c.id, sessions.c.deleted_at, sessions.c.session_id, sessions.c.source)
         .where(*_between(scope, sessions, after, last), sessions.c.user_uuid == user.id)
         .order_by(sessions.c.id)
         .limit(SESSIONS_AT_ONCE)
     )
     ids = [row[0] for row in found]
-    for session, deleted_at in found:
+    for session, deleted_at, _, _ in found:
         if deleted_at is None and session_operations.find(conn, scope, session) is not None:
-            session_operations.delete(conn, scope, session)
+            # Alone: what is below it may be somebody else's, and the user's own are walked over too.
+            session_operations.locked(conn, scope, session)
+            session_operations.delete_alone(conn, scope, session)
     mine = (sessions.c.project_id == scope.project, sessions.c.id.in_(ids))
-    conn.run(update(sessions).where(*mine).values(session_id=_hex(conn, sessions.c.id), tags=(), agent_name=None))
+    conn.run(update(sessions).where(*mine).values(tags=(), agent_name=None))
+    for session, _, name, source in found:
+        # What is imported once more must not come back: an import knows these by their marks.
+        known = session.hex if source is None else purging.mark_of(scope.project, name)
+        this = (sessions.c.project_id == scope.project, sessions.c.id == session)
+        conn.run(update(sessions).where(*this).values(session_id=known))
     gone = {c.name: None for c in coding_sessions.c if c.nullable and c.name != "tool_version"}
     coded = (coding_sessions.c.project_id == scope.project, coding_sessions.c.session_uuid.in_(ids))
     conn.run(update(coding_sessions).where(*coded).values(**gone))

@@ -1,11 +1,14 @@
 """Taking content out: tombstones for messages, nothing left in search, figures moved to `archived_*`."""
 
+import hashlib
+import re
 from typing import Any  # `Any`: what a column is emptied to
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, delete, select, update
 
 from agentrecord.engine import Connection
+from agentrecord.ids import ProjectId
 from agentrecord.records.scope import Scope
 from agentrecord.schema import (
     errors,
@@ -40,6 +43,14 @@ EMPTIED: dict[Table, dict[str, Any]] = {
 """What is emptied where content goes, by table."""
 
 _RUN_IN = {runs: "id"}
+_MARK = re.compile("erased-[0-9a-f]{32}")
+
+
+def mark_of(project: ProjectId, session_id: str) -> str:
+    """Return what an imported session is called once its user is erased: the same each time, and of a mark itself."""
+    if _MARK.fullmatch(session_id):
+        return session_id
+    return f"erased-{hashlib.sha256(f'{project}/{session_id}'.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def purge_messages(conn: Connection, scope: Scope, session: UUID) -> int:

@@ -275,10 +275,11 @@ def delete(conn: Connection, scope: Scope, session: str | UUID) -> int:
     """
     found = locked(conn, scope, session)
     tree = conn.rows(subtree_of(scope, found.id))
-    return sum(_delete_one(conn, scope, row_id) for (row_id,) in tree)
+    return sum(delete_alone(conn, scope, row_id) for (row_id,) in tree)
 
 
-def _delete_one(conn: Connection, scope: Scope, session: UUID) -> int:
+def delete_alone(conn: Connection, scope: Scope, session: UUID) -> int:
+    """Delete the content of one session, as `delete` does, and of none below it; return how many messages went."""
     gone = purging.purge_messages(conn, scope, session)
     conn.run(
         update(sessions)
