@@ -151,8 +151,16 @@ def test_what_is_no_project_is_not_found_and_what_was_remembered_of_one_is_forgo
     assert two.client.get("/sessions", params={"project": "a\0b"}).status_code == 422
     two.client.get("/sessions", params={"project": OTHER})
     remembered = next(name for name in two.client.cookies if name.endswith("-project"))
-    two.client.cookies.set(remembered, "gone")
-    assert two.client.get("/sessions").status_code == 200
+    for forged in ("gone", "a%00b", "%"):
+        two.client.cookies.set(remembered, forged)
+        assert two.client.get("/sessions").status_code == 200, forged
+
+
+def test_a_name_with_odd_spaces_is_chosen_and_remembered_as_it_is(two: Two) -> None:
+    odd = " A\u00a0\u202eB "
+    two.filled.store.scoped(project=odd).sessions.create(NewSession(session_id="odd", title="Oddly called"))
+    assert "Oddly called" in two.client.get("/sessions", params={"since": "all", "project": odd}).text
+    assert "Oddly called" in two.client.get("/sessions?since=all").text
 
 
 def test_a_key_and_an_account_see_their_own_project_and_of_another_not_even_that_it_is_there(two: Two) -> None:

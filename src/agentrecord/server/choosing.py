@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit, urlu
 from starlette.requests import cookie_parser
 from starlette.responses import Response
 
-from agentrecord.exceptions import NotFound
+from agentrecord.exceptions import InvalidValue, NotFound
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.server.cookies import cookie_name
 from agentrecord.server.identity import Identity, IdentityKind
@@ -31,7 +31,7 @@ def taken_off(scope: MutableMapping[str, Any]) -> str | None:
     for part in given.split(b"&"):
         if unquote_plus(part.partition(b"=")[0].decode("latin-1")) == PARAMETER:
             pairs = parse_qsl(part.decode("latin-1"))
-            named = pairs[0][1].strip() if pairs else named
+            named = pairs[0][1] if pairs else named
         else:
             kept.append(part)
     scope["query_string"] = b"&".join(kept)
@@ -41,8 +41,7 @@ def taken_off(scope: MutableMapping[str, Any]) -> str | None:
 def remembered(headers: Mapping[str, str], secret: bytes) -> str | None:
     """Return the project that a browser remembers; None if it was never told one."""
     found = cookie_parser(headers.get("cookie", "")).get(_cookie(secret))
-    name = unquote(found) if found else ""
-    return name if name.isprintable() and name else None
+    return unquote(found) if found else None
 
 
 def remember(response: Response, secret: bytes, name: str) -> None:
@@ -75,7 +74,13 @@ async def in_project(
 
 async def _moved(who: Identity, whole: AsyncStore, named: str | None, known: str | None) -> Identity:
     wanted = named or known
-    found = None if wanted is None else await whole.projects.find(wanted)
+    try:
+        found = None if wanted is None else await whole.projects.find(wanted)
+    except InvalidValue:
+        if named is not None:
+            raise
+        # Whoever forged the cookie, or another program on this computer, must not shut every page.
+        found = None
     if found is None and named is not None and named != await _own_name(who):
         raise NotFound(PARAMETER, named)
     if found is None or found.id == who.project:
