@@ -223,6 +223,13 @@ def test_a_tool_used_after_the_end_of_a_range_counts_for_the_call_in_it_that_ask
     assert {key: before.get(key, 0) + after.get(key, 0) for key in whole} == whole
 
 
+def test_of_the_hour_that_a_range_begins_in_the_uses_of_tools_count_as_its_calls_do(tooled: Facing) -> None:
+    hour = AT.replace(minute=0)
+    told = [costs(tooled, UsageBy.TOOL, since=at) for at in (hour, hour + timedelta(minutes=59))]
+    assert told[0] == told[1]
+    assert told[0]["Write"] == 333
+
+
 def test_days_are_those_of_the_time_zone_asked_for(used: Facing) -> None:
     assert costs(used, UsageBy.DAY, utc_offset_minutes=120) == {
         "2026-03-03": 111, "2026-03-04": 11000, "2026-03-11": 10**5,

@@ -180,12 +180,16 @@ def in_range(
     at = llm_calls.c.timestamp if seen_as is None else seen_as(llm_calls.c.timestamp)
     found: list[ColumnElement[bool]] = []
     if since is not None:
-        first = to_micros(values.moment("since", since)) // HOUR_MICROS
-        found.append(at >= from_micros(first * HOUR_MICROS))
+        found.append(at >= hour_of(since))
     if until is not None:
         end = -(-to_micros(values.moment("until", until)) // HOUR_MICROS)
         found.append(at < from_micros(end * HOUR_MICROS))
     return found
+
+
+def hour_of(since: datetime) -> datetime:
+    """Return the beginning of the hour that a stretch of time begins in: all of that hour counts."""
+    return from_micros(to_micros(values.moment("since", since)) // HOUR_MICROS * HOUR_MICROS)
 
 
 def measures() -> dict[str, ColumnElement[Any]]:

@@ -10,7 +10,6 @@ from typing import Any  # `Any`: rows hold whatever their columns hold
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal_column, select, union_all
 
-from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageRow, UsageTotals
@@ -18,7 +17,7 @@ from agentrecord.schema import llm_calls, tool_calls
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage_by_session import in_range, measures
+from agentrecord.store.usage_by_session import hour_of, in_range, measures
 
 NO_TOOL = "no tool"
 DIVIDED = (*[name for name in USAGE_COUNTERS if name.endswith("_tokens")], "cost_nanos")
@@ -132,7 +131,7 @@ def _begun(
     if since is not None:
         # Calls have an index by time, uses one by their run.
         called = select(call_place).where(*in_calls, *in_range(since, until))
-        in_uses.extend((used_at >= values.moment("since", since), use_place.in_(called)))
+        in_uses.extend((used_at >= hour_of(since), use_place.in_(called)))
         in_calls.extend(in_range(since, None))
     uses = select(
         use_place.label("within"),
