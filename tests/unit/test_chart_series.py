@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentrecord.dashboard import charts, formats
+from agentrecord.dashboard import charts, formats, periods
 from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
 
 NAMES = [f"model-{number}" for number in range(40)]
@@ -64,3 +64,17 @@ def test_a_dot_shows_the_mark_of_its_series(slot: int, drawn: int) -> None:
     found = charts.dot(slot)
     assert f'class="s{slot}"' in found
     assert found.count("<rect") + found.count("<path") + found.count("<circle") == drawn
+
+
+def test_every_month_between_the_first_and_the_last_has_its_place_in_a_chart() -> None:
+    assert periods.filled(["2025-11", "2026-02"], UsageBy.MONTH) == ["2025-11", "2025-12", "2026-01", "2026-02"]
+    assert periods.filled(["2026-02"], UsageBy.MONTH) == ["2026-02"]
+    assert periods.filled(["1970-01", "2026-02"], UsageBy.MONTH) == ["1970-01", "2026-02"]
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"), [(("2026-01-31", "2026-02-01"), ("01-31", "02-01")), (("2025-12-31", "2026-01-01"),) * 2]
+)
+def test_days_of_several_years_are_told_with_their_year(days: tuple[str, str], shown: tuple[str, str]) -> None:
+    drawn = charts.stacked_bars([charts.Bar(label=day) for day in days], title="Runs", tick=str)
+    assert [f">{text}</text>" in drawn for text in (*shown, days[0])] == [True, True, shown[0] == days[0]]
