@@ -31,8 +31,8 @@ def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
     if not labels:
         return labels
     if by is UsageBy.MONTH:
-        first, last = (12 * int(label[:4]) + int(label[5:7]) - 1 for label in (labels[0], labels[-1]))
-        months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(first, last + 1)]
+        start_month, end_month = (12 * int(label[:4]) + int(label[5:7]) - 1 for label in (labels[0], labels[-1]))
+        months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(start_month, end_month + 1)]
         return months if len(months) <= MOST_MONTHS else labels
     if by is UsageBy.HOUR:
         start, end = (datetime.fromisoformat(label) for label in (labels[0], labels[-1]))
