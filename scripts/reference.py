@@ -55,10 +55,10 @@ A text that holds a colon is put in quotes: `"error: bad"`.
 """
 PIECES = """Pieces of a run
 
-In the box of a run's page, as `q` of `/api/runs/{run}/spans` and as `query` of `store.pages.run_tree`. Text is looked
-for in names, errors, arguments, results, answers and the data of events. `attr.KEY` is the member `KEY` of arguments,
-parameters, usage, metadata, the data of events, and the attributes of spans that were sent; dots lead into members:
-`attr.place.zip:75001`. What is found is shown with the pieces that it is in."""
+In the box of a run's page, as `q` of `/api/runs/{run}/spans`, as `query` of `store.pages.run_tree` and as `--find` of
+`agentrecord run`. Text is looked for in names, errors, arguments, results, answers and the data of events. `attr.KEY`
+is the member `KEY` of arguments, parameters, usage, metadata, the data of events, and the attributes of spans that were
+sent; dots lead into members: `attr.place.zip:75001`. What is found is shown with the pieces that it is in."""
 KINDS = {
     WordKind.TEXT: "text",
     WordKind.CHOICE: "one of a set",
