@@ -26,7 +26,8 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
 WIDE = 1240
 LABEL_SPACE = 62
 DATE_SPACE = 80
-"""How much room a label takes that is a time or a day, and one that is a day with its year."""
+SHORT_LABEL = 7
+"""How much room a label takes that is a time, a day or a month, and a longer one."""
 
 MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
@@ -212,15 +213,13 @@ def stacked_bars(
         )
     space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
-    # Days of several years are told with their year.
-    has_years = len({bar.label[:4] for bar in bars if len(bar.label) == 10}) > 1
-    every = math.ceil((DATE_SPACE if has_years else LABEL_SPACE) / space)
+    told = _told([bar.label for bar in bars])
+    every = math.ceil((DATE_SPACE if max(map(len, told)) > SHORT_LABEL else LABEL_SPACE) / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
-            text = bar.label if has_years else _short(bar.label)
-            lines.append(_label(text, middle, right, height))
+            lines.append(_label(told[place], middle, right, height))
     lines.extend(_drawn_over(over, bars, space, plot, right))
     lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
@@ -330,8 +329,18 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
     return "".join(drawn)
 
 
-def _short(label: str) -> str:
-    return label[11:] if len(label) > 10 else label[5:] if len(label) == 10 else label
+def _told(labels: Sequence[str]) -> Sequence[str]:
+    """Return moments as short as they are told apart: days with their year if of several, times with their day."""
+    whole = [label for label in labels if len(label) >= 10]
+    many_years = len({label[:4] for label in whole}) > 1
+    # The hours of the last 24 are of two days, and no time stands there twice.
+    many_days = len({label[:10] for label in whole}) > 2
+    return [
+        (label[5:] if many_days else label[11:]) if len(label) > 10
+        else label[5:] if len(label) == 10 and not many_years
+        else label
+        for label in labels
+    ]  # fmt: skip
 
 
 def dot(slot: int) -> Markup:
