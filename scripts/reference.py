@@ -9,6 +9,7 @@ import inspect
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from agentrecord.cli.main import program as cli
 from agentrecord.records.measures import WordKind
@@ -54,10 +55,10 @@ A text that holds a colon is put in quotes: `"error: bad"`.
 """
 PIECES = """Pieces of a run
 
-In the box of a run's page, as `q` of `/api/runs/{run}/spans` and as `query` of `store.pages.run_tree`. Text is looked
-for in names, errors, arguments, results, answers and the data of events. `attr.KEY` is the member `KEY` of arguments,
-parameters, usage, metadata, the data of events, and the attributes of spans that were sent; dots lead into members:
-`attr.place.zip:75001`. What is found is shown with the pieces that it is in."""
+In the box of a run's page, as `q` of `/api/runs/{run}/spans`, as `query` of `store.pages.run_tree` and as `--find` of
+`agentrecord run`. Text is looked for in names, errors, arguments, results, answers and the data of events. `attr.KEY`
+is the member `KEY` of arguments, parameters, usage, metadata, the data of events, and the attributes of spans that were
+sent; dots lead into members: `attr.place.zip:75001`. What is found is shown with the pieces that it is in."""
 KINDS = {
     WordKind.TEXT: "text",
     WordKind.CHOICE: "one of a set",
@@ -109,19 +110,11 @@ def commands() -> str:
     parts = [COMMANDS_HEAD]
 
     def describe(command: click.Command, words: tuple[str, ...]) -> None:
-        parent = click.Context(
-            cli, info_name="agentrecord", terminal_width=100, max_content_width=100, help_option_names=["-h", "--help"]
-        )
-        for word in words[1:-1]:
-            parent = click.Context(command, info_name=word, parent=parent, terminal_width=100, max_content_width=100)
-        context = (
-            parent
-            if len(words) == 1
-            else click.Context(command, info_name=words[-1], parent=parent, terminal_width=100, max_content_width=100)
-        )
-        said = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+        told = CliRunner().invoke(cli, [*words[1:], "--help"], prog_name="agentrecord", terminal_width=100)
+        said = "\n".join(line.rstrip() for line in told.stdout.splitlines())
         parts.append(f"\n## {' '.join(words)}\n\n```text\n{said}\n```\n")
         if isinstance(command, click.Group):
+            context = click.Context(command)
             for name in command.list_commands(context):
                 below = command.get_command(context, name)
                 if below is not None and not below.hidden:

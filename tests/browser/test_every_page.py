@@ -275,6 +275,17 @@ def test_what_is_hidden_in_a_wide_table_does_not_widen_the_page(tab: Watched, co
     assert page.evaluate("document.documentElement.scrollWidth") <= 720
 
 
+def test_a_narrow_screen_shows_the_present_page_in_the_navigation_and_the_latest_of_a_chart(
+    tab: Watched, contents: Contents
+) -> None:
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    page = tab.open(f"/errors/{contents.fingerprint}")
+    for shown in (page.locator("nav [aria-current=page]"), page.locator("svg.bars rect").last):
+        place = shown.bounding_box()
+        assert place is not None
+        assert 0 <= place["x"] <= place["x"] + place["width"] <= 390
+
+
 def test_the_first_tab_stop_leads_past_the_navigation(tab: Watched) -> None:
     page = tab.open("/cost")
     page.keyboard.press("Tab")

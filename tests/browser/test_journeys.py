@@ -164,9 +164,10 @@ def test_odd_records_are_shown_whole_and_fit(browser: Browser, stack: ExitStack,
     expect(page.locator("main")).to_contain_text(f"{count(1_000, 10_000):,}")
 
 
-def test_what_another_project_has_is_not_there(
-    browser: Browser, stack: ExitStack, site: Site, contents: Contents
-) -> None:
+def test_what_another_project_has_is_not_there(browser: Browser, stack: ExitStack, databases: Databases) -> None:
+    # On a server of its own: a second project is chosen between on every page, and named in every address.
+    site = started(stack, databases)
+    fill(site.store)
     other = site.store.scoped(project="another")
     session = other.sessions.create(NewSession(session_id="theirs", title="Not yours"), user="eve@example.org").id
     run = other.runs.start(NewRun(run_id="theirs", objective="Not yours"), user="eve@example.org").id

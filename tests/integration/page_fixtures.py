@@ -1,11 +1,15 @@
 """A small record and a server over it, for the tests of the API and the pages."""
 
+import html
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urljoin
 from uuid import UUID
 
+from httpx import Response
 from starlette.testclient import TestClient
 
 from agentrecord.records.error import NewError
@@ -144,3 +148,10 @@ def call(
         session_uuid=session, is_subagent=is_subagent, latency_ms=1500,
         tokens=TokenCounts(input=tokens_in, cache_read=tokens_in * 4, output=tokens_out),
     )  # fmt: skip
+
+
+def dead_links(client: TestClient, answer: Response) -> list[str]:
+    """Return the addresses that a page leads to and that are not there, from wherever it was answered."""
+    links = {html.unescape(link) for link in re.findall(r'<a\b[^>]*?\bhref="(?!#)([^"#]*)', answer.text)}
+    found = sorted({urljoin(str(answer.url), link) for link in links})
+    return [link for link in found if link.startswith(HOME) and client.get(link).status_code >= 400]

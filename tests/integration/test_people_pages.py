@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-from page_fixtures import signed_in
+from page_fixtures import dead_links, signed_in
 from test_sign_in import FORM, OWN_PAGE, PASSWORD, Served, serving
 
 from agentrecord.records.scope import Role
@@ -74,6 +74,7 @@ def test_nobody_takes_their_own_role_away(served: Served) -> None:
     for change in ({"role": "read"}, {"disabled": "yes"}):
         answer = served.client.post(f"/settings/people/{root.id}", data=change, headers=OWN_PAGE)
         assert (answer.status_code, "is your own" in answer.text) == (422, True)
+        assert dead_links(served.client, answer) == []
     assert served.store.accounts.get(root.id) == root
     assert "(you)" in served.client.get("/settings/people").text
 

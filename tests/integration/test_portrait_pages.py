@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from page_fixtures import NASTY, Filled, served, signed_in
+from page_fixtures import NASTY, Filled, dead_links, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
@@ -175,6 +175,8 @@ def test_all_of_a_user_is_deleted_once_their_name_is_typed(site: Site) -> None:
     own = {"origin": "http://localhost"}
     refused = client.post(f"/u/{known.id}/delete", data={"confirm": "an", "what": "all"}, headers=own)
     assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
+    assert f'href="/u/{known.id}?tab=errors"' in refused.text
+    assert dead_links(client, refused) == []
     assert filled.store.users.find("ana") == known
     done = client.post(f"/u/{known.id}/delete", data={"confirm": "ana", "what": "all"}, headers=own)
     assert (done.status_code, done.headers["location"]) == (303, f"/u/{known.id}?tab=data")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from page_fixtures import START, Filled, call, served, signed_in
+from page_fixtures import START, Filled, call, dead_links, served, signed_in
 from starlette.testclient import TestClient
 from test_sign_in import OWN_PAGE
 
@@ -51,6 +51,7 @@ def test_the_form_shows_what_a_price_changes_then_sets_it_and_every_total_follow
     assert shown.status_code == 200
     assert "Changes +$0.0012 in 1 of 1 call ; 1 call would have a price for the first time" in text(shown.text)
     assert (whole(filled), filled.store.prices.find("acme-local-70b")) == (before, None)
+    assert dead_links(client, shown) == []
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown.text))
     assert hidden == FORM
     done = client.post("/prices", data=hidden, headers=OWN_PAGE)

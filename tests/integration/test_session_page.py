@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from page_fixtures import NASTY, START, Filled, served, signed_in
+from page_fixtures import NASTY, START, Filled, dead_links, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
@@ -87,6 +87,8 @@ def test_a_session_is_deleted_once_its_id_is_typed_and_that_is_audited(site: Sit
     for wrong in ("s-2", ""):
         refused = client.post(address, data={"confirm": wrong}, headers=FROM_HERE)
         assert (refused.status_code, "nothing was deleted" in refused.text) == (422, True)
+        assert f'href="/s/{filled.session}?tab=runs"' in refused.text
+        assert dead_links(client, refused) == []
     assert filled.store.sessions.find("s-1") is not None
     assert client.post("/s/none/delete", data={"confirm": "none"}, headers=FROM_HERE).status_code == 404
     done = client.post(address, data={"confirm": "s-1"}, headers=FROM_HERE)

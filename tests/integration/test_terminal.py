@@ -128,8 +128,9 @@ def test_every_command_is_known_here() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_an_example_and_refuses_what_it_does_not_know(name: str) -> None:
-    told = CliRunner().invoke(program, [*name.split(), "--help"])
+    told = CliRunner().invoke(program, [*name.split(), "--help"], terminal_width=80)
     assert told.exit_code == 0
+    assert max(map(len, told.stdout.splitlines())) <= 80
     assert re.search(r"^\s*Examples?:\n\s+\S*.*agentrecord", told.stdout, re.MULTILINE), told.stdout
     wrong = CliRunner().invoke(program, [*name.split(), "--no-such-option"])
     assert (wrong.exit_code, wrong.stdout) == (2, "")

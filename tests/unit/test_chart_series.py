@@ -1,8 +1,10 @@
 """Which series of a chart are told apart, and by which colour and mark."""
 
+import re
+
 import pytest
 
-from agentrecord.dashboard import charts, formats
+from agentrecord.dashboard import charts, formats, periods
 from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
 
 NAMES = [f"model-{number}" for number in range(40)]
@@ -64,3 +66,24 @@ def test_a_dot_shows_the_mark_of_its_series(slot: int, drawn: int) -> None:
     found = charts.dot(slot)
     assert f'class="s{slot}"' in found
     assert found.count("<rect") + found.count("<path") + found.count("<circle") == drawn
+
+
+def test_every_month_between_the_first_and_the_last_has_its_place_in_a_chart() -> None:
+    assert periods.filled(["2025-11", "2026-02"], UsageBy.MONTH) == ["2025-11", "2025-12", "2026-01", "2026-02"]
+    assert periods.filled(["2026-02"], UsageBy.MONTH) == ["2026-02"]
+    assert periods.filled(["1970-01", "2026-02"], UsageBy.MONTH) == ["1970-01", "2026-02"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (("2026-01-31", "2026-02-01"), ("01-31", "02-01")),
+        (("2025-12-31", "2026-01-01"), ("2025-12-31", "2026-01-01")),
+        (("2026-01-31 23:00", "2026-02-01 00:00"), ("23:00", "00:00")),
+        (("2026-01-30 18:00", "2026-01-31 18:00", "2026-02-01 18:00"), ("01-30 18:00", "01-31 18:00", "02-01 18:00")),
+        (("2025-12", "2026-01"), ("2025-12", "2026-01")),
+    ],
+)
+def test_moments_are_told_as_short_as_they_are_told_apart(labels: tuple[str, ...], told: tuple[str, ...]) -> None:
+    drawn = charts.stacked_bars([charts.Bar(label=label) for label in labels], title="Runs", tick=str)
+    assert re.findall(r'<text class="tick" [^>]*>([^<]*[-:][^<]*)</text>', drawn) == list(told)

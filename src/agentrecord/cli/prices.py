@@ -183,8 +183,10 @@ def set_price(
     A missing cache price is charged as input. Calls made before are charged anew by `agentrecord reprice`.
 
     \b
-    Example:
-      agentrecord prices set my-model --input 3 --output 15 --tier 200000:input=6,output=22.5
+    Examples:
+      agentrecord prices set my-model --input 3 --output 15
+      agentrecord prices set my-model --input 3 --output 15 \\
+        --tier 200000:input=6,output=22.5
     """
     rates = Rates(**{name: nanos(f"--{name}", amount) for name, amount in given.items()})  # type: ignore[arg-type]
     with writing() as store:

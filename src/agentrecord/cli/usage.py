@@ -247,7 +247,7 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
     """Give a command the options of a report, whose rows are `by` unless it is told otherwise."""
     made = (
         click.option("--by", type=click.Choice([str(one) for one in UsageBy]), default=str(by), show_default=True,
-                     help="One row for each of these."),
+                     metavar="WHAT", help=f"One row for each: {', '.join(UsageBy)}."),
         click.option("--split", type=click.Choice([str(one) for one in NAMES]),
                      help="One row for each two: periods, models, hosts, users, agents and projects can be split."),
         since_option(),

@@ -139,7 +139,7 @@ def _cost_delta(pair: RunPair) -> str:
 def _row(measure: Measure) -> MeasureRow:
     interval = formats.UNKNOWN
     if measure.low is not None and measure.high is not None:
-        interval = f"{_signed(measure.low, measure.unit)} to {_signed(measure.high, measure.unit)}"
+        interval = f"{signed(measure.low, measure.unit)} to {signed(measure.high, measure.unit)}"
     look = "muted" if measure.has_few_runs else ""
     if measure.is_clear and measure.unit is not Unit.CALLS:
         look = "bad" if (measure.delta or 0) > 0 else "ok"
@@ -147,7 +147,7 @@ def _row(measure: Measure) -> MeasureRow:
         measure=measure,
         a=written(measure.a, measure.unit),
         b=written(measure.b, measure.unit),
-        delta=formats.UNKNOWN if measure.delta is None else _signed(measure.delta, measure.unit),
+        delta=formats.UNKNOWN if measure.delta is None else signed(measure.delta, measure.unit),
         interval=interval,
         look=look,
     )
@@ -170,7 +170,8 @@ def written(value: float | None, unit: Unit) -> str:
             return f"{value:,.1f}"
 
 
-def _signed(value: float, unit: Unit) -> str:
-    sign = "+" if value > 0 else "−" if value < 0 else "±"
-    told = f"{100 * abs(value):.1f} points" if unit is Unit.SHARE else written(abs(value), unit)
-    return sign + told
+def signed(value: float, unit: Unit) -> str:
+    """Return a difference of a measure in words, with its direction."""
+    told, none = (f"{100 * size:.1f} points" if unit is Unit.SHARE else written(size, unit) for size in (abs(value), 0))
+    # What is nothing as it is written has no direction either.
+    return ("±" if told == none else "+" if value > 0 else "−") + told

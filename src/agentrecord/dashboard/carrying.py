@@ -1,4 +1,4 @@
-"""Addresses on a page that lead on in the project which the page shows, wherever on it they stand.
+"""Addresses on a page that lead on in the project which the page shows, and from its own place, wherever they stand.
 
 What is done on one page must not reach another project because a second tab chose that: so every link and every form
 says which project it means, and a copied address shows the same to whoever opens it.
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import escape
 
 _LINK = re.compile(r'(<a\b[^>]*?\bhref=")((?:/(?!/)|\?)[^"]*)"')
+_RELATIVE = re.compile(r'(<a\b[^>]*?\bhref=")((?:\?[^"]*)?)"')
 _FORM = re.compile(r"<form\b[^>]*>")
 _NAMED = re.compile(r"[?&;]project=")
 _ACTION = re.compile(r'(\baction=")(/[^"]*)"')
@@ -32,6 +33,11 @@ def carrying(text: str, project: str) -> str:
         return f'{tag}<input type="hidden" name="project" value="{escape(project)}">'
 
     return _FORM.sub(form, _LINK.sub(lambda at: f'{at[1]}{_with(at[2], named)}"', text))
+
+
+def placed(text: str, path: str) -> str:
+    """Return a page's HTML whose links to the page itself name its path, whatever address answers with it."""
+    return _RELATIVE.sub(lambda at: f'{at[1]}{escape(path)}{at[2]}"', text)
 
 
 def _with(address: str, named: str) -> str:

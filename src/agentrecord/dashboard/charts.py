@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from zlib import crc32
 
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
+from agentrecord.dashboard.periods import days_of, filled
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -25,6 +25,10 @@ MOST_APART = 8
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
 WIDE = 1240
 LABEL_SPACE = 62
+DATE_SPACE = 80
+SHORT_LABEL = 7
+"""How much room a label takes that is a time, a day or a month, and a longer one."""
+
 MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
@@ -161,35 +165,6 @@ def _from_below(slot: int | None) -> tuple[bool, int]:
     return slot is None or slot == SLOTS, slot or 0
 
 
-def days_query(label: str, by: UsageBy) -> str:
-    """Return the query of the days that a period is of."""
-    return with_changes(days_of(label, by))
-
-
-def days_of(label: str, by: UsageBy) -> dict[str, str]:
-    """Return the first and the last day that a period is of: those of its week or month, or the day of its hour."""
-    if by is UsageBy.MONTH:
-        first = date.fromisoformat(f"{label}-01")
-        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    else:
-        first = date.fromisoformat(label[:10])
-        last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
-    return {"from": first.isoformat(), "to": last.isoformat()}
-
-
-def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
-    """Return the names of all periods from the first to the last; of months those that are there."""
-    if not labels or by is UsageBy.MONTH:
-        return labels
-    if by is UsageBy.HOUR:
-        start, end = (datetime.fromisoformat(label) for label in (labels[0], labels[-1]))
-        hours = int((end - start).total_seconds() // 3600)
-        return [(start + timedelta(hours=n)).strftime("%Y-%m-%d %H:%M") for n in range(hours + 1)]
-    step = 7 if by is UsageBy.WEEK else 1
-    first, last = date.fromisoformat(labels[0]), date.fromisoformat(labels[-1])
-    return [(first + timedelta(days=n)).isoformat() for n in range(0, (last - first).days + 1, step)]
-
-
 def scale(highest: int) -> tuple[int, int]:
     """Return the step between grid lines and the top of the scale: at most five lines, at round numbers."""
     if highest <= 0:
@@ -238,12 +213,13 @@ def stacked_bars(
         )
     space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
-    every = math.ceil(LABEL_SPACE / space)
+    told = _told([bar.label for bar in bars])
+    every = math.ceil((DATE_SPACE if max(map(len, told)) > SHORT_LABEL else LABEL_SPACE) / space)
     for place, bar in enumerate(bars):
         middle = LEFT + space * (place + 0.5)
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
-            lines.append(_label(bar.label, middle, right, height))
+            lines.append(_label(told[place], middle, right, height))
     lines.extend(_drawn_over(over, bars, space, plot, right))
     lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
@@ -320,10 +296,10 @@ def sparkline(values: Sequence[float], *, title: str) -> Markup:
     )
 
 
-def _label(label: str, middle: float, width: int, height: int) -> str:
+def _label(text: str, middle: float, width: int, height: int) -> str:
     # A label in the middle of the last bar would reach over the edge.
-    x, anchor = (width, "end") if middle + LABEL_SPACE / 3 > width else (middle, "middle")
-    return f'<text class="tick" x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{_short(label)}</text>'
+    x, anchor = (width, "end") if middle + 0.4 * DATE_SPACE > width else (middle, "middle")
+    return f'<text class="tick" x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
@@ -353,8 +329,18 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
     return "".join(drawn)
 
 
-def _short(label: str) -> str:
-    return str(escape(label[11:] if len(label) > 10 else label[5:] if len(label) == 10 else label))
+def _told(labels: Sequence[str]) -> Sequence[str]:
+    """Return moments as short as they are told apart: days with their year if of several, times with their day."""
+    whole = [label for label in labels if len(label) >= 10]
+    many_years = len({label[:4] for label in whole}) > 1
+    # The hours of the last 24 are of two days, and no time stands there twice.
+    many_days = len({label[:10] for label in whole}) > 2
+    return [
+        (label[5:] if many_days else label[11:]) if len(label) > 10
+        else label[5:] if len(label) == 10 and not many_years
+        else label
+        for label in labels
+    ]  # fmt: skip
 
 
 def dot(slot: int) -> Markup:

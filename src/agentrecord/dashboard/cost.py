@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from agentrecord.dashboard import charts, figures, formats
+from agentrecord.dashboard import charts, figures, formats, periods
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
@@ -200,7 +200,7 @@ def _work_of_row(wanted: _Asked, usage: UsageRow, query: Mapping[str, str]) -> s
     )
     if words[1] is None or (words[0] is None and wanted.by not in TIME):
         return None
-    asked = charts.days_of(usage.key, wanted.by) if wanted.by in TIME else query
+    asked = periods.days_of(usage.key, wanted.by) if wanted.by in TIME else query
     return "/runs" + with_changes(asked, q=" ".join(word for word in words if word is not None))
 
 
@@ -209,7 +209,7 @@ def work_of(by: UsageBy, key: str, query: Mapping[str, str]) -> str | None:
     if by is UsageBy.SESSION:
         return None if key == "no session" else f"/s/{formats.segment(key)}"
     if by in TIME:
-        return "/runs" + charts.days_query(key, by)
+        return "/runs" + periods.days_query(key, by)
     if by is UsageBy.DIRECTORY:
         return "/sessions" + with_changes(query, directory=key) if key and key != NO_NAME else None
     words = figures.words_of(by, key)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from agentrecord.dashboard import charts, figures, formats
+from agentrecord.dashboard import charts, figures, formats, periods
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.cost import work_of
 from agentrecord.dashboard.filters import Asked, Range
@@ -166,14 +166,14 @@ def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[fig
 
 def _periods(activity: Activity, by: UsageBy) -> Sequence[ActivityRow]:
     known = {row.key: row for row in activity.rows}
-    return [known.get(key) or ActivityRow(key=key) for key in charts.filled(sorted(known), by)]
+    return [known.get(key) or ActivityRow(key=key) for key in periods.filled(sorted(known), by)]
 
 
 def _spent(rows: Sequence[UsageRow], by: UsageBy) -> Sequence[int]:
     sums: dict[str, int] = {}
     for row in rows:
         sums[row.key] = sums.get(row.key, 0) + row.totals.cost_nanos
-    return [sums.get(key, 0) for key in charts.filled(sorted(sums), by)]
+    return [sums.get(key, 0) for key in periods.filled(sorted(sums), by)]
 
 
 def _spark(values: Sequence[float], title: str) -> Markup | None:
@@ -189,7 +189,7 @@ def _run_chart(activity: Activity, by: UsageBy) -> Chart:
             for (name, slot), value in zip(ENDS, counts, strict=True)
             if value > 0
         ]
-        bars.append(charts.Bar(label=row.key, parts=tuple(parts), href="/runs" + charts.days_query(row.key, by)))
+        bars.append(charts.Bar(label=row.key, parts=tuple(parts), href="/runs" + periods.days_query(row.key, by)))
     shown = bars if activity.runs else []
     title = f"Runs per {by} by how they ended"
     svg = charts.stacked_bars(shown, title=title, tick=formats.short)

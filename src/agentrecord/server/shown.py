@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from agentrecord.dashboard import filters, marked, settings
+from agentrecord.dashboard.carrying import placed
 from agentrecord.dashboard.views import Viewer, render
 from agentrecord.server import choosing
 from agentrecord.server.identity import identity_of
@@ -15,9 +16,10 @@ PREFERENCE_LIFE_S = 365 * 24 * 3600
 
 
 def page(
-    request: Request, template: str, context: Any, *, active: str, asked: filters.Asked, status: int = 200
-) -> HTMLResponse:
-    """Return a page as its viewer sees it."""
+    request: Request, template: str, context: Any, *, active: str, asked: filters.Asked, status: int = 200,
+    at: str | None = None,
+) -> HTMLResponse:  # fmt: skip
+    """Return a page as its viewer sees it; `at` is the page's own path where another one answers with it."""
     who = identity_of(request)
     zone, unknown_zone = filters.zone_of(request.query_params, request.cookies)
     viewer = Viewer(
@@ -29,12 +31,10 @@ def page(
     now = who.store.engine.maker.clock.now()
     keys = settings.keys_of(request.query_params if active == "settings" else {}, request.cookies)
     text = marked.text_of(request.query_params, request.cookies)
-    shown = HTMLResponse(
-        render(
-            template, context, active=active, theme=theme, keys=keys, text=text, asked=asked, now=now, viewer=viewer
-        ),
-        status,
+    html = render(
+        template, context, active=active, theme=theme, keys=keys, text=text, asked=asked, now=now, viewer=viewer
     )
+    shown = HTMLResponse(html if at is None else placed(html, at), status)
     if "theme" in request.query_params:
         shown.set_cookie(filters.THEME_COOKIE, theme, max_age=PREFERENCE_LIFE_S, samesite="strict", httponly=True)
     if "text" in request.query_params:

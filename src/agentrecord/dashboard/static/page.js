@@ -40,4 +40,12 @@ for (const link of document.querySelectorAll("[data-open]")) {
   });
 }
 
+// On a narrow screen the names of the pages scroll sideways: the present one is in sight. Only their strip is scrolled,
+// since scrolling to the link would move where Tab starts.
+const present = document.querySelector('.top nav [aria-current="page"]');
+if (present) {
+  const strip = present.closest("nav");
+  strip.scrollLeft += Math.max(0, present.getBoundingClientRect().right - strip.getBoundingClientRect().right);
+}
+
 start(openPalette);

@@ -56,7 +56,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
     if given.get("confirm") != found.session_id:
         error = InvalidValue("confirm", given.get("confirm", ""), f"must be {found.session_id}; nothing was deleted")
         context = await session_page.session_page(who.store, session_id, {}, refused=f"{error}.")
-        return _page(request, "session.html", context, active="sessions", asked={}, status=422)
+        return _page(request, "session.html", context, active="sessions", asked={}, status=422, at=f"/s/{found.id}")
     await who.store.audit.record(
         "session.delete", "session", str(found.id), actor_kind=who.actor.kind, actor=who.actor.name,
         origin=who.actor.origin,

@@ -102,7 +102,7 @@ async def preview_price(request: Request) -> HTMLResponse:
     except AgentRecordError as error:
         return await _again(request, who, form, error)
     context = await prices.prices(who.store, form, preview=shown)
-    return page(request, "prices.html", context, active="prices", asked={})
+    return page(request, "prices.html", context, active="prices", asked={}, at="/prices")
 
 
 @router.post("/prices")
@@ -121,6 +121,6 @@ async def _again(request: Request, who: Identity, form: Mapping[str, str], error
     """Return the page with its form once more, and why it was not carried out."""
     told, headers = of_error(error)
     context = await prices.prices(who.store, form, refused=told.detail)
-    shown = page(request, "prices.html", context, active="prices", asked={}, status=told.status)
+    shown = page(request, "prices.html", context, active="prices", asked={}, status=told.status, at="/prices")
     shown.headers.update(headers)
     return shown

@@ -82,7 +82,7 @@ async def delete_user(request: Request, user_id: str) -> Response:
 async def _data_tab(request: Request, known: User, refused: str) -> Response:
     store, asked = store_of(request), {"tab": "data"}
     context = await user_pages.user(store, str(known.id), asked, store.engine.maker.clock.now(), refused=refused)
-    return page(request, "user.html", context, active="users", asked=asked, status=422)
+    return page(request, "user.html", context, active="users", asked=asked, status=422, at=f"/u/{known.id}")
 
 
 async def _delete_conversations(who: Identity, known: User) -> None:

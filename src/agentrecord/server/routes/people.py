@@ -98,7 +98,8 @@ async def change_password(request: Request) -> Response:
 def _refused(request: Request, template: str, context: object, error: AgentRecordError) -> Response:
     """Return a page with its form once more, and why it was not carried out."""
     told, headers = of_error(error)
-    shown = page(request, template, context, active=template.removesuffix(".html"), asked={}, status=told.status)
+    name = template.removesuffix(".html")
+    shown = page(request, template, context, active=name, asked={}, status=told.status, at=f"/settings/{name}")
     shown.headers.update(headers)
     return shown
 

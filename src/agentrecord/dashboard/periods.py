@@ -1,0 +1,43 @@
+"""The periods of a chart over time by their names: which there are, and the days that each is of."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from agentrecord.dashboard.filters import with_changes
+from agentrecord.records.usage import UsageBy
+
+MOST_MONTHS = 120
+"""How many months a chart shows without a gap."""
+
+
+def days_query(label: str, by: UsageBy) -> str:
+    """Return the query of the days that a period is of."""
+    return with_changes(days_of(label, by))
+
+
+def days_of(label: str, by: UsageBy) -> dict[str, str]:
+    """Return the first and the last day that a period is of: those of its week or month, or the day of its hour."""
+    if by is UsageBy.MONTH:
+        first = date.fromisoformat(f"{label}-01")
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    else:
+        first = date.fromisoformat(label[:10])
+        last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
+    return {"from": first.isoformat(), "to": last.isoformat()}
+
+
+def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
+    """Return the names of all periods from the first to the last; of months more than ten years apart, those given."""
+    if not labels:
+        return labels
+    if by is UsageBy.MONTH:
+        start_month, end_month = (12 * int(label[:4]) + int(label[5:7]) - 1 for label in (labels[0], labels[-1]))
+        months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(start_month, end_month + 1)]
+        return months if len(months) <= MOST_MONTHS else labels
+    if by is UsageBy.HOUR:
+        start, end = (datetime.fromisoformat(label) for label in (labels[0], labels[-1]))
+        hours = int((end - start).total_seconds() // 3600)
+        return [(start + timedelta(hours=n)).strftime("%Y-%m-%d %H:%M") for n in range(hours + 1)]
+    step = 7 if by is UsageBy.WEEK else 1
+    first, last = date.fromisoformat(labels[0]), date.fromisoformat(labels[-1])
+    return [(first + timedelta(days=n)).isoformat() for n in range(0, (last - first).days + 1, step)]
