@@ -330,13 +330,16 @@ def test_tail_follows_what_is_written_and_sums_it_up_at_the_end(fresh: Path) -> 
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             assert running.stderr is not None
-            assert json.loads(running.stdout.readline())["line"] == "first"
-            store.errors.record(NewError(error_type="Timeout", error_message="gave up"))
-            store.llm_calls.record(NewLLMCall(model="second", tokens=TokenCounts(input=1, output=1)))
-            assert json.loads(running.stdout.readline())["line"] == "second"
-            running.send_signal(signal.SIGINT)
-            assert running.wait(30) == 0
-            assert "2 llm calls" in running.stderr.read()
+            try:
+                assert json.loads(running.stdout.readline())["line"] == "first"
+                store.errors.record(NewError(error_type="Timeout", error_message="gave up"))
+                store.llm_calls.record(NewLLMCall(model="second", tokens=TokenCounts(input=1, output=1)))
+                assert json.loads(running.stdout.readline())["line"] == "second"
+                running.send_signal(signal.SIGINT)
+                assert running.wait(30) == 0
+                assert "2 llm calls" in running.stderr.read()
+            finally:
+                running.kill()
 
 
 def test_tail_does_not_repeat_what_was_there_before_it_began(fresh: Path) -> None:

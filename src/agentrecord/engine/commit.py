@@ -74,11 +74,10 @@ class Writer:
         """Run `job`, inline if nobody waits, else together with all that do; return after COMMIT."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        if self._queue.empty() and self._gate.acquire(blocking=False):
-            try:
+        if self._queue.empty() and not self._gate.locked():
+            # Not `acquire(blocking=False)`: Ctrl-C right after it would leave the gate shut for ever.
+            with self._gate:
                 self._commit([job])
-            finally:
-                self._gate.release()
             return job.result()
         job.parked = parked = threading.Lock()
         parked.acquire()
@@ -165,11 +164,12 @@ class Writer:
             with at_work:
                 self._under_the_lock(jobs)
         except BaseException as error:  # the lock, BEGIN or COMMIT failed: nobody's write is there
+            if not isinstance(error, Exception) and jobs[0].parked is None and jobs[0].future is None:
+                # Not kept in the job: the error leads back to it, and both would hold on to what was broken off.
+                raise
             failure = _ours(error) if isinstance(error, Exception) else error
             for job in jobs:
                 job.error, job.value = failure, None
-            if not isinstance(error, Exception) and jobs[0].parked is None and jobs[0].future is None:
-                raise
 
     def _under_the_lock(self, jobs: list[Job]) -> None:
         self._channel.enter()

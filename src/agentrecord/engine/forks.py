@@ -20,10 +20,15 @@ class AtWork:
 
     def __init__(self) -> None:
         """Start with nobody inside."""
-        self._changed = threading.Condition(threading.Lock())
+        self._begin()
         self._inside = 0
         self._is_forking = False
         self._own = threading.local()
+
+    def _begin(self) -> None:
+        # Taken by itself where nobody waits: Ctrl-C while a condition is entered would leave it locked for ever.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def _depth(self) -> int:
         return getattr(self._own, "depth", 0)
@@ -31,7 +36,7 @@ class AtWork:
     def __enter__(self) -> None:
         """Enter, after a fork that waits; who is inside already enters at once, since the fork waits for him."""
         depth = self._depth()
-        with self._changed:
+        with self._lock:
             while self._is_forking and not depth:
                 self._changed.wait()
             self._inside += 1
@@ -40,14 +45,14 @@ class AtWork:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Leave."""
         self._own.depth -= 1
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if self._is_forking:
                 self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Wait until no other thread is inside; keep all out until the fork is done."""
-        self._changed.acquire()
+        self._lock.acquire()
         while self._is_forking:
             self._changed.wait()
         self._is_forking = True
@@ -57,11 +62,11 @@ class AtWork:
         """Let those in who wait."""
         self._is_forking = False
         self._changed.notify_all()
-        self._changed.release()
+        self._lock.release()
 
     def after_in_child(self) -> None:
         """Start anew, with the one thread that there is."""
-        self._changed = threading.Condition(threading.Lock())
+        self._begin()
         self._inside, self._is_forking = self._depth(), False
 
 

@@ -47,8 +47,8 @@ class MemoryEngine(Engine):
         """Run `work` while nobody writes; whatever it tries to write is refused."""
         with translated(), self._lock:
             self._connection.observer = self.observer
-            self._driver.execute("PRAGMA query_only=ON")
             try:
+                self._driver.execute("PRAGMA query_only=ON")
                 result: T = self.maker.job(work).run(self._connection)
                 return result
             finally:

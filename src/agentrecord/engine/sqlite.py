@@ -6,9 +6,9 @@ because its deferred BEGIN loses updates between processes without an error.
 
 import asyncio
 import os
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,12 +52,14 @@ class SqliteChannel:
             self._ticket.enter()
 
     def leave(self) -> None:
-        """Give the write ticket back."""
+        """Give the write ticket back, and undo what Ctrl-C broke off."""
+        self.rollback()
         if self._ticket is not None:
             self._ticket.leave()
 
     def begin(self) -> None:
         """Start a transaction that may write from its first statement on."""
+        self.rollback()
         self._driver.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
@@ -100,7 +102,8 @@ class SqliteEngine(Engine):
         self.read_only = read_only
         self._lock_path = path.with_name(path.name + ".lock")
         self._ballast = Ballast(path.with_name(path.name + ".ballast"))
-        self._free: queue.LifoQueue[Connection] = queue.LifoQueue()
+        # Not a queue: Ctrl-C while one takes its lock leaves it locked for ever; a deque takes none.
+        self._free: deque[Connection] = deque()
         self._closed = False
         self._opening = threading.Lock()
         self._pid = os.getpid()
@@ -210,7 +213,7 @@ class SqliteEngine(Engine):
         if self._pid != os.getpid():
             # Kept, because even the garbage collector would close them.
             _LEFT_TO_THE_PARENT.append((self._writer, self._write_driver, self._ticket, self._free))
-            self._pid, self._writer, self._free = os.getpid(), None, queue.LifoQueue()
+            self._pid, self._writer, self._free = os.getpid(), None, deque()
             self._write_driver, self._ticket = None, None
 
     # -- reading and writing -------------------------------------------------------------------------------------
@@ -223,8 +226,8 @@ class SqliteEngine(Engine):
             self._after_fork()
         with at_work:
             try:
-                connection = self._free.get_nowait()
-            except queue.Empty:
+                connection = self._free.pop()
+            except IndexError:
                 connection = self._open_reader()
             try:
                 yield connection
@@ -232,7 +235,11 @@ class SqliteEngine(Engine):
                 self._give_back(connection)
 
     def _give_back(self, connection: Connection) -> None:
-        self._free.put(connection)
+        if connection.driver.in_transaction:
+            # Ctrl-C came between its first statement and what would have ended it.
+            connection.driver.close()
+        else:
+            self._free.append(connection)
 
     def read(self, work: Work[T]) -> T:
         """Run `work` on a read-only connection, in one snapshot; never waits for a writer."""
@@ -378,8 +385,9 @@ class SqliteEngine(Engine):
         self._closed = True
         if self._pid != os.getpid():
             return
-        while not self._free.empty():
-            self._free.get_nowait().driver.close()
+        with suppress(IndexError):
+            while True:
+                self._free.pop().driver.close()
         if self._watching is not None:
             self._watching[1].close()
         if self._writer is None or self._write_driver is None or self._ticket is None:

@@ -59,7 +59,9 @@ class Buffer:
 
     def _begin(self) -> None:
         """Start with nothing; in a forked child too: what waits is its parent's to write, as are thread and locks."""
-        self._changed = threading.Condition()
+        # Taken by itself where nobody waits: Ctrl-C while a condition is entered would leave it locked for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._flushing = threading.Lock()
         self._waiting: list[Write] = []
         self._alive: set[UUID] = set()
@@ -78,7 +80,7 @@ class Buffer:
                 return
         self._waiting.append(write)
         if size in (0, BATCH):
-            with self._changed:
+            with self._lock:
                 self._changed.notify()
 
     def is_alive(self, run: UUID) -> None:
@@ -125,7 +127,7 @@ class Buffer:
 
     def close(self) -> None:
         """Write what waits and stop the thread."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify()
         if self._thread is not None:
@@ -135,7 +137,7 @@ class Buffer:
             self._write_the_rest()
 
     def _start(self) -> None:
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             if self._thread is None:
