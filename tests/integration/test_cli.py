@@ -314,17 +314,12 @@ def test_an_excluding_word_is_no_option(name: str, word: str, record: Path) -> N
 
 
 def test_tail_follows_what_is_written_and_sums_it_up_at_the_end(fresh: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "agentrecord.cli.main",
-        "--db",
-        str(fresh),
-        "tail",
-        "--kind",
-        "llm_call",
-        "--jsonl",
-    ]
+    # Whoever runs the tests in the background may have had Ctrl-C ignored, which a child inherits.
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        " runpy.run_module('agentrecord.cli.main', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, "--db", str(fresh), "tail", "--kind", "llm_call", "--jsonl"]
     with Store(str(fresh)) as store:
         store.llm_calls.record(NewLLMCall(model="first", tokens=TokenCounts(input=1, output=1)))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:

@@ -236,8 +236,7 @@ class SqliteEngine(Engine):
 
     def _give_back(self, connection: Connection) -> None:
         if connection.driver.in_transaction:
-            # Ctrl-C came between its first statement and what would have ended it.
-            connection.driver.close()
+            connection.driver.close()  # Ctrl-C came between BEGIN and what would have ended it.
         else:
             self._free.append(connection)
 
@@ -385,9 +384,8 @@ class SqliteEngine(Engine):
         self._closed = True
         if self._pid != os.getpid():
             return
-        with suppress(IndexError):
-            while True:
-                self._free.pop().driver.close()
+        while self._free:
+            self._free.pop().driver.close()
         if self._watching is not None:
             self._watching[1].close()
         if self._writer is None or self._write_driver is None or self._ticket is None:
