@@ -9,7 +9,8 @@ from agentrecord.engine.base import Engine, Maker, Work
 from agentrecord.engine.commit import Channel, Writer
 from agentrecord.engine.connection import Connection
 from agentrecord.engine.errors import translated
-from agentrecord.engine.sqlite import SqliteChannel, lower_everything, new_dialect
+from agentrecord.engine.sqlite import lower_everything, new_dialect
+from agentrecord.engine.sqlite_channel import SqliteChannel
 
 T = TypeVar("T")
 
