@@ -103,13 +103,12 @@ def test_a_total_is_that_of_every_report_of_the_range(used: Facing) -> None:
     assert (ben.total().calls, ben.total(since=AT + timedelta(days=9))) == (2, UsageTotals())
 
 
-@covers("usage.began")
 def test_a_record_began_with_its_first_call_of_whoever_asks(used: Facing) -> None:
     first, bens = (min(row.first_at for row in one.usage.report(UsageBy.MODEL).rows)
                    for one in (used, used.scoped(user="ben")))  # fmt: skip
-    assert (used.usage.began(), used.scoped(user="ben").usage.began()) == (first, bens)
+    assert (used.usage.span()[0], used.scoped(user="ben").usage.span()[0]) == (first, bens)
     assert first < bens
-    assert used.scoped(project="other").usage.began() is None
+    assert used.scoped(project="other").usage.span() is None
 
 
 @covers("usage.span")

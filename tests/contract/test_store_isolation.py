@@ -315,7 +315,6 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "usage.total": (lambda s, i: [t for t in (s.usage.total(),) if t.calls],),
     "usage.span": (lambda s, i: [] if s.usage.span() is None else [s.usage.span()],),
     "usage.sessions": (lambda s, i: s.usage.sessions().rows,),
-    "usage.began": (lambda s, i: s.usage.began(),),
     "usage.names": (
         lambda s, i: s.usage.names(UsageBy.MODEL),
         lambda s, i: s.usage.names(UsageBy.HOST),

@@ -90,7 +90,7 @@ async def cost(
     (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
     (chart, slots), budgets, tiles = await asyncio.gather(
         _chart(store, wanted, spending, found, step), store.budgets.statuses(limit=MAX_PAGE),
-        _tiles(store, wanted, models, uses, now),
+        _tiles(store, wanted, models, uses, None if before is None else before.total, now),
     )  # fmt: skip
     shown = _rows(found, wanted, before, slots, asked)
     return CostPage(
@@ -158,7 +158,7 @@ async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> tu
     return report.rows, len(report.rows)
 
 
-async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals] | None:
+async def _before(store: AsyncStore, wanted: _Asked) -> UsageReport | None:
     """Return what each name cost in the stretch before; None where there is none before, or rows are periods.
 
     Nor are sessions compared with the time before, which few of them were in.
@@ -166,17 +166,18 @@ async def _before(store: AsyncStore, wanted: _Asked) -> Mapping[str, UsageTotals
     before = wanted.stretch.previous()
     if before is None or wanted.by in (*TIME, UsageBy.SESSION) or wanted.split is not None:
         return None
-    return {row.key: row.totals for row in (await _report(store, wanted.by, before, wanted)).rows}
+    return await _report(store, wanted.by, before, wanted)
 
 
 def _rows(
-    found: Sequence[UsageRow], wanted: _Asked, before: Mapping[str, UsageTotals] | None, slots: Mapping[str, int],
+    found: Sequence[UsageRow], wanted: _Asked, before: UsageReport | None, slots: Mapping[str, int],
     asked: Asked,
 ) -> Sequence[CostRow]:  # fmt: skip
     query = figures.range_query(wanted.stretch, asked) or {"since": "all"}
+    earlier = {} if before is None else {row.key: row.totals for row in before.rows}
     rows = []
     for usage in found:
-        old = None if before is None else before.get(usage.key, UsageTotals())
+        old = None if before is None else earlier.get(usage.key, UsageTotals())
         coloured = (usage.split if wanted.split is not None else usage.key) or ""
         rows.append(
             CostRow(
@@ -254,8 +255,10 @@ def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
 
 
 async def _tiles(
-    store: AsyncStore, wanted: _Asked, models: UsageReport, uses: Sequence[ModelUse], now: datetime
-) -> Sequence[figures.FigureTile]:
+    store: AsyncStore, wanted: _Asked, models: UsageReport, uses: Sequence[ModelUse], old: UsageTotals | None,
+    now: datetime,
+) -> Sequence[figures.FigureTile]:  # fmt: skip
+    """Return what stands above the rows; `old` is the total of the stretch before, if it was added up already."""
     stretch, before = wanted.stretch, wanted.stretch.previous()
     activity, forecast = await asyncio.gather(
         _activity(store, stretch, wanted),
@@ -263,10 +266,9 @@ async def _tiles(
     )
     if before is None:
         return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
-    old, old_activity = await asyncio.gather(
-        _total(store, before, wanted),
-        _activity(store, before, wanted),
-    )
+    old_activity = await _activity(store, before, wanted)
+    if old is None:
+        old = await _total(store, before, wanted)
     return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
 
 
@@ -364,8 +366,8 @@ async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
-    began = await store.usage.began()
-    days = min(TREND_DAYS, (today - (began or now)) // timedelta(days=1))
+    begun, _ = await store.usage.span() or (now, now)
+    days = min(TREND_DAYS, (today - begun) // timedelta(days=1))
     tile = figures.FigureTile(
         name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
     )

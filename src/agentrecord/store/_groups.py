@@ -280,7 +280,6 @@ class Usage:
     report = reads(usage.report)
     total = reads(usage.total)
     span = reads(usage.span)
-    began = reads(usage.began)
     names = reads(usage.names)
     sessions = reads(usage.sessions)
     series = reads(usage.series)

@@ -17,7 +17,7 @@ from agentrecord.engine.moments import from_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
-from agentrecord.schema import models, usage_days, usage_hours
+from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
 from agentrecord.store._figures import HOUR_MICROS
@@ -177,14 +177,6 @@ def total(
     calls = summed(scope, since, until, include_subagents=include_subagents)
     (row,) = conn.rows(whole(calls.shape), calls.params)
     return totals_of(row[:_COUNTS])
-
-
-def began(conn: Connection, scope: Scope) -> datetime | None:
-    """Return when the first call of the record was made; None without calls."""
-    table = usage_days
-    first = select(table.c.first_at).where(*within(scope, table), table.c.calls > 0)
-    found: datetime | None = conn.value(first.order_by(table.c.bucket, table.c.first_at).limit(1))
-    return found
 
 
 def series(
