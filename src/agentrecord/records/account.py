@@ -1,10 +1,11 @@
 """Accounts that people sign in with, and their sign-ins."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId, UserId
+from agentrecord.records._made import dataclass
 from agentrecord.records.scope import Role
 
 

@@ -1,11 +1,12 @@
 """Messages, the parts they are made of, and their immutable revisions."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
+from agentrecord.records._made import dataclass
 from agentrecord.records.usage import UsageTotals
 
 

@@ -1,10 +1,11 @@
 """Projects (the unit of isolation), the people in them, and the keys that let programs in."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId, UserId
+from agentrecord.records._made import dataclass
 from agentrecord.records.scope import Role
 
 

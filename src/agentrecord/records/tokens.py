@@ -1,6 +1,6 @@
 """Token counts in disjoint classes: a token is in exactly one of them (reasoning is a part of output)."""
 
-from dataclasses import dataclass
+from agentrecord.records._made import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -8,6 +8,7 @@ from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
 from agentrecord.records import _shown
+from agentrecord.records._made import dataclass
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
