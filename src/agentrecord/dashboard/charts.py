@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
 from agentrecord.dashboard.periods import days_of, filled
-from agentrecord.dashboard.scales import LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
+from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -23,7 +23,7 @@ MARKS = (None, "striped", "dotted")
 MOST_APART = 8
 """So many series of a chart are told apart, those with the highest sums."""
 
-WIDTH, HEIGHT, BOTTOM, TOP = 760, 230, 24, 10
+WIDTH, HEIGHT, TOP = 760, 230, 10
 WIDE = 1240
 LABEL_SPACE = 62
 DATE_SPACE = 80
@@ -202,7 +202,7 @@ def stacked_bars(
     head = f'<svg class="bars" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
     at_right = [(TOP + plot - plot * share_of(at, times), TIMES_MS[at]) for at in times]
-    return framed(drawing, levels, at_right, width=width, height=height)
+    return framed(drawing, levels, at_right, width=width, height=height, look="over-time")
 
 
 _PATTERNS = {

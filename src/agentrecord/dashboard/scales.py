@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-LEFT = 58
-"""How much room the scale at the left has."""
+LEFT, BOTTOM = 58, 24
+"""How much room the scale at the left has, and what stands below the bars."""
 
 RIGHT = 52
 """How much room the scale of lines over bars has, at the right."""
@@ -42,7 +42,7 @@ def share_of(time_ms: float, scale: Sequence[int]) -> float:
 
 def framed(
     drawing: Markup, left: Sequence[tuple[float, str]], right: Sequence[tuple[float, str]] = (), *, width: int,
-    height: int,
+    height: int, look: str = "",
 ) -> Markup:  # fmt: skip
     """Return a drawing between its scales, which stay in sight where it is wider than the screen and scrolls.
 
@@ -51,12 +51,12 @@ def framed(
     scales = [_scale(left, f"at-left of-{width}", LEFT, height, f'x="{LEFT - 8}" text-anchor="end"')]
     if right:
         scales.append(_scale(right, f"at-right of-{width}", RIGHT, height, 'x="8"'))
-    return Markup(f'<div class="plot w{width}">') + drawing + Markup("".join(scales) + "</div>")
+    return Markup(f'<div class="plot w{width} {look}">') + drawing + Markup("".join(scales) + "</div>")
 
 
 def _scale(levels: Sequence[tuple[float, str]], look: str, width: int, height: int, place: str) -> str:
     texts = "".join(f'<text class="tick" {place} y="{y + 4:.1f}">{escape(text)}</text>' for y, text in levels)
     return (
         f'<svg class="scale {look}" viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<rect class="ground" width="{width}" height="{height}"/>{texts}</svg>'
+        f'<rect class="ground" width="{width}" height="{height - BOTTOM}"/>{texts}</svg>'
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import BOTTOM, HEIGHT, TOP, WIDTH
-from agentrecord.dashboard.scales import LEFT, framed, scale
+from agentrecord.dashboard.charts import HEIGHT, TOP, WIDTH
+from agentrecord.dashboard.scales import BOTTOM, LEFT, framed, scale
 from agentrecord.records.comparison import CostSpread
 
 SLOT_A, SLOT_B = 0, 1
