@@ -115,5 +115,5 @@ def test_errors_that_differ_in_numbers_and_ids_only_are_one_error_of_a_version(
 ) -> None:
     old, new = versions
     for number, version in enumerate((old, new, new)):
-        served(store, version, "Refund", DOLLAR, error=f"order {number} of req_{number}x timed out after {number} s")
+        served(store, version, f"{number}", DOLLAR, error=f"order {number} of req_{number}x timed out after {number} s")
     assert told(store.agents.compare("bot").errors) == [("order # of # timed out after # s", 1, 2)]
