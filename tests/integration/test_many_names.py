@@ -74,8 +74,8 @@ def test_no_page_grows_with_how_many_names_there_are(named: Named) -> None:
         "/?since=all", "/sessions?since=all", "/runs?since=all", "/agents?since=all", "/users?since=all",
         "/errors?since=all", f"/errors/{named.group}", "/prices", "/agents/wide?since=all", "/u/ana?since=all",
         "/u/ana?since=all&tab=cost", "/u/ana?since=all&tab=errors", f"/s/{named.session}",
-        f"/s/{named.session}?tab=runs", f"/r/{first}", f"/runs/compare?a={first}&b={second}", "/agents/wide/compare?a=1&b=2",
-        "/imports", "/settings",
+        f"/s/{named.session}?tab=runs", f"/r/{first}", f"/runs/compare?a={first}&b={second}",
+        "/agents/wide/compare?a=1&b=2", "/imports", "/settings",
         *[f"/cost?since=all&by={by}" for by in ("model", "tool", "version", "agent", "user", "session")],
         "/cost?since=all&by=user&split=model",
     ]  # fmt: skip
