@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, upda
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.connection import Row
+from agentrecord.engine.compiled import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, id_in
 from agentrecord.records.change import ChangeKind
