@@ -59,7 +59,7 @@ def _inserted(seed: int) -> Executable:
 
 
 def _known(found: Compiled) -> tuple[object, ...]:
-    decoded = None if found.decoders is None else [None if one is None else one.__qualname__ for one in found.decoders]
+    decoded = [(place, decode.__qualname__) for place, decode in found.decoders]
     return found.sql, found.names, dict(found.defaults), found.encoded, found.columns, decoded
 
 

@@ -41,7 +41,7 @@ class Compiled:
         decoders = [
             column.type.decoder(dialect.name) if hasattr(column.type, "decoder") else None for column in columns
         ]
-        self.decoders: tuple[Callable[[Any], object] | None, ...] | None = tuple(decoders) if any(decoders) else None
+        self.decoders = tuple([(place, decode) for place, decode in enumerate(decoders) if decode is not None])
 
     def values(self, given: Mapping[str, object]) -> Sequence[object]:
         """Return `given` in the order of the parameters; what it lacks is the statement's own."""
@@ -52,14 +52,14 @@ class Compiled:
 
     def read(self, row: Row) -> Row:
         """Turn a driver's row into ours."""
-        if self.decoders is None:
+        if not self.decoders:
             return tuple(row)
-        return tuple(
-            [
-                value if decode is None or value is None else decode(value)
-                for value, decode in zip(row, self.decoders, strict=True)
-            ]
-        )
+        values = list(row)
+        for place, decode in self.decoders:
+            value = values[place]
+            if value is not None:
+                values[place] = decode(value)
+        return tuple(values)
 
 
 def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], Sequence[object]]:
