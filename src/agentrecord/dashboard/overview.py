@@ -68,7 +68,9 @@ class _Whole:
 
 async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
     """Return the first page."""
-    called, found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
+    called, found = await asyncio.gather(
+        figures.called_in(store, asked, now), store.runs.list(limit=RECENT, counted=False)
+    )
     stretch, by = called.stretch, figures.step(called)
     # All that depends on nothing else is read side by side, what takes longest first.
     spending, users, activity, earlier, names, attention = await asyncio.gather(

@@ -190,7 +190,7 @@ class Connection:
         """Run a statement and return its rows as tuples."""
         compiled = self._compile(statement)
         fetched = self._run(compiled, params).fetchall()
-        return [compiled.read(row) for row in fetched]
+        return [compiled.read(row) for row in fetched] if compiled.decoders else fetched
 
     def maps(
         self, statement: Executable | Prepared, params: Mapping[str, object] | None = None
