@@ -1,11 +1,10 @@
 """Accounts that people sign in with, and their sign-ins."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId, UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.scope import Role
 
 

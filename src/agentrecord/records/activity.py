@@ -1,6 +1,6 @@
 """How much went on: runs by how they ended, who was active, and how long runs took."""
 
-from agentrecord.records._made import dataclass
+from dataclasses import dataclass
 
 TIMED_RUNS = 2_000
 """Of how many runs of a stretch of time, the last ones, the percentile of `Activity` is told."""

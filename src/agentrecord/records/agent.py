@@ -1,11 +1,10 @@
 """Agents and the versions of them that were in service."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, UsageRow, UsageTotals
 

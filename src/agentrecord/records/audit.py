@@ -1,9 +1,8 @@
 """Audit entries: who did what to which row, from where."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Budgets: limits on what calls may cost, and what was reserved for calls before they are made."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import ProjectId, UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import dollars
 

@@ -1,6 +1,7 @@
 """All that is known of one call to a model: its prompt as messages, and how its cost came about."""
 
-from agentrecord.records._made import dataclass
+from dataclasses import dataclass
+
 from agentrecord.records.llm_call import LLMCall, PromptPart
 from agentrecord.records.price import Price
 

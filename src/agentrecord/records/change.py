@@ -1,10 +1,9 @@
 """What the feed tells: which fact arrived or changed, where it belongs, and one line about it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 class ChangeKind(StrEnum):

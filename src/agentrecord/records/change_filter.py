@@ -5,8 +5,8 @@ The words mean what they mean in the lists of runs and sessions; what a change d
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.change import Change, ChangeKind
 from agentrecord.records.measures import WordKind, bounds_of
 from agentrecord.records.query import Query, Term, Value, Word, parse
@@ -41,7 +41,7 @@ class ChangeFilter:
     """What a change must be: of one of the `kinds`, and what the query says."""
 
     kinds: frozenset[ChangeKind] = frozenset(ChangeKind)
-    query: Query = Query()
+    query: Query = Query()  # noqa: RUF009  (frozen, as all records are)
 
     def matches(self, change: Change) -> bool:
         """Say whether a change is wanted."""

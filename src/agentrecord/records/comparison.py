@@ -1,8 +1,8 @@
 """Two versions of an agent side by side."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.agent import AgentVersion
 from agentrecord.records.run import Run
 

@@ -1,11 +1,11 @@
 """Events: what happened, when. A session's timeline and a run's trace are two readings of one table."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 
 
 class EventType(StrEnum):

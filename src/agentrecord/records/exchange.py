@@ -1,12 +1,11 @@
 """Facts as they travel between records: whole rows, with names where ids are each record's own."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any  # `Any`: fields are plain JSON
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 class FactKind(StrEnum):

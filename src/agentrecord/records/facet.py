@@ -1,11 +1,10 @@
 """What a filter finds, as figures: sums over all of it, its most frequent values, and how it spreads over time."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.error import ErrorStatus
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals

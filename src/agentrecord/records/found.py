@@ -1,9 +1,8 @@
 """What a search over everything finds: a row of any kind, by its id, its name, or its words."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 class FoundKind(StrEnum):

@@ -1,9 +1,8 @@
 """What was imported from where, and which lines could not be read."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

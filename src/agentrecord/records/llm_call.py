@@ -1,13 +1,12 @@
 """LLM calls: the ledger. A cost exists once, on a call."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.message import MessageRole
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.usage import dollars

@@ -6,12 +6,12 @@ Money is counted in nano-dollars, durations and instants in microseconds. A date
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records._made import dataclass
 
 HIGHEST = 2**62
 _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-zµ]*)", re.ASCII)

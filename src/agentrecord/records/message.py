@@ -1,12 +1,11 @@
 """Messages, the parts they are made of, and their immutable revisions."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.usage import UsageTotals
 
 

@@ -1,10 +1,10 @@
 """One page of a list, and where the next one starts."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar  # `Any`: a row's values are of many types
 
 from agentrecord.records import _shown
-from agentrecord.records._made import dataclass
 
 T = TypeVar("T")
 

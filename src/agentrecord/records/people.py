@@ -1,11 +1,10 @@
 """What the people of a project did and spent."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.project import User
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, NamedCount, UsageRow, UsageTotals

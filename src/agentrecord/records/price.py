@@ -1,11 +1,10 @@
 """Hosts, models and prices: what a token costs, since when, and who says so."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId
-from agentrecord.records._made import dataclass
 from agentrecord.records.usage import UsageRow, UsageTotals
 
 

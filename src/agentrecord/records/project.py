@@ -1,11 +1,10 @@
 """Projects (the unit of isolation), the people in them, and the keys that let programs in."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import ProjectId, UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.scope import Role
 
 

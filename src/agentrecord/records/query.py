@@ -8,9 +8,9 @@ list says.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records._made import dataclass
 from agentrecord.records.measures import WordKind, bounds_of
 
 MAX_CHARS = 2_000

@@ -1,10 +1,9 @@
 """Relations: typed edges between any two facts."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
-
-from agentrecord.records._made import dataclass
 
 
 class RelationKind(StrEnum):

@@ -1,13 +1,12 @@
 """Runs: one piece of work of one agent, from its start to its end."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
 from agentrecord.records import _shown
-from agentrecord.records._made import dataclass
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import UsageTotals
 

@@ -1,8 +1,8 @@
 """Two runs side by side: what each came to, and the same by model, by tool and by phase."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.run import Run
 from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
 

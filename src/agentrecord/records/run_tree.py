@@ -1,6 +1,7 @@
 """A run as a tree: the runs below it, its phases, its calls to models and its uses of tools, each with its time."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -8,7 +9,6 @@ from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
 from agentrecord.records import _shown
-from agentrecord.records._made import dataclass
 from agentrecord.records.usage import dollars
 
 NOTEBOOK_ROWS = 100

@@ -1,9 +1,9 @@
 """Who asks: the project, the user and the role that every operation is bounded by."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from agentrecord.ids import DEFAULT_PROJECT, ProjectId, UserId
-from agentrecord.records._made import dataclass
 
 
 class Role(StrEnum):

@@ -1,13 +1,12 @@
 """Sessions: conversations, coding sessions among them, as a tree."""
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
 from agentrecord.records import _shown
-from agentrecord.records._made import dataclass
 from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import UsageTotals
 

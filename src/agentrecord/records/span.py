@@ -1,13 +1,13 @@
 """Spans: what a tracing client sent, kept whole; what the record says about them is derived from them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from agentrecord.ids import derived_id
-from agentrecord.records._made import dataclass
 from agentrecord.records.transcript import ImportBatch
 
 SOURCE = "otlp"

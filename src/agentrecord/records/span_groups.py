@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from uuid import UUID
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.run_tree import RunSpan, SpanKind
 
 MANY = 3

@@ -1,6 +1,6 @@
 """What people ask of the record in SQL: the answer, and the tables that can be asked."""
 
-from agentrecord.records._made import dataclass
+from dataclasses import dataclass
 
 Cell = str | int | float | bool | None
 

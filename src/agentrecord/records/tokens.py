@@ -1,6 +1,6 @@
 """Token counts in disjoint classes: a token is in exactly one of them (reasoning is a part of output)."""
 
-from agentrecord.records._made import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

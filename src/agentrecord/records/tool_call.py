@@ -1,11 +1,11 @@
 """Tool calls: what an agent did with its tools, and how that went."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 
 
 class ToolCallStatus(StrEnum):

@@ -5,11 +5,10 @@ a run before its calls). The loader gives each fact a row id derived from the so
 that comes twice is one row. Later facts about the same session, run or call complete the earlier one.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from agentrecord.records._made import dataclass
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole, Part
 from agentrecord.records.run import RunStatus

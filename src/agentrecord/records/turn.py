@@ -1,11 +1,11 @@
 """Turns of the conversation endpoint: one request answered once, by one process at a time."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
-from agentrecord.records._made import dataclass
 from agentrecord.records.message import Message, NewMessage
 from agentrecord.records.run import Run
 from agentrecord.records.session import Session

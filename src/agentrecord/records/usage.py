@@ -1,7 +1,7 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
 from collections.abc import Callable
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +10,6 @@ from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
 from agentrecord.records import _shown
-from agentrecord.records._made import dataclass
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
