@@ -221,14 +221,13 @@ def _times(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents:
 
 
 def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
-    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
-    return int(
-        conn.value(
-            select(func.count())
-            .select_from(sessions)
-            .where(*within(scope, sessions), *tops, *stretch.moments(sessions.c.last_activity_at))
-        )
-    )
+    live = select(func.count()).where(*within(scope, sessions), sessions.c.deleted_at.is_(None))
+    active = stretch.moments(sessions.c.last_activity_at)
+    if active:
+        return int(conn.value(live.where(sessions.c.parent_uuid.is_(None), *active)))
+    # All there are and all below others are each counted by an index; the tops among them have none.
+    below = live.where(sessions.c.parent_uuid.is_not(None))
+    return int(conn.value(select(live.scalar_subquery() - below.scalar_subquery())))
 
 
 def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> int:
