@@ -11,7 +11,7 @@ from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
-from agentrecord.records.price import ModelUse, Spending
+from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
@@ -81,24 +81,23 @@ async def cost(
     wanted = _wanted(asked, called.stretch)
     step = wanted.by if wanted.by in TIME else figures.step(called)
     # All that depends on nothing else is read side by side.
-    spending, rows, before, beside, (slots, limits), budgets = await asyncio.gather(
+    spending, drawn, before, beside, budgets = await asyncio.gather(
         store.prices.spending(
             step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
         ),
-        _rows_of(store, wanted),
+        _drawn(store, wanted, step),
         _before(store, wanted),
         cost_tiles.beside(
             store, wanted.stretch, now, with_subagents=wanted.with_subagents, with_old=not _is_compared(wanted)
         ),
-        _drawn_by(store, wanted, step),
         store.budgets.statuses(limit=MAX_PAGE),
     )
     uses, models = spending.uses, figures.models_of(spending.uses)
     # Those of models are there already.
-    found, row_count = (models.rows, len(models.rows)) if rows is None else rows
+    found, row_count = (models.rows, len(models.rows)) if drawn.rows is None else drawn.rows
     chart = figures.spend_chart(
-        await _series(store, wanted, spending, found, step, slots),
-        slots, by=step, of=_chart_of(wanted), width=charts.WIDE, limits=limits, path="/runs",
+        spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
+        width=charts.WIDE, limits=drawn.limits, path="/runs",
     )  # fmt: skip
     shown = _rows(found, wanted, before, dict(chart.series), asked)
     return CostPage(
@@ -231,22 +230,28 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
-async def _series(
-    store: AsyncStore, wanted: _Asked, spending: Spending, found: Sequence[UsageRow], step: UsageBy,
-    slots: Mapping[str, int],
-) -> Sequence[UsageRow]:  # fmt: skip
-    """Return what the chart's bars are made of."""
-    of, stretch = _chart_of(wanted), wanted.stretch
-    if of is UsageBy.MODEL:
-        return spending.rows
-    apart = None
-    if of is wanted.by:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """The rows and how many there are, and what the chart is drawn with: None for those of models."""
+
+    rows: tuple[Sequence[UsageRow], int] | None
+    series: Sequence[UsageRow] | None
+    slots: Mapping[str, int]
+    limits: Sequence[charts.Limit]
+
+
+async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
+    rows, (slots, limits) = await asyncio.gather(_rows_of(store, wanted), _drawn_by(store, wanted, step))
+    of, stretch, apart, series = _chart_of(wanted), wanted.stretch, None, None
+    if of is wanted.by and rows is not None:
         # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-        height = figures.height_of(found)
-        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
-    return await store.usage.series(
-        of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
-    )
+        height = figures.height_of(rows[0])
+        apart = charts.drawn_apart({row.key: height(row) for row in rows[0]}, slots)
+    if of is not UsageBy.MODEL:
+        series = await store.usage.series(
+            of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
+        )
+    return _Drawn(rows=rows, series=series, slots=slots, limits=limits)
 
 
 async def _drawn_by(
