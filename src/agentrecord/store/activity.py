@@ -176,7 +176,7 @@ def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> CTE:
     return union(calls, other).cte("active")
 
 
-def _active_hours(scope: Scope, stretch: _Stretch) -> tuple[Select[Any], Select[Any]]:
+def _active_hours(scope: Scope, stretch: _Stretch) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
     calls = select(usage_hours.c.bucket.label("bucket"), usage_hours.c.user_uuid).where(
         *within(scope, usage_hours), *stretch.buckets(usage_hours.c.bucket), usage_hours.c.calls > 0
     )
@@ -186,7 +186,7 @@ def _active_hours(scope: Scope, stretch: _Stretch) -> tuple[Select[Any], Select[
     return calls, other
 
 
-def _active_days(scope: Scope, stretch: _Stretch) -> tuple[Select[Any], Select[Any]]:
+def _active_days(scope: Scope, stretch: _Stretch) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
     counted = (activity_days.c[name] for name in ("session_count", "message_count", "run_count"))
     acted = [*within(scope, activity_days), sum((column for column in counted), start=literal_column("0", Whole())) > 0]
     other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
