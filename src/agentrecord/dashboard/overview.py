@@ -54,6 +54,7 @@ class OverviewPage:
     models: UsageReport
     model_links: Mapping[str, str | None]
     users: UsageReport
+    uses: Sequence[ModelUse]
     slots: Mapping[str, int]
     runs: Sequence[Run]
 
@@ -98,6 +99,7 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
             for row in models.rows[:TOP]
         },
         users=users,
+        uses=uses,
         slots=slots,
         runs=found.items,
     )

@@ -35,6 +35,7 @@ SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
+    agent_store.version_of(runs).label("agent_version"),
     sessions.c.session_id.label("session_id"),
 ).select_from(JOINED)
 _BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))

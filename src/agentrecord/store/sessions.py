@@ -32,6 +32,7 @@ _SELECT = select(
     *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at")],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
+    agent_store.version_of(sessions).label("agent_version"),
     *[coding_sessions.c[name].label(f"coding_{name}") for name in _CODING],
 ).select_from(JOINED)
 _BY_NAME = Prepared(_SELECT.where(*bound_within(sessions), LIVE, sessions.c.session_id == bindparam("session_id")))

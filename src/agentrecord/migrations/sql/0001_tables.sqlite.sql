@@ -488,6 +488,8 @@ CREATE TABLE ar_tool_calls (
 )
  STRICT;
 
+CREATE INDEX ix_ar_tool_calls_failed ON ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
+
 CREATE INDEX ix_ar_tool_calls_run ON ar_tool_calls (project_id, run_uuid);
 
 CREATE INDEX ix_ar_tool_calls_session ON ar_tool_calls (project_id, session_uuid, call_ref);
