@@ -83,6 +83,11 @@ class Bar:
         """The whole bar's height."""
         return sum(part.value for part in self.parts)
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What each part says, by its series."""
+        return {part.series: part.text for part in self.parts}
+
 
 def series_slots(names: Iterable[str]) -> dict[str, int]:
     """Return the slot of each of the names of a kind, which come in the order in which they were first stored.
