@@ -80,13 +80,12 @@ async def cost(
     called = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted = _wanted(asked, called.stretch)
     step = wanted.by if wanted.by in TIME else figures.step(called)
-    # All that depends on nothing else is read side by side.
-    spending, drawn, before, beside, budgets = await asyncio.gather(
+    # All that depends on nothing else is read side by side; what more depends on comes first.
+    drawn, spending, beside, budgets = await asyncio.gather(
+        _drawn(store, wanted, step),
         store.prices.spending(
             step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
         ),
-        _drawn(store, wanted, step),
-        _before(store, wanted),
         cost_tiles.beside(
             store, wanted.stretch, now, with_subagents=wanted.with_subagents, with_old=not _is_compared(wanted)
         ),
@@ -99,7 +98,7 @@ async def cost(
         spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
         width=charts.WIDE, limits=drawn.limits, path="/runs",
     )  # fmt: skip
-    shown = _rows(found, wanted, before, dict(chart.series), asked)
+    shown = _rows(found, wanted, drawn.before, dict(chart.series), asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
@@ -110,7 +109,7 @@ async def cost(
         rows=shown[:MOST_ROWS],
         row_count=row_count,
         total=models.total,
-        tiles=cost_tiles.tiles(models, uses, beside, None if before is None else before.total),
+        tiles=cost_tiles.tiles(models, uses, beside, None if drawn.before is None else drawn.before.total),
         chart=chart,
         chart_of=_chart_of(wanted),
         unpriced=figures.unpriced_of(models.rows, uses),
@@ -232,39 +231,45 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """The rows and how many there are, and what the chart is drawn with: None for those of models."""
+    """The rows and how many there are, what they were before, and what the chart is drawn with.
+
+    Rows and series are None where they are those of models.
+    """
 
     rows: tuple[Sequence[UsageRow], int] | None
+    before: UsageReport | None
     series: Sequence[UsageRow] | None
     slots: Mapping[str, int]
     limits: Sequence[charts.Limit]
 
 
 async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
-    rows, (slots, limits) = await asyncio.gather(_rows_of(store, wanted), _drawn_by(store, wanted, step))
-    of, stretch, apart, series = _chart_of(wanted), wanted.stretch, None, None
-    if of is wanted.by and rows is not None:
-        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-        height = figures.height_of(rows[0])
-        apart = charts.drawn_apart({row.key: height(row) for row in rows[0]}, slots)
-    if of is not UsageBy.MODEL:
-        series = await store.usage.series(
-            of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
-        )
-    return _Drawn(rows=rows, series=series, slots=slots, limits=limits)
-
-
-async def _drawn_by(
-    store: AsyncStore, wanted: _Asked, step: UsageBy
-) -> tuple[Mapping[str, int], Sequence[charts.Limit]]:
-    """Return the slots of what the chart tells apart, and the limits that it is drawn with."""
-    names, budgets = await asyncio.gather(store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE))
+    names, budgets, rows = await asyncio.gather(
+        store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE), _rows_of(store, wanted)
+    )
+    slots, found = charts.series_slots(names), () if rows is None else rows[0]
+    series, before = await asyncio.gather(_series(store, wanted, found, step, slots), _before(store, wanted))
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
         if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, step)
     ]
-    return charts.series_slots(names), limits
+    return _Drawn(rows=rows, before=before, series=series, slots=slots, limits=limits)
+
+
+async def _series(
+    store: AsyncStore, wanted: _Asked, found: Sequence[UsageRow], step: UsageBy, slots: Mapping[str, int]
+) -> Sequence[UsageRow] | None:
+    of, stretch, apart = _chart_of(wanted), wanted.stretch, None
+    if of is UsageBy.MODEL:
+        return None
+    if of is wanted.by:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        height = figures.height_of(found)
+        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+    return await store.usage.series(
+        of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
+    )
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
