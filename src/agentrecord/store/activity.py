@@ -192,11 +192,13 @@ def _active_days(scope: Scope, stretch: _Stretch) -> tuple[Select[*tuple[Any, ..
     other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
         *acted, *stretch.buckets(activity_days.c.day)
     )
-    # An index tells who may have called on which day. Whether a call is left is looked up only for who did nothing
-    # else: that takes longer.
     days = select(usage_days.c.bucket, usage_days.c.user_uuid).where(
         *within(scope, usage_days), *stretch.buckets(usage_days.c.bucket)
     )
+    if stretch.first is not None:
+        return days.where(usage_days.c.calls > 0), other
+    # Of all time an index tells who may have called on which day. Whether a call is left is looked up only for who did
+    # nothing else: that takes longer.
     called = days.distinct().subquery("called")
     did_else = exists().where(
         *acted, activity_days.c.day == called.c.bucket, activity_days.c.user_uuid == called.c.user_uuid
