@@ -107,9 +107,9 @@ class WrongCredentials(AgentRecordError):
 class TooManyRequests(AgentRecordError):
     """There were too many requests."""
 
-    def __init__(self, wait_s: int) -> None:
-        """Say in how many seconds to try again."""
-        super().__init__(f"there were too many requests: try again in {wait_s} s")
+    def __init__(self, wait_s: int, reason: str = "there were too many requests") -> None:
+        """Say the `reason`, and in how many seconds to try again."""
+        super().__init__(f"{reason}: try again in {wait_s} s")
         self.wait_s = wait_s
 
 

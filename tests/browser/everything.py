@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from playwright.sync_api import Page
 
-from agentrecord.server.app import PAGE_ROUTES, STATIC
+from agentrecord.dashboard.assets import STATIC
+from agentrecord.server.app import PAGE_ROUTES
 
 PARTS: frozenset[str] = frozenset({"/runs/rows/{run_id:path}"})
 """Routes that give a piece of a page, which another page asks for."""

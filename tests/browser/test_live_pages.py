@@ -101,6 +101,23 @@ def test_other_pages_are_live_too(path: str, site: Site, open_tab: Open) -> None
     expect(page.locator("main")).to_contain_text("it took too long" if path == "/errors" else "brand new")
 
 
+def test_a_page_whose_stream_is_refused_asks_from_time_to_time_and_follows_when_it_may(
+    site: Site, open_tab: Open
+) -> None:
+    tab = open_tab(site)
+    tab.may_fail = True
+    page = tab.open("/runs")
+    page.route("**/api/live*", lambda route: route.fulfill(status=429, headers={"Retry-After": "30"}))
+    page.get_by_role("button", name="○ Live").click()
+    start(site, "while refused")
+    expect(row(page, "while refused")).to_be_visible()
+    expect(page.get_by_role("button", name="◔ Live")).to_be_visible()
+    page.unroute("**/api/live*")
+    expect(page.get_by_role("button", name="◉ Live")).to_be_visible(timeout=20_000)
+    start(site, "once followed")
+    expect(row(page, "once followed")).to_be_visible()
+
+
 def test_fifty_changes_a_second_cost_little_and_none_is_lost_in_a_cut(site: Site, open_tab: Open) -> None:
     tab = open_tab(site)
     tab.may_fail = True

@@ -111,6 +111,8 @@ SESSIONS = {
     "status:failed": "other",
     "user:bob@acme.io": "chat-17",
     "agent:support-*": "chat-17",
+    "version:1.*": "chat-17",
+    "-version:1.4.0": "other",
     "source:claude-code": "chat-17",
     "-source:claude-code": "other",
     "model:gpt": "chat-17",
@@ -221,7 +223,12 @@ def test_sums_and_facets_of_runs_are_those_of_the_rows_that_the_filter_finds(sto
         "source": {"claude-code": 1},
         "model": {"claude-opus": 1, "gpt": 1, "local": 1},
         "tool": {"Bash": 1, "refund_payment": 1},
+        "version": {"1.4.0": 1},
+        "env": {"prod": 1},
     }
+    assert {run.run_id: run.agent_version for run in store.runs.list()} == {
+        "bad": "1.4.0", "free": None, "good": None, "low": None,
+    }  # fmt: skip
     assert (whole.rows, whole.is_exact) == (4, True)
     top = {facet.word: facet for facet in store.runs.facets(top=1).facets}["status"]
     assert ([value.value for value in top.values], top.others) == (["completed"], 3)
@@ -234,6 +241,7 @@ def test_sums_and_facets_of_sessions_count_what_is_below_them(store: Facing, clo
         "status": {"active": 1}, "agent": {"support-bot": 1}, "user": {"bob@acme.io": 1},
         "source": {"claude-code": 1}, "directory": {"/home/ana/Work_1": 1},
         "model": {"claude-opus": 1, "gpt": 1}, "tool": {"refund_payment": 1},
+        "version": {"1.4.0": 1}, "env": {"staging": 1},
     }  # fmt: skip
     sums = store.sessions.sums(SessionFilter(query="user:bob*"))
     assert (sums.sessions, sums.totals.calls, sums.totals.cost_nanos) == (1, 2, 1_060_000_000)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner, AgentTurn, Reply, TurnRecorder
+from agentrecord.dashboard.assets import asset
 from agentrecord.dashboard.chat import ROWS
 from agentrecord.dashboard.conversation import STRETCH
 from agentrecord.records.message import MessageRole, NewMessage
@@ -303,8 +304,8 @@ def test_the_page_has_no_inline_script_or_style_and_asks_nobody_else(chat: Chat)
         assert NASTY not in page
         assert not [name for name in _attributes(page) if name == "style" or name.startswith("on")]
         assert re.findall(r"<script[^>]*>", page) == [
-            '<script src="/static/page.js" type="module">', '<script src="/static/chat.js" type="module">',
-        ]  # fmt: skip
+            f'<script src="{asset(name)}" type="module">' for name in ("page.js", "chat.js")
+        ]
         for address in re.findall(r'<(?:link|script|img|iframe|form)[^>]+(?:href|src|action)="([^"]*)"', page):
             assert address.startswith("/")
 

@@ -59,6 +59,16 @@ def test_lines_and_spans_that_cannot_be_read_are_told_and_the_rest_is_stored(rec
     assert run("import", "otlp", path).exit_code == 1
 
 
+def test_json_that_is_no_otlp_is_told_of(record: Path, tmp_path: Path) -> None:
+    path = DATA / "vercel-aisdk-2025-11-17.trace.json"
+    done = run("import", "otlp", path)
+    assert done.exit_code == 1
+    assert f"{path}:1: is no OTLP: it holds no resourceSpans and no resourceLogs" in done.stderr
+    assert "is no OTLP" in run("unreadable").stdout
+    (tmp_path / "metrics.json").write_text('{"resourceMetrics": []}')
+    assert run("import", "otlp", tmp_path / "metrics.json").exit_code == 0
+
+
 def test_a_dry_run_stores_nothing(record: Path) -> None:
     done = run("import", "otlp", DATA / "pydantic-ai.jsonl", "--dry-run")
     assert "would read 11 spans" in done.stdout

@@ -134,3 +134,18 @@ def test_a_change_is_measured_against_the_days_before_and_told_in_times_where_it
     assert [formats.delta(change) for change in (0.0, 0.5, -0.25, 8.0, 9.0)] == [
         "▲ 0.0 %", "▲ 50 %", "▼ 25 %", "▲ 800 %", "▲ × 10",
     ]  # fmt: skip
+
+
+def test_where_a_total_is_stands_what_priced_it_and_many_models_are_told_in_few_lines(site: Site) -> None:
+    client, filled = site
+    for path in ("/?since=all", "/cost?since=all"):
+        page = client.get(path).text
+        assert re.search(r"Prices behind these figures: genai-prices [0-9.]+<", page), path
+        assert re.search(r"<li>claude-haiku-4-5: genai-prices [0-9.]+</li>", page), path
+    for number in range(140):
+        filled.store.llm_calls.record(NewLLMCall(model=f"model {number}", timestamp=START))
+    for path in ("/?since=all", "/cost?since=all"):
+        page = client.get(path).text
+        told = page.partition("Prices behind these figures")[2].partition("</details>")[0]
+        assert told.count("<li>") == 100, path
+        assert "And 44 models more." in told, path

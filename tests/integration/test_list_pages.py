@@ -90,6 +90,21 @@ def test_the_totals_of_failures_say_what_they_count(site: Site) -> None:
     assert "✕ 3 runs, 3 LLM calls, 1 tool call failed" in _read(client, "/runs").text
 
 
+def test_versions_stand_beside_agents_and_versions_and_environments_can_be_chosen(site: Site) -> None:
+    client, filled = site
+    version = filled.store.agents.create_version("coder", "2.5").id
+    session = filled.store.sessions.create(NewSession(session_id="tried", metadata='{"env": "staging"}')).id
+    filled.store.runs.start(
+        NewRun(run_id="versioned", agent_id="coder", agent_version_uuid=version, session_uuid=session)
+    )
+    assert "coder 2.5" in _read(client, "/runs").text
+    for path in ("/runs", "/sessions"):
+        links = _read(client, path).links
+        assert {"?q=version%3A2.5", "?q=env%3Astaging"} <= set(links), path
+        assert client.get(f"/api{path}?q=version:2.5%20env:staging").json()["total"] == 1
+    assert client.get("/api/runs/versioned").json()["agent_version"] == "2.5"
+
+
 def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
     client, _ = site
     page = _read(client, "/runs")

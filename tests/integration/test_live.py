@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from agentrecord.exceptions import TooBusy
+from agentrecord.records.change import Changes
 from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.server.app import build_app
-from agentrecord.server.live import MOST_WAITING, Hub
+from agentrecord.server.live import MOST_FOLLOWING, MOST_OF_ONE, MOST_WAITING, Hub
 from agentrecord.store import AsyncStore, Store
 from databases import Databases
 from serving import serving
@@ -266,6 +268,54 @@ def test_a_client_that_reads_too_slowly_is_let_go_and_resumes() -> None:
     async def bounded() -> None:
         async with asyncio.timeout(PATIENCE_S), AsyncStore("memory:") as store:
             await slow(store)
+
+    asyncio.run(bounded())
+
+
+def test_one_caller_has_so_many_streams_and_others_have_theirs(file_site: Site) -> None:
+    site = file_site
+    greedy, other = site.key(), site.key()
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {greedy}"}
+    with ExitStack() as stack:
+        followed = [stack.enter_context(site.events(greedy)) for _ in range(MOST_OF_ONE)]
+        assert all(next(events).event == "ready" for events in followed)
+        refused = httpx.get(f"{site.url}/api/live", headers=headers, timeout=PATIENCE_S)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
+        assert "50 streams of yours are open already" in refused.json()["detail"]
+        # Who asks for no events is answered, and another key is let in.
+        assert httpx.get(f"{site.url}/api/live", headers={"Authorization": headers["Authorization"]}).is_success
+        with site.events(other) as events:
+            assert next(events).event == "ready"
+    wait_for(lambda: site.app.state.hub.is_idle)
+    with site.events(greedy) as events:
+        assert next(events).event == "ready"
+
+
+def test_a_process_serves_so_many_streams_and_lets_others_in_when_some_end() -> None:
+    async def crowded(store: AsyncStore) -> None:
+        hub = Hub(store, poll_s=PATIENCE_S)
+
+        def stream(number: int) -> AsyncGenerator[Changes | None, None]:
+            return hub.follow(store, None, keep_alive_s=PATIENCE_S, most_s=PATIENCE_S, who=str(number // MOST_OF_ONE))
+
+        streams = [stream(number) for number in range(MOST_FOLLOWING)]
+        for one in streams:
+            await anext(one)
+        assert hub.watchers == MOST_FOLLOWING
+        with pytest.raises(TooBusy, match="500 streams are open already"):
+            hub.admit("late")
+        with pytest.raises(TooBusy):
+            await anext(stream(-1))
+        await streams.pop().aclose()
+        hub.admit("late")
+        for one in streams:
+            await one.aclose()
+        await hub.close()
+        assert hub.is_idle
+
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE_S), AsyncStore("memory:") as store:
+            await crowded(store)
 
     asyncio.run(bounded())
 

@@ -8,6 +8,7 @@ import pytest
 from page_fixtures import dead_links, signed_in
 from test_sign_in import FORM, OWN_PAGE, PASSWORD, Served, serving
 
+from agentrecord.dashboard.assets import asset
 from agentrecord.records.scope import Role
 
 
@@ -150,7 +151,7 @@ def test_the_settings_pages_have_no_inline_style_or_script_and_a_label_for_every
     for path in ("/settings/people", "/settings/keys", "/settings/password", "/sign-in"):
         page = served.client.get(path).text
         assert not re.search(r"<[^>]+\s(style|on\w+)=", page), path
-        assert re.findall(r"<script[^>]*>", page) == ['<script src="/static/page.js" type="module">'], path
+        assert re.findall(r"<script[^>]*>", page) == [f'<script src="{asset("page.js")}" type="module">'], path
         assert page.count("<h1") == 1
         without_labels = re.sub(r"<label\b.*?</label>", "", page, flags=re.DOTALL)
         fields = re.findall(r"<(?:input|select)[^>]*>", without_labels)

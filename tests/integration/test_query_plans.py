@@ -16,12 +16,15 @@ from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun, RunFilter
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
+from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import UsageBy
-from agentrecord.store import activity, agent_figures, llm_calls, prices, runs, usage, user_figures
+from agentrecord.store import activity, agent_figures, llm_calls, prices, runs, tool_calls, usage, user_figures
 
 AT = datetime(2026, 3, 2, 1, tzinfo=UTC)
 DAY = AT.replace(hour=0)
-WHOLE = re.compile(r"(?:SCAN|SEARCH) ar_(?:runs|llm_calls|sessions|usage_days|usage_hours)\b(?!.*\(project_id=\? AND)")
+WHOLE = re.compile(
+    r"(?:SCAN|SEARCH) ar_(?:runs|llm_calls|tool_calls|sessions|usage_days|usage_hours)\b(?!.*\(project_id=\? AND)"
+)
 """A step that reads everything that a project has of what there may be millions of."""
 
 Asked = Callable[[Connection, Scope, dict[str, UUID]], object]
@@ -63,6 +66,13 @@ def plans(store: tuple[Store, dict[str, UUID]], asked: Asked) -> list[list[str]]
     [
         pytest.param(lambda c, s, i: runs.list_(c, s, RunFilter(session_uuid=i["session"])), id="runs of a session"),
         pytest.param(lambda c, s, i: runs.list_(c, s, RunFilter(query="status:error", since=AT)), id="failed runs"),
+        pytest.param(
+            lambda c, s, i: tool_calls.list_(c, s, status=ToolCallStatus.ERROR, sort="-started_at", since=AT),
+            id="failed uses of tools",
+        ),
+        pytest.param(
+            lambda c, s, i: tool_calls.list_(c, s, status=ToolCallStatus.ERROR), id="all failed uses of tools"
+        ),
         pytest.param(lambda c, s, i: runs.tree(c, s, i["run"]), id="a run's tree"),
         pytest.param(lambda c, s, i: llm_calls.list_(c, s, run=i["run"]), id="calls of a run"),
         pytest.param(lambda c, s, i: llm_calls.list_(c, s, session=i["session"]), id="calls of a session"),

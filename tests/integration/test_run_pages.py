@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.line_diff import diff
 from agentrecord.dashboard.run_detail import messages
+from agentrecord.dashboard.run_page import WHOLE
 from agentrecord.dashboard.run_rows import View, axis_of, gist, waterfall
 from agentrecord.records.event import EventType, NewEvent
 from agentrecord.records.llm_call import NewLLMCall, PromptPart
@@ -282,3 +283,31 @@ def test_turns_without_a_message_are_told_of_where_turns_are_counted(site: Site)
     told = text_of(client, "/s/quiet")
     assert "5 turns 2 turns without a message are not listed. 1" in told
     assert "those around the messages shown" not in told
+
+
+def test_a_long_waterfall_is_read_in_pages_without_a_script_and_one_that_is_not_long_as_a_whole(site: Site) -> None:
+    client, filled = site
+
+    def rows(path: str) -> list[str]:
+        page = client.get(path)
+        assert page.status_code == 200, (path, page.text[:300])
+        return re.findall(r'<th scope="row" class="d1">.*?#detail">(use \d+)</a>', page.text)
+
+    for count in (WHOLE - 1, WHOLE):
+        run = filled.store.runs.start(NewRun(run_id=f"of {count}", started_at=START))
+        for number in range(count):
+            new = NewToolCall(tool_name=f"use {number}", run_uuid=run.id, started_at=START + timedelta(seconds=number))
+            last = filled.store.tool_calls.record(new)
+        filled.store.runs.finish(run.id)
+        names = [f"use {number}" for number in range(count)]
+        # The run itself is a row too.
+        seen, path, pages = [], f"/r/{run.id}", 0
+        while path:
+            seen += rows(path)
+            pages += 1
+            later = re.search(r'<a rel="next" href="([^"]+)">later', client.get(path).text)
+            path = f"/r/{run.id}{later[1]}" if later else ""
+        assert seen == names
+        assert pages == (1 if count < WHOLE else 3)
+        # A link to a piece opens the page that has it.
+        assert names[-1] in rows(f"/r/{run.id}?span={last.id}")

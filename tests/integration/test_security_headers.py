@@ -2,14 +2,16 @@
 
 import gzip
 import re
+import shutil
 import socket
+from pathlib import Path
 
 import pytest
 from page_fixtures import NASTY, Filled, served, signed_in
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from agentrecord.dashboard import views
+from agentrecord.dashboard.assets import STATIC, asset, fingerprint, version
 from agentrecord.server.middleware import MAX_BODY_BYTES, BodyLimit, is_known
 from serving import serving
 
@@ -111,21 +113,51 @@ def test_pages_have_no_inline_style_or_script_and_ask_nobody_else() -> None:
             page = client.get(path).text
             assert not re.search(r"<[^>]+\s(style|on\w+)=", page), path
             scripts = re.findall(r"<script[^>]*>", page)
-            assert scripts[0] == '<script src="/static/page.js" type="module">', path
-            assert all(re.fullmatch(r'<script src="/static/[a-z]+\.js" type="module">', one) for one in scripts), path
+            assert scripts[0] == f'<script src="{asset("page.js")}" type="module">', path
+            assert all(
+                re.fullmatch(rf'<script src="/static/{version()}/[a-z]+\.js" type="module">', one) for one in scripts
+            ), path
             for address in re.findall(r'<(?:link|script|img|iframe|form)[^>]+(?:href|src|action)="([^"]*)"', page):
                 assert address.startswith("/"), (path, address)
 
 
 def test_scripts_and_styles_stay_small() -> None:
-    folder = views.TEMPLATES.parent / "static"
-    assert sum(len(gzip.compress(file.read_bytes())) for file in folder.glob("*.js")) < 30_000
-    for file in folder.glob("*.css"):
+    assert sum(len(gzip.compress(file.read_bytes())) for file in STATIC.glob("*.js")) < 30_000
+    for file in STATIC.glob("*.css"):
         assert "http" not in file.read_text(encoding="utf-8")
 
 
 def test_the_static_folder_gives_away_nothing_outside_it() -> None:
     with served() as (client, _):
         assert client.get("/static/style.css").status_code == 200
-        for path in ("/static/../views.py", "/static/%2e%2e/views.py", "/static/..%2fviews.py", "/static/"):
-            assert client.get(path).status_code in (401, 404), path
+        for folder in ("/static", f"/static/{version()}", "/static/0123456789ab"):
+            for path in ("/../views.py", "/%2e%2e/views.py", "/..%2fviews.py", "/", "/..%2f..%2fviews.py"):
+                assert client.get(folder + path).status_code in (401, 404), folder + path
+
+
+def test_a_browser_keeps_what_a_page_names_for_good_and_asks_again_for_all_else() -> None:
+    with served() as (client, _):
+        page = signed_in(client).get("/").text
+        named = re.findall(r'"(/static/[^"]+)"', page)
+        assert len(named) >= 3
+        for address in named:
+            answer = client.get(address)
+            assert answer.headers["cache-control"] == "public, max-age=31536000, immutable", address
+            name = address.rpartition("/")[2]
+            assert answer.content == (STATIC / name).read_bytes()
+            for other in (f"/static/{name}", f"/static/0123456789ab/{name}"):
+                again = client.get(other)
+                assert (again.headers["cache-control"], again.content) == ("no-cache", answer.content), other
+        for path in (f"/static/{version()}/nothing.css", f"/static/{version()}/{version()}/style.css"):
+            missing = client.get(path)
+            assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-cache"), path
+
+
+def test_what_files_are_known_by_changes_with_each_of_them(tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(STATIC, tmp_path / "static"))
+    seen = {fingerprint(copied)}
+    assert seen == {version()}
+    for path in sorted(copied.iterdir()):
+        path.write_bytes(path.read_bytes() + b" ")
+        seen.add(fingerprint(copied))
+    assert len(seen) == 1 + len(list(copied.iterdir()))

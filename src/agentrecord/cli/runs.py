@@ -63,6 +63,7 @@ def columns(now: datetime) -> list[Column[Run]]:
         Column(name="started_at", title="started", value=lambda r: r.started_at, priority=5,
                text=lambda r: words.ago(r.started_at, now) if r.started_at else words.NONE),
         Column(name="agent_id", title="agent", value=lambda r: r.agent_id, priority=7),
+        Column(name="agent_version", title="version", value=lambda r: r.agent_version, priority=13),
         Column(name="objective", value=lambda r: r.objective, flexible=True, least=24, priority=6),
         Column(name="user", value=lambda r: r.user, priority=10),
         Column(name="session_id", title="session", value=lambda r: r.session_id, priority=11),

@@ -4,6 +4,7 @@ The processes are started anew, so that nothing of the first one's connections c
 one environment variable.
 """
 
+import gc
 import os
 import socket
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Worker:
         """Return the application over `store`, which is closed with it if it `is_own`."""
         environ = from_environment()
         scope = Scope(project=ProjectId(self.project), user=None if self.user is None else UserId(self.user))
-        return loaded("agentrecord.server.app").build_app(
+        application: object = loaded("agentrecord.server.app").build_app(
             AsyncStore(engine=store.engine, scope=scope),
             secret=secret_of(store, environ),
             sign_in_token=self.token,
@@ -49,6 +50,9 @@ class Worker:
             limits=limits_from(environ),
             on_close=store.close if is_own else None,
         )
+        # What is there by now stays: to look through its 200,000 objects again and again would hold up pages.
+        gc.freeze()
+        return application
 
 
 def app() -> object:

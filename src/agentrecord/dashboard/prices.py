@@ -28,15 +28,16 @@ class Preview:
     repricing: Repricing
 
 
-MOST_USES = 100
-"""So many models are listed; a record of experiments can hold thousands."""
+MOST_USES, MOST_PRICES = 100, 50
+"""So many models, and prices in force, are listed; a record of experiments can hold thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesPage:
     """The models that were called, what charges them, and the prices in force.
 
-    `uses` are the first `MOST_USES` of `use_count`: those without a price come first.
+    `uses` are the first `MOST_USES` of `use_count`: those without a price come first. `prices` are the
+    first `MOST_PRICES` of `price_count`: one's own come first.
     `given` holds what the form said, `refused` why it was not carried out, `preview` what it would do, `done` what it
     did.
     """
@@ -44,6 +45,7 @@ class PricesPage:
     uses: Sequence[ModelUse]
     use_count: int
     prices: Sequence[Price]
+    price_count: int
     slots: Mapping[str, int]
     given: Asked = field(default_factory=dict)
     refused: str = ""
@@ -65,6 +67,8 @@ async def prices(
         store.prices.uses(), store.prices.list(), store.usage.names(UsageBy.MODEL)
     )
     return PricesPage(
-        uses=uses[:MOST_USES], use_count=len(uses), prices=known, slots=series_slots(names), given=asked,
+        uses=uses[:MOST_USES], use_count=len(uses), price_count=len(known),
+        prices=sorted(known, key=lambda price: price.project_id is None)[:MOST_PRICES],
+        slots=series_slots(names), given=asked,
         refused=refused, preview=preview, done=done,
     )  # fmt: skip

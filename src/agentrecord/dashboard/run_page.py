@@ -22,7 +22,12 @@ from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
 from agentrecord.store import AsyncStore
 from agentrecord.store.span_words import query_of
 
-ROWS = 200
+WHOLE = 200
+"""A waterfall of so many rows is shown whole."""
+
+ROWS = 100
+"""So many rows of a longer one: four screens, until a script has drawn those in sight or another page is asked for."""
+
 EVENTS = 200
 TABS = (
     ("waterfall", "Waterfall"), ("conversation", "Conversation"), ("events", "Events"), ("attributes", "Attributes"),
@@ -144,13 +149,14 @@ async def _waterfall_tab(store: AsyncStore, page: RunPage, asked: Asked) -> RunP
     first = None if found is None else next((span for span in fall.spans if span.id in found), None)
     shown = chosen or first or page.first_failure
     place = None if shown is None else place_of(fall.spans, shown.id)
-    row = whole_number(asked, "row", page_of(fall.items, place, ROWS) if chosen else 1)
+    most = WHOLE if page.total <= WHOLE else ROWS
+    row = whole_number(asked, "row", page_of(fall.items, place, most) if chosen else 1)
     return replace(
         page,
-        rows=[fall.row(item, place) for item in fall.items[row - 1 : row - 1 + ROWS]],
+        rows=[fall.row(item, place) for item in fall.items[row - 1 : row - 1 + most]],
         row=row,
-        next_row=row + ROWS if page.total >= row + ROWS else None,
-        previous_row=max(1, row - ROWS) if row > 1 else None,
+        next_row=row + most if page.total >= row + most else None,
+        previous_row=max(1, row - most) if row > 1 else None,
         selected=None if shown is None else await detail_of(store, shown),
         zoom=None if shown is None else zoom(fall, shown),
     )

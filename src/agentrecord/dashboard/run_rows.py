@@ -230,7 +230,7 @@ def waterfall(
 def axis_of(spans: Sequence[RunSpan], now: datetime) -> Axis:
     """Return the axis that holds all pieces; while one goes on, it reaches to the present."""
     starts = [span.started_at for span in spans if span.started_at is not None]
-    ends = [span.ended_at for span in spans if span.ended_at is not None]
+    ends = [end for span in spans if (end := span.ended_at) is not None]
     origin = min(starts, default=now)
     if any(span.is_running for span in spans):
         ends.append(now)

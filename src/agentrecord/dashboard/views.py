@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from agentrecord.dashboard import charts, conversation, filters, formats
+from agentrecord.dashboard.assets import asset
 from agentrecord.dashboard.carrying import carrying
 from agentrecord.dashboard.marked import TEXTS, Marker
 from agentrecord.dashboard.sql_links import sql_link
@@ -70,6 +71,7 @@ def _environment() -> Environment:
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant)
     environment.globals.update(
+        asset=asset,
         navigation=NAVIGATION,
         footer=FOOTER,
         with_changes=filters.with_changes,

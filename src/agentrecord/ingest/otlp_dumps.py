@@ -21,6 +21,7 @@ SPANS_AT_ONCE = 256
 SPANS_KEPT = 2048
 _EXCERPT = 160
 _LOGS = b'"resourceLogs"'
+_SIGNALS = (b'"resourceSpans"', _LOGS, b'"resourceMetrics"')
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +76,8 @@ def _import_file(store: Store, file: Path, summary: DumpSummary, *, dry_run: boo
 
 def _received(request: bytes, latest: datetime) -> Received:
     received = spans_of_json(request, latest=latest)
+    if not any(signal in request for signal in _SIGNALS):
+        raise ValueError("is no OTLP: it holds no resourceSpans and no resourceLogs")
     if _LOGS in request:
         logs = logs_of_json(request, latest=latest)
         received.spans += logs.spans

@@ -110,6 +110,7 @@ class Run:
     session_id: str | None = None
     parent_uuid: UUID | None = None
     agent_version_uuid: UUID | None = None
+    agent_version: str | None = None
     trace_id: str | None = None
     metadata: str | None = None
     tool_call_count: int = 0

@@ -74,6 +74,7 @@ class Session:
     agent_name: str | None = None
     agent_instructions: str | None = None
     agent_version_uuid: UUID | None = None
+    agent_version: str | None = None
     title: str | None = None
     description: str | None = None
     is_active: bool = True

@@ -236,6 +236,16 @@ tool_calls = define(
 )
 index("ix_ar_tool_calls_session", tool_calls.c.project_id, tool_calls.c.session_uuid, tool_calls.c.call_ref)
 index("ix_ar_tool_calls_run", tool_calls.c.project_id, tool_calls.c.run_uuid)
+index(
+    "ix_ar_tool_calls_failed",
+    tool_calls.c.project_id,
+    tool_calls.c.status,
+    tool_calls.c.started_at,
+    tool_calls.c.id,
+    tool_calls.c.user_uuid,
+    sqlite_where=tool_calls.c.status == literal_column("'error'"),
+    postgresql_where=tool_calls.c.status == literal_column("'error'"),
+)
 
 error_groups = define(
     "ar_error_groups",

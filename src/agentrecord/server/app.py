@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any  # `Any`: OpenAPI is JSON
 
 from fastapi import FastAPI
@@ -11,12 +10,11 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 
-from agentrecord import dashboard
 from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
+from agentrecord.server.assets import Assets
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
@@ -65,7 +63,6 @@ from agentrecord.server.trail import Trail
 from agentrecord.server.wire import model_of
 from agentrecord.store import AsyncStore
 
-STATIC = Path(dashboard.__file__).parent / "static"
 API_ROUTES = (
     auth,
     accounts,
@@ -157,8 +154,9 @@ def build_app(
     app.state.otlp, app.state.hub = Admission(), hub
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
-        app.include_router(module.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+        # As they are: `include_router` would make each of them once more, and look through two lists for each request.
+        app.router.routes.extend(module.router.routes)
+    app.mount("/static", Assets(), name="static")
     app.openapi = _described(app)  # type: ignore[method-assign]
     return app
 

@@ -2,7 +2,8 @@
 
 Polling is the truth: every server process reads the same feed, so that several of them on one record agree, and each
 client's place is its own. A client that reads too slowly is let go, with nothing lost: it comes back with the id of
-the last event that reached it, and gets what it missed from the record.
+the last event that reached it, and gets what it missed from the record. So many may follow at once, and so many as one
+account or key: whoever comes then is refused, and asks from time to time instead.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 
-from agentrecord.exceptions import AgentRecordError
+from agentrecord.exceptions import AgentRecordError, TooBusy, TooManyRequests
 from agentrecord.records.change import Changes
 from agentrecord.records.scope import Role, Scope
 from agentrecord.store import AsyncStore
@@ -24,13 +25,21 @@ MOST_WAITING = 64
 """How many stretches wait for one client before it is let go: sixteen seconds of steady change."""
 
 STRETCH = 200
+MOST_FOLLOWING = 500
+"""How many streams a process serves: each holds a connection, and is woken by every change in its scope."""
+
+MOST_OF_ONE = 50
+"""How many of them one account, key or link has: one whose program loses its streams shuts nobody else out."""
+
+RETRY_S = 30
 
 
 class Watcher:
     """One client's stretches of the feed, until it is let go."""
 
-    def __init__(self) -> None:
-        """Start with nothing waiting."""
+    def __init__(self, who: str = "") -> None:
+        """Start with nothing waiting for `who`."""
+        self.who = who
         self._waiting: deque[Changes] = deque()
         self._ready = asyncio.Event()
         self.is_over = False
@@ -116,18 +125,27 @@ class Hub:
         """Whether nothing is kept for anybody, and nothing is read."""
         return not self._topics and self._task is None
 
+    def admit(self, who: str) -> None:
+        """Raise `TooBusy` if nobody more may follow in this process, `TooManyRequests` if not as `who`."""
+        following = [member.who for topic in self._topics.values() for member in topic.members]
+        if len(following) >= MOST_FOLLOWING:
+            raise TooBusy(f"{MOST_FOLLOWING} streams are open already: try again in {RETRY_S} s")
+        if following.count(who) >= MOST_OF_ONE:
+            raise TooManyRequests(RETRY_S, f"{MOST_OF_ONE} streams of yours are open already")
+
     async def follow(
-        self, store: AsyncStore, cursor: str | None, *, keep_alive_s: float, most_s: float
+        self, store: AsyncStore, cursor: str | None, *, keep_alive_s: float, most_s: float, who: str = ""
     ) -> AsyncGenerator[Changes | None, None]:
         """Yield what arrives in the caller's scope after `cursor`, or from now on; None after each quiet stretch.
 
         It ends after `most_s`, or when the caller is let go; every stretch has the place to go on from. Raises
-        `InvalidFilter` for a cursor that is no place.
+        `InvalidFilter` for a cursor that is no place, and as `admit` does for `who`.
         """
+        self.admit(who)
         ends = asyncio.get_running_loop().time() + most_s
         # Whatever the caller's role, what it sees is its scope's.
         scope = replace(store.scope, role=Role.READ)
-        watcher = Watcher()
+        watcher = Watcher(who)
         topic = self._topics.setdefault(scope, Topic(AsyncStore(engine=self._engine, scope=scope)))
         topic.members.add(watcher)
         try:

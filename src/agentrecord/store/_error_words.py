@@ -14,6 +14,7 @@ from agentrecord.records.query import Value
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agent_versions, agents, error_days, error_groups, errors, runs, users
 from agentrecord.store._page import moving
+from agentrecord.store._run_words import OF_VERSION
 from agentrecord.store._sql import within
 from agentrecord.store._words import Words, choice_word, column_word, matching, measured_word, text_word
 
@@ -77,8 +78,7 @@ def _in_runs_of(scope: Scope, wanted: Sequence[Value]) -> ColumnElement[bool]:
 
 IN_WORK_OF = (agents.c.project_id == error_days.c.project_id) & (agents.c.id == error_days.c.agent_uuid)
 OF_USER = (users.c.project_id == error_days.c.project_id) & (users.c.id == error_days.c.user_uuid)
-OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
-"""How a day of a group is joined to an agent and to a user, and a run to the version of its agent."""
+"""How a day of a group is joined to an agent and to a user."""
 
 
 def met(scope: Scope, by: ColumnElement[bool]) -> ColumnElement[bool]:

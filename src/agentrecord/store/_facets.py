@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, FromClause, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, func, select
 
 from agentrecord.codec import values as checked
 from agentrecord.engine import Connection
@@ -132,6 +132,12 @@ def _facet(word: str, counts: Mapping[str, int], top: int, rows: int, limit: int
         rows=min(rows, limit),
         is_exact=rows <= limit,
     )
+
+
+def named(conn: Connection, found: Select[*tuple[Any, ...]], column: ColumnElement[Any]) -> dict[str, int]:
+    """Return how many of the rows found have each value of a column that the query may read, and need not return."""
+    told = found.with_only_columns(column.label("told")).subquery("told")
+    return pairs(conn.rows(select(told.c.told, func.count()).group_by(told.c.told)))
 
 
 def pairs(rows: Iterable[Sequence[Any]]) -> dict[str, int]:

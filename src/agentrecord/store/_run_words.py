@@ -44,6 +44,10 @@ _PRICED = case((runs.c.calls > runs.c.unpriced_calls, runs.c.cost_nanos))
 ENVIRONMENT_KEYS = ("env", "environment", "deployment.environment", "deployment.environment.name")
 
 
+OF_VERSION = (agent_versions.c.project_id == runs.c.project_id) & (agent_versions.c.id == runs.c.agent_version_uuid)
+"""How a run is joined with the version of its agent that served it."""
+
+
 def environment(*columns: Any) -> ColumnElement[Any]:
     """Return the environment that one of some columns of metadata names."""
     return func.coalesce(*[Member(column, key) for column in columns for key in ENVIRONMENT_KEYS])

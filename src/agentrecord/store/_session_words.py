@@ -13,10 +13,20 @@ from agentrecord.records.measures import WordKind
 from agentrecord.records.query import Value
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionFilter, SessionStatus
-from agentrecord.schema import agents, coding_sessions, llm_calls, models, sessions, tool_calls, users
+from agentrecord.schema import (
+    agent_versions,
+    agents,
+    coding_sessions,
+    llm_calls,
+    models,
+    runs,
+    sessions,
+    tool_calls,
+    users,
+)
 from agentrecord.schema.types import Whole
 from agentrecord.store._page import moving
-from agentrecord.store._run_words import environment
+from agentrecord.store._run_words import OF_VERSION, environment
 from agentrecord.store._sql import contains, total, within
 from agentrecord.store._words import (
     Words,
@@ -96,12 +106,19 @@ def _tool(scope: Scope, values: Sequence[Value]) -> ColumnElement[bool]:
     return _in_tree(scope, tool_calls, tool_calls, matching(tool_calls.c.tool_name, values))
 
 
+def _version(scope: Scope, values: Sequence[Value]) -> ColumnElement[bool]:
+    return _in_tree(
+        scope, runs, runs.join(agent_versions, OF_VERSION), matching(agent_versions.c.version_number, values)
+    )
+
+
 SESSION_WORDS = Words(
     (
         choice_word("status", "Where the session stands", "status:failed",
                     {str(status): sessions.c.status == status for status in SessionStatus}),
         column_word("user", "Whose session it is", "user:bob@acme.io", users.c.external_id),
         column_word("agent", "The agent's id", "agent:support-bot", agents.c.agent_id),
+        text_word("version", "A version of an agent that served in it", "version:1.4.0", _version),
         column_word("source", "What wrote it: claude-code, codex, …", "source:claude-code", sessions.c.source),
         text_word("model", "A model that was called in it", "model:claude-*", _model),
         text_word("tool", "A tool that was used in it", "tool:Bash", _tool),

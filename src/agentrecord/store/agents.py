@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
@@ -29,6 +29,15 @@ COLUMNS = [c for c in agents.c if c.name not in ("project_id", "serial")]
 def agent_of(row: Mapping[str, Any]) -> Agent:
     """Return a row as an agent."""
     return Agent(**{name: value for name, value in row.items() if name not in ("project_id", "serial", "page_key")})
+
+
+def version_of(table: Table) -> ColumnElement[str | None]:
+    """Return the number of the version that a row of `table` names by `agent_version_uuid`, NULL for none."""
+    named = (
+        agent_versions.c.project_id == table.c.project_id,
+        agent_versions.c.id == table.c.agent_version_uuid,
+    )
+    return select(agent_versions.c.version_number).where(*named).correlate(table).scalar_subquery()
 
 
 def row_id(scope: Scope, agent_id: str) -> UUID:

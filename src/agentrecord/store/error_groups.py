@@ -38,7 +38,6 @@ from agentrecord.store._error_words import (
     IN_WORK_OF,
     NEW_FOR,
     OF_USER,
-    OF_VERSION,
     TIMES,
     group_conditions,
     met,
@@ -46,6 +45,7 @@ from agentrecord.store._error_words import (
 )
 from agentrecord.store._figures import date_of, day_of
 from agentrecord.store._page import page
+from agentrecord.store._run_words import OF_VERSION
 from agentrecord.store._sql import total, usage_totals, within
 
 GROUP_SORTS = {

@@ -1,6 +1,8 @@
 """What a list of runs is told by: sums over a whole filter, facets, runs over time, and completion of its words."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
@@ -17,16 +19,25 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
-from agentrecord.store._facets import TOP, counted, observed, pairs
-from agentrecord.store._run_words import DURATION, ERRORS, JOINED, RUN_WORDS, run_conditions, run_source
+from agentrecord.store._facets import TOP, counted, named, observed, pairs
+from agentrecord.store._run_words import (
+    DURATION,
+    ERRORS,
+    JOINED,
+    RUN_WORDS,
+    environment,
+    run_conditions,
+    run_source,
+)
 from agentrecord.store._sql import total, usage_totals, within
+from agentrecord.store.agents import version_of
 from agentrecord.store.run_figures import interpolated
 from agentrecord.store.usage_sums import sums as usage_sums
 
 MICROS_PER_MS = 1_000
 MAX_BUCKETS = 1_000
 DEEP = 500
-"""Over how many runs, the last started ones, models and tools are counted: for each its calls are read."""
+"""Over how many runs, the last started ones, models, tools, versions and environments are counted."""
 
 _FACETS = ("status", "agent", "user", "source")
 
@@ -63,14 +74,16 @@ def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunS
 def facets(conn: Connection, scope: Scope, where: RunFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the runs that a filter finds.
 
-    Up to 10,000 runs are counted, the last started ones, up to 500 for models and tools; a run counts for each model
-    and tool that it used.
+    Up to 10,000 runs are counted, the last started ones, up to 500 for models, tools, versions and
+    environments; a run counts for each model and tool that it used.
     """
     found = _latest(scope, where or RunFilter())
     latest = found.limit(DEEP)
     others = {
         "model": _used(conn, scope, models.c.name, llm_calls, latest),
         "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, latest),
+        "version": named(conn, latest, version_of(runs)),
+        "env": named(conn, latest, environment(runs.c.metadata, sessions.c.metadata)),
     }
     return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
 
@@ -139,14 +152,14 @@ def series(
 
 def _times(latest: Sequence[Sequence[Any]]) -> Mapping[int, Sequence[float]]:
     """Return in order how many milliseconds the runs of each bucket took, where all of its runs are among these."""
-    found: dict[int, list[float]] = {}
-    for start, micros in latest:
-        times = found.setdefault(int(start), [])
-        if micros is not None:
-            times.append(micros / MICROS_PER_MS)
+    # They come in order of time, so that those of a bucket lie together.
+    found = {
+        int(start): sorted([micros / MICROS_PER_MS for _, micros in rows if micros is not None])
+        for start, rows in groupby(latest, itemgetter(0))
+    }
     if len(latest) == TIMED:
         del found[int(latest[-1][0])]
-    return {start: sorted(times) for start, times in found.items()}
+    return found
 
 
 def _bucket(start: int, by_status: Mapping[RunStatus, int], times: Sequence[float]) -> RunBucket:

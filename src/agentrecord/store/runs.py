@@ -35,6 +35,7 @@ SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
+    agent_store.version_of(runs).label("agent_version"),
     sessions.c.session_id.label("session_id"),
 ).select_from(JOINED)
 _BY_NAME = Prepared(SELECT_RUN.where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
@@ -340,8 +341,9 @@ def list_(
     limit: int = 50,
     cursor: str | None = None,
     offset: int = 0,
+    counted: bool = True,
 ) -> Page[Run]:
-    """Return runs, the last started first."""
+    """Return runs, the last started first; how many there are in all is not told where they are not `counted`."""
     wanted = where or RunFilter()
     of_few = wanted.session_uuid is not None or wanted.parent_uuid is not None
     return page(
@@ -354,5 +356,6 @@ def list_(
         limit=limit,
         cursor=cursor,
         offset=offset,
+        counted=counted,
         whole=SELECT_RUN.where(*within(scope, runs)),
     )

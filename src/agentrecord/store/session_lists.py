@@ -10,22 +10,33 @@ from agentrecord.records.facet import Facets
 from agentrecord.records.page import COUNT_LIMIT
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionFilter
-from agentrecord.schema import agents, coding_sessions, llm_calls, models, sessions, tool_calls, users
-from agentrecord.store._facets import TOP, counted, observed, pairs
+from agentrecord.schema import (
+    agent_versions,
+    agents,
+    coding_sessions,
+    llm_calls,
+    models,
+    runs,
+    sessions,
+    tool_calls,
+    users,
+)
+from agentrecord.store._facets import TOP, counted, named, observed, pairs
+from agentrecord.store._run_words import OF_VERSION, environment
 from agentrecord.store._session_words import JOINED, SESSION_WORDS, session_conditions
 from agentrecord.store._sql import within
 
 _FACETS = ("status", "agent", "user", "source", "directory")
 _BELOW = sessions.alias("below")
 DEEP = 200
-"""Over how many sessions, the last active ones, models and tools are counted: for each its calls are read."""
+"""Over how many sessions, the last active ones, models, tools, versions and environments are counted."""
 
 
 def facets(conn: Connection, scope: Scope, where: SessionFilter | None = None, *, top: int = TOP) -> Facets:
     """Return the `top` most frequent values of each main word among the sessions that a filter finds.
 
-    Up to 10,000 sessions are counted, the last active ones, up to 200 for models and tools; a session counts for each
-    model and tool that it, or one below it, used.
+    Up to 10,000 sessions are counted, the last active ones, up to 200 for models, tools, versions and
+    environments; a session counts for each model, tool and version that it, or one below it, used.
     """
     found = (
         select(
@@ -45,6 +56,8 @@ def facets(conn: Connection, scope: Scope, where: SessionFilter | None = None, *
     others: dict[str, Mapping[str, int]] = {
         "model": _used(conn, scope, models.c.name, llm_calls, latest),
         "tool": _used(conn, scope, tool_calls.c.tool_name, tool_calls, latest),
+        "version": _used(conn, scope, agent_versions.c.version_number, runs, latest),
+        "env": named(conn, latest, environment(sessions.c.metadata)),
     }
     return counted(conn, found.subquery("matched"), _FACETS, others, top=top, deep=DEEP)
 
@@ -62,6 +75,8 @@ def _used(
     source = tree.outerjoin(table, and_(*within(scope, table), table.c.session_uuid == tree.c.id))
     if table is llm_calls:
         source = source.outerjoin(models, models.c.id == llm_calls.c.model_uuid)
+    elif table is runs:
+        source = source.outerjoin(agent_versions, and_(*within(scope, agent_versions), OF_VERSION))
     return pairs(conn.rows(select(column, func.count(distinct(tree.c.top))).select_from(source).group_by(column)))
 
 

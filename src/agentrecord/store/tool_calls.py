@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal_column, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
@@ -164,11 +164,12 @@ def list_(
     cursor: str | None = None,
 ) -> Page[ToolCall]:
     """Return tool calls, the oldest first; with a range, those that began from `since` up to `until`."""
-    wanted = {
+    wanted: dict[Any, object] = {
         tool_calls.c.session_uuid: session,
         tool_calls.c.run_uuid: run,
         tool_calls.c.tool_name: tool_name,
-        tool_calls.c.status: status,
+        # Failures are few, and have an index: SQLite takes it only where the statement itself says so.
+        tool_calls.c.status: literal_column("'error'") if status is ToolCallStatus.ERROR else status,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
     started = tool_calls.c.started_at

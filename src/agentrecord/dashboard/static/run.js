@@ -1,6 +1,6 @@
 // Upgrades a run's page: long waterfalls scroll, and a run that is going on draws itself.
 import { here } from "./here.js";
-import { attach, update } from "/static/wf.js";
+import { attach, update } from "./wf.js";
 
 const EVERY_MS = 3000, LEAST_MS = 700;
 

@@ -15,7 +15,7 @@ const main = document.querySelector("main[data-live]");
 const kinds = main.dataset.live.split(/\s+/);
 const LEAST_MS = 500;
 const SAY_MS = 1000;
-const TRIES = 8;
+const TRIES = 6;
 const name = `live ${location.pathname}`;
 let wanted = false, source = null, place = "", tries = 0;
 let timer = 0, nextAt = 0, busy = false, again = false;
@@ -76,9 +76,11 @@ function open() {
   draw();
 }
 
-// The browser itself tries again after a cut; this is for an answer that was refused.
+// The browser itself tries again after a cut; this is for an answer that was refused, as where too many follow: the
+// page is asked for anew then, less and less often.
 function retry() {
-  if (++tries > TRIES) return stop();
+  tries = Math.min(tries + 1, TRIES);
+  refresh();
   setTimeout(() => { if (wanted && !document.hidden && source?.readyState === 2) open(); }, Math.min(30000, 500 * 2 ** tries));
 }
 

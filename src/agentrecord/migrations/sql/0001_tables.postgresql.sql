@@ -458,6 +458,8 @@ CREATE TABLE agentrecord.ar_tool_calls (
 	CONSTRAINT pk_ar_tool_calls PRIMARY KEY (project_id, id)
 );
 
+CREATE INDEX ix_ar_tool_calls_failed ON agentrecord.ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
+
 CREATE INDEX ix_ar_tool_calls_run ON agentrecord.ar_tool_calls (project_id, run_uuid);
 
 CREATE INDEX ix_ar_tool_calls_session ON agentrecord.ar_tool_calls (project_id, session_uuid, call_ref);

@@ -16,8 +16,9 @@ from agentrecord.records.change import Change, ChangeKind, Changes
 from agentrecord.records.change_filter import CHANGE_WORDS, change_filter
 from agentrecord.records.page import MAX_PAGE
 from agentrecord.records.query import MAX_CHARS
+from agentrecord.server.identity import identity_of
 from agentrecord.server.live import Hub
-from agentrecord.server.problems import of_error
+from agentrecord.server.problems import described_problem, of_error
 from agentrecord.server.routes.common import PROBLEMS
 from agentrecord.server.sse import EVENT_STREAM, RETRY_MS, wants_stream
 from agentrecord.server.wire import Query, answer, model_of, store_of
@@ -34,7 +35,8 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
         "model": model_of(Changes),
         "description": "What came after the cursor, in the order of arrival; as events to clients that accept them",
         "content": {EVENT_STREAM: {}},
-    }
+    },
+    503: described_problem("Too many streams are open: Retry-After says how long to wait"),
 }
 
 
@@ -64,25 +66,30 @@ async def follow_changes(request: Request, query: Annotated[LiveQuery, InQuery()
 
     Each event, `changes`, has the place after it as its id: a client that was cut off sends the last one as
     `Last-Event-ID` and gets what it missed. `missed` tells that its place is too old: it reads its page anew. A server
-    ends each stream after ten minutes, and that of a client that reads too slowly at once.
+    ends each stream after ten minutes, and that of a client that reads too slowly at once. Where too many streams are
+    open it is refused, 503, or 429 where they are the caller's own: ask without events meanwhile.
     """
     store, wanted = store_of(request), change_filter(query.q, query.kinds)
     if not wants_stream(request):
         found = await store.feed.changes(query.cursor, kinds=wanted.kinds, limit=query.limit)
         return answer(replace(found, items=tuple(filter(wanted.matches, found.items))))
     cursor = request.headers.get("last-event-id") or query.cursor
-    lines = _lines(hub_of(request), store, cursor, wanted.matches)
+    hub, identity = hub_of(request), identity_of(request)
+    who = f"{identity.kind}:{identity.id}"
+    hub.admit(who)
+    lines = _lines(hub, store, cursor, wanted.matches, who)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines, headers=headers, media_type=EVENT_STREAM)
 
 
 async def _lines(
-    hub: Hub, store: AsyncStore, cursor: str | None, wanted: Callable[[Change], bool]
+    hub: Hub, store: AsyncStore, cursor: str | None, wanted: Callable[[Change], bool], who: str
 ) -> AsyncIterator[bytes]:
     yield b"retry: %d\n\n" % RETRY_MS
     told = None
     try:
-        async with aclosing(hub.follow(store, cursor, keep_alive_s=KEEP_ALIVE_S, most_s=MOST_S)) as stretches:
+        followed = hub.follow(store, cursor, keep_alive_s=KEEP_ALIVE_S, most_s=MOST_S, who=who)
+        async with aclosing(followed) as stretches:
             async for stretch in stretches:
                 if stretch is None:
                     # An id without data is kept by the client, and handed to nobody.
