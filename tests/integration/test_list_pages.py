@@ -105,6 +105,21 @@ def test_versions_stand_beside_agents_and_versions_and_environments_can_be_chose
     assert client.get("/api/runs/versioned").json()["agent_version"] == "2.5"
 
 
+def test_pages_of_figures_move_by_their_own_range_and_can_be_fixed(site: Site) -> None:
+    client, filled = site
+    for number in ("1", "2"):
+        filled.store.agents.create_version("coder", number)
+    for path in ("/", "/cost", "/agents/coder", "/agents/coder/compare", "/u/ana"):
+        page = client.get(f"{path}?since=24h").text
+        earlier = unescape(re.findall(r'<a href="([^"]+)" rel="prev" data-key="\["', page)[0])
+        assert 'rel="next"' not in page, path
+        assert re.search(r'<a class="note" href="[^"]+" data-fixed data-key="y">fixed link', page), path
+        before = client.get(path + earlier).text
+        assert re.search(r'<a href="[^"]+" rel="next" data-key="\]"', before), path
+        assert "UTC" in before.partition("Range of time")[2][:2_000], path
+        assert 'rel="prev"' not in client.get(f"{path}?since=all").text, path
+
+
 def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
     client, _ = site
     page = _read(client, "/runs")

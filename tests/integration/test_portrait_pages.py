@@ -119,6 +119,11 @@ def test_two_versions_are_shown_by_texts_tools_costs_and_the_inputs_that_both_me
     assert "✓ completed ✕ error $1.00 $2.00 +$1.00 (100 %) side by side" in text
     assert f'href="/runs/compare?a={ids[0]}&amp;b={ids[1]}"' in page
     assert "$1.00 to $1.20 1 100 % 0 0.0 %" in text
+    failed = shown(client, "/agents/coder/compare?q=status:error&since=all")
+    assert "0 runs of 1.0, 1 run of 1.1" in " ".join(failed.split())
+    assert "that fit <code>status:error</code>" in failed
+    assert client.get("/api/agents/coder/compare?q=status:error").json()["runs_a"] == 0
+    assert client.get("/agents/coder/compare?q=shoes:red").status_code == 422
     told_by_api = client.get("/api/agents/coder/compare").json()
     assert [pair["a"]["id"] for pair in told_by_api["pairs"]] == [str(ids[0])]
     assert sum(told_by_api["costs"]["counts_a"]) == 1

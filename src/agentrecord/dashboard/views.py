@@ -14,6 +14,7 @@ from agentrecord.dashboard.assets import asset
 from agentrecord.dashboard.carrying import carrying
 from agentrecord.dashboard.marked import TEXTS, Marker
 from agentrecord.dashboard.sql_links import sql_link
+from agentrecord.dashboard.stretches import moves_of
 from agentrecord.records.lengths import DAY
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,6 +76,7 @@ def _environment() -> Environment:
         navigation=NAVIGATION,
         footer=FOOTER,
         with_changes=filters.with_changes,
+        moves_of=moves_of,
         ranges=filters.RANGES,
         themes=filters.THEMES,
         series_dot=charts.dot,

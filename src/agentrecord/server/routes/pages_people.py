@@ -31,7 +31,7 @@ DELETED_AT_ONCE = 50
 @router.get("/agents/{agent_id:path}/compare")
 async def compare(request: Request, agent_id: str) -> HTMLResponse:
     """Show two versions of an agent side by side."""
-    store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", *STRETCH))
+    store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", "q", *STRETCH))
     context = await agent_compare.compare(store, agent_id, asked, store.engine.maker.clock.now())
     return page(request, "agent_compare.html", context, active="agents", asked=asked)
 
