@@ -120,6 +120,20 @@ def test_pages_of_figures_move_by_their_own_range_and_can_be_fixed(site: Site) -
         assert 'rel="prev"' not in client.get(f"{path}?since=all").text, path
 
 
+def test_what_is_called_like_a_word_of_an_address_is_found_by_its_row_id_and_its_page_by_name(site: Site) -> None:
+    client, filled = site
+    for name in ("sums", "facets", "values", "x/compare"):
+        filled.store.runs.start(NewRun(run_id=name, agent_id=name), user=name)
+        for kind, page in (("agent", "agents"), ("user", "u"), ("run", "r")):
+            found = client.get(f"/api/{kind}s", params={"q": f'{kind}:"{name}"'}).json()["items"]
+            assert len(found) == 1, (kind, name)
+            row = found[0].get(kind, found[0])
+            told = client.get(f"/api/{kind}s/{row['id']}").json()
+            assert f'"{name}"' in str(told).replace("'", '"'), (kind, name)
+            assert client.get(f"/{page}/{quote(name, safe='')}").status_code == 200, (kind, name)
+    assert "is asked for by its row id" in client.get("/api/openapi.json").json()["info"]["description"]
+
+
 def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
     client, _ = site
     page = _read(client, "/runs")
