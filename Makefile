@@ -30,6 +30,16 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	  apt-get update --quiet --quiet && apt-get install --quiet --quiet --yes chromium >/dev/null; fi
 	@touch $@ $(VENV)/.run
 
+# What comes with the plain package and with its server, without the package itself: tests lay its wheel beside them.
+$(VENV)/.fresh: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing what the plain package and its server bring along, to count and try it"
+	@for kind in plain server; do \
+	  home=$(VENV)/fresh/$$kind; rm -rf $$home; \
+	  $(BIN)/python -m venv --without-pip $$home && \
+	  $(PIP) --python $$home/bin/python install -c constraints.txt ".$$([ $$kind = plain ] || echo [$$kind])" && \
+	  $(PIP) --python $$home/bin/python uninstall --yes agentrecord || exit 1; done
+	@touch $@
+
 run: $(VENV)/.run ## serve the dashboard over your record, with a sample if it is empty
 	@$(BIN)/agentrecord serve --sample $(ARGS)
 
@@ -48,10 +58,10 @@ lint: $(VENV)/.test ## style, types and import layers
 .layers:
 	@echo "import layers"; $(BIN)/lint-imports --no-cache | tail -n 4; test $${PIPESTATUS[0]} -eq 0
 
-test: lint ## everything: lint, types, layers, and all tests with short counts
+test: lint $(VENV)/.fresh ## everything: lint, types, layers, and all tests with short counts
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-long: $(VENV)/.test ## the fault drills and loads at their full counts
+test-long: $(VENV)/.test $(VENV)/.fresh ## the fault drills and loads at their full counts
 	@AGENTRECORD_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) -o faulthandler_timeout=1800 $(ARGS)
 
 bench: $(VENV)/.test ## the figures of benchmarks/README.md, as ratios from one run

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.exceptions import AgentRecordError
 from agentrecord.ingest.load import import_paths
 from agentrecord.ingest.registry import SOURCES
+from agentrecord.pricing import builtin
 from agentrecord.records.session import NewSession
 from agentrecord.store import AsyncStore, Store
 
@@ -70,8 +70,8 @@ async def _append_awaited(url: str, session: UUID, noted: Acks) -> None:
 
 def fleet(url: str, acks: str, size: str, seconds: str) -> None:
     """Open a record that is not there yet from many processes at once, and write until time is up."""
-    # As every other import before the fork: sixteen programs that start at once would measure their own starting.
-    import_module("agentrecord.pricing.builtin")
+    # As every import before the fork: sixteen programs that start at once would measure their own starting.
+    builtin.load()
     start = time.monotonic() + 0.5
     readers = []
     for number in range(int(size)):

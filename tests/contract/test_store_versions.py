@@ -107,3 +107,13 @@ def test_one_user_sees_what_versions_did_for_that_user_alone(store: Facing, vers
     assert (found.runs_a, found.paired, found.pairs, found.prompt_b) == (1, 1, (), "For anna")
     assert told(found.tools) == [("tool of anna", 1, 1)]
     assert found.errors == ()
+
+
+@covers("agents.compare")
+def test_errors_that_differ_in_numbers_and_ids_only_are_one_error_of_a_version(
+    store: Facing, versions: tuple[Any, Any]
+) -> None:
+    old, new = versions
+    for number, version in enumerate((old, new, new)):
+        served(store, version, f"{number}", DOLLAR, error=f"order {number} of req_{number}x timed out after {number} s")
+    assert told(store.agents.compare("bot").errors) == [("order # of # timed out after # s", 1, 2)]

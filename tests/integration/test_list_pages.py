@@ -15,7 +15,7 @@ from page_fixtures import START, Filled, FixedClock, call, served, signed_in
 from starlette.testclient import TestClient
 from test_pages import _read
 
-from agentrecord.dashboard import charts
+from agentrecord.dashboard import scales
 from agentrecord.dashboard.filters import Range
 from agentrecord.dashboard.stretches import moves_of, range_of, stretch_of
 from agentrecord.exceptions import InvalidFilter
@@ -288,4 +288,4 @@ def test_the_chart_of_runs_has_a_line_of_how_long_they_took_and_its_numbers_as_a
 def test_a_scale_of_times_holds_them_all_with_lines_at_times_that_people_know(
     lowest: float, highest: float, lines: list[int]
 ) -> None:
-    assert list(charts.time_scale(lowest, highest)) == lines
+    assert list(scales.time_scale(lowest, highest)) == lines

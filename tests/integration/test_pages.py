@@ -14,7 +14,7 @@ import pytest
 from page_fixtures import NASTY, START, Filled, call, served, signed_in
 from starlette.testclient import TestClient
 
-from agentrecord.dashboard import charts, formats
+from agentrecord.dashboard import charts, formats, scales
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
@@ -432,7 +432,7 @@ def test_costs_without_calls_or_prices_are_no_zeros() -> None:
 
 @pytest.mark.parametrize("highest", [1, 3, 7, 1_000_000, 14_580_000_000, 10**15])
 def test_a_scale_has_few_lines_at_whole_steps_and_holds_the_highest(highest: int) -> None:
-    step, top = charts.scale(highest)
+    step, top = scales.scale(highest)
     assert top >= highest
     assert top % step == 0
     assert top // step <= 5

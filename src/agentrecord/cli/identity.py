@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any  # `Any`: the server's records, which the plain install does not have
 
+from agentrecord.cli.loading import loading
 from agentrecord.exceptions import AgentRecordError, InvalidValue
 from agentrecord.records.audit import Actor
 from agentrecord.records.scope import Role
@@ -25,7 +26,8 @@ def loaded(name: str) -> ModuleType:
     """Return a module of the server's; raise an error that says how to install it if it is not there."""
     # By name, because the plain install has no server in it.
     try:
-        return import_module(name)
+        with loading():
+            return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.startswith("agentrecord"):
             raise

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
 from agentrecord.dashboard.periods import days_of, filled
+from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -22,7 +23,7 @@ MARKS = (None, "striped", "dotted")
 MOST_APART = 8
 """So many series of a chart are told apart, those with the highest sums."""
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 760, 230, 58, 24, 10
+WIDTH, HEIGHT, TOP = 760, 230, 10
 WIDE = 1240
 LABEL_SPACE = 62
 DATE_SPACE = 80
@@ -33,14 +34,6 @@ MOST_ABOVE = 3
 """How many times the highest bar a limit may be to be drawn."""
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
-RIGHT = 52
-"""How much room the scale of lines over bars has."""
-_TIMES_MS = {
-    1: "1 ms", 10: "10 ms", 100: "100 ms", 1_000: "1 s", 10_000: "10 s", 60_000: "1 min", 600_000: "10 min",
-    3_600_000: "1 h", 36_000_000: "10 h", 240 * 3_600_000: "10 d", 2400 * 3_600_000: "100 d",
-}  # fmt: skip
-"""What the lines of a scale of times stand for, in milliseconds: each some ten times the one below."""
-
 OTHER = "other"
 
 
@@ -165,24 +158,6 @@ def _from_below(slot: int | None) -> tuple[bool, int]:
     return slot is None or slot == SLOTS, slot or 0
 
 
-def scale(highest: int) -> tuple[int, int]:
-    """Return the step between grid lines and the top of the scale: at most five lines, at round numbers."""
-    if highest <= 0:
-        return 1, 1
-    rough = highest / 4
-    power = 10 ** math.floor(math.log10(rough)) if rough >= 1 else 1
-    step = next(int(power * factor) for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough and power * factor >= 1)
-    return step, step * math.ceil(highest / step)
-
-
-def time_scale(lowest: float, highest: float) -> Sequence[int]:
-    """Return the lines of a scale from a time to another in milliseconds, each some ten times the one below."""
-    known = tuple(_TIMES_MS)
-    first = min(sum(line <= lowest for line in known[1:]), len(known) - 2)
-    last = max(first + 1, sum(line < highest for line in known[:-1]))
-    return known[first : last + 1]
-
-
 def stacked_bars(
     bars: Sequence[Bar],
     *,
@@ -204,13 +179,8 @@ def stacked_bars(
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
     plot = height - BOTTOM - TOP
-    lines = []
-    for value in range(0, top + 1, step):
-        y = TOP + plot - plot * value / top
-        lines.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
-        lines.append(
-            f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick(value))}</text>'
-        )
+    levels = [(TOP + plot - plot * value / top, tick(value)) for value in range(0, top + 1, step)]
+    lines = [f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>' for y, _ in levels]
     space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
     told = _told([bar.label for bar in bars])
@@ -220,15 +190,19 @@ def stacked_bars(
         lines.append(_bar(bar, middle - thick / 2, thick, plot / top, height - BOTTOM))
         if place % every == 0:
             lines.append(_label(told[place], middle, right, height))
-    lines.extend(_drawn_over(over, bars, space, plot, right))
+    times = _times_over(over)
+    if times:
+        lines.extend(_drawn_over(over, bars, space, plot, times))
     lines.extend(_limit(limit, TOP + plot - plot * limit.value / top, right) for limit in shown)
     # What holds links is a group: nothing inside an image could be reached.
     role = "group" if any(bar.href for bar in bars) else "img"
     marks = {"hatched" if part.is_bad else mark_of(part.slot) for bar in bars for part in bar.parts}
     patterns = "".join(pattern for mark, pattern in _PATTERNS.items() if mark in marks)
     defined = f"<defs>{patterns}</defs>" if patterns else ""
-    head = f'<svg class="bars w{width}" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
-    return Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
+    head = f'<svg class="bars" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
+    drawing = Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
+    at_right = [(TOP + plot - plot * share_of(at, times), TIMES_MS[at]) for at in times]
+    return framed(drawing, levels, at_right, width=width, height=height, look="over-time")
 
 
 _PATTERNS = {
@@ -248,25 +222,24 @@ def _limit(limit: Limit, y: float, width: int) -> str:
     )
 
 
-def _drawn_over(over: Sequence[Line], bars: Sequence[Bar], space: float, plot: int, right: int) -> list[str]:
-    """Return lines over bars with their scale, on which ten times as long is as far; without a point a line breaks."""
+def _times_over(over: Sequence[Line]) -> Sequence[int]:
+    """Return the scale that the points of lines are drawn on; empty without a point."""
     points = [point for line in over for point in line.points if point is not None]
-    if not points:
-        return []
-    scale = time_scale(min(points), max(points))
+    return time_scale(min(points), max(points)) if points else ()
 
-    def height(time_ms: float) -> float:
-        share = math.log(max(time_ms, scale[0]) / scale[0]) / math.log(scale[-1] / scale[0])
-        return TOP + plot - plot * min(share, 1.0)
 
-    drawn = [f'<text class="tick" x="{right + 8}" y="{height(at) + 4:.1f}">{_TIMES_MS[at]}</text>' for at in scale]
+def _drawn_over(
+    over: Sequence[Line], bars: Sequence[Bar], space: float, plot: int, scale: Sequence[int]
+) -> list[str]:  # fmt: skip
+    """Return lines over bars, on a scale of times; without a point a line breaks."""
+    drawn = []
     for line in over:
         pieces: list[list[tuple[float, float]]] = [[]]
         for place, (bar, point) in enumerate(zip(bars, line.points, strict=True)):
             if point is None:
                 pieces.append([])
                 continue
-            x, y = LEFT + space * (place + 0.5), height(point)
+            x, y = LEFT + space * (place + 0.5), TOP + plot - plot * share_of(point, scale)
             pieces[-1].append((x, y))
             told = f"{bar.label} · {line.name}: {duration(point)}"
             drawn.append(

@@ -128,6 +128,10 @@ def _figures(found: RunComparison) -> Iterator[Figure]:
     yield _figure("Failed calls", a.errors, b.errors, formats.number)
 
 
+def _cost(sums: SpanSums) -> str:
+    return "no price" if sums.cost_nanos is None and sums.unpriced_calls else formats.money(sums.cost_nanos)
+
+
 def _part(part: ComparedPart, has_tokens: bool) -> PartRow:
     a, b = part.a or SpanSums(), part.b or SpanSums()
     figures = [
@@ -137,5 +141,6 @@ def _part(part: ComparedPart, has_tokens: bool) -> PartRow:
     ]
     if has_tokens:
         figures.append(_figure("tokens", a.tokens, b.tokens, formats.number, with_share=False))
-        figures.append(_figure("cost", a.cost_nanos, b.cost_nanos, formats.money, with_share=False))
+        cost = _figure("cost", a.cost_nanos, b.cost_nanos, formats.money, with_share=False)
+        figures.append(replace(cost, a=_cost(a), b=_cost(b)))
     return PartRow(name=part.name, figures=figures)

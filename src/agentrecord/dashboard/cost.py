@@ -2,24 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
-from agentrecord.dashboard import charts, figures, formats, periods
+from agentrecord.dashboard import charts, cost_tiles, figures, formats, periods
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.activity import Activity
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
-from agentrecord.records.price import ModelUse, Rates, Spending
+from agentrecord.records.price import ModelUse, Spending
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
-TREND_DAYS = 7
-"""From how many whole days before today the forecast takes what a day costs."""
 
 SORTS: dict[str, Callable[["CostRow"], str | int]] = {
     "key": lambda row: row.usage.label.casefold(),
@@ -83,16 +80,27 @@ async def cost(
     called = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted = _wanted(asked, called.stretch)
     step = wanted.by if wanted.by in TIME else figures.step(called)
-    spending = await store.prices.spending(
-        step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
+    # All that depends on nothing else is read side by side.
+    spending, rows, before, beside, (slots, limits), budgets = await asyncio.gather(
+        store.prices.spending(
+            step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
+        ),
+        _rows_of(store, wanted),
+        _before(store, wanted),
+        cost_tiles.beside(
+            store, wanted.stretch, now, with_subagents=wanted.with_subagents, with_old=not _is_compared(wanted)
+        ),
+        _drawn_by(store, wanted, step),
+        store.budgets.statuses(limit=MAX_PAGE),
     )
     uses, models = spending.uses, figures.models_of(spending.uses)
-    (found, row_count), before = await asyncio.gather(_rows_of(store, wanted, models), _before(store, wanted))
-    (chart, slots), budgets, tiles = await asyncio.gather(
-        _chart(store, wanted, spending, found, step), store.budgets.statuses(limit=MAX_PAGE),
-        _tiles(store, wanted, models, uses, None if before is None else before.total, now),
+    # Those of models are there already.
+    found, row_count = (models.rows, len(models.rows)) if rows is None else rows
+    chart = figures.spend_chart(
+        await _series(store, wanted, spending, found, step, slots),
+        slots, by=step, of=_chart_of(wanted), width=charts.WIDE, limits=limits, path="/runs",
     )  # fmt: skip
-    shown = _rows(found, wanted, before, slots, asked)
+    shown = _rows(found, wanted, before, dict(chart.series), asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
@@ -103,7 +111,7 @@ async def cost(
         rows=shown[:MOST_ROWS],
         row_count=row_count,
         total=models.total,
-        tiles=tiles,
+        tiles=cost_tiles.tiles(models, uses, beside, None if before is None else before.total),
         chart=chart,
         chart_of=_chart_of(wanted),
         unpriced=figures.unpriced_of(models.rows, uses),
@@ -137,14 +145,10 @@ async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked
     return await figures.cost_report(store, stretch, by, None, wanted.with_subagents, name_unpriced=False)
 
 
-async def _total(store: AsyncStore, stretch: Range, wanted: _Asked) -> UsageTotals:
-    return await store.usage.total(since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents)
-
-
-async def _rows_of(store: AsyncStore, wanted: _Asked, models: UsageReport) -> tuple[Sequence[UsageRow], int]:
-    """Return the rows that the page shows the first of, and how many there are; those of models are there already."""
+async def _rows_of(store: AsyncStore, wanted: _Asked) -> tuple[Sequence[UsageRow], int] | None:
+    """Return the rows that the page shows the first of, and how many there are; None for those of models alone."""
     if wanted.by is UsageBy.MODEL and wanted.split is None:
-        return models.rows, len(models.rows)
+        return None
     if wanted.by is UsageBy.SESSION and wanted.sort.removeprefix("-") != "key":
         # Of all sessions only those that are shown are added up in full.
         top = await store.usage.sessions(
@@ -164,9 +168,12 @@ async def _before(store: AsyncStore, wanted: _Asked) -> UsageReport | None:
     Nor are sessions compared with the time before, which few of them were in.
     """
     before = wanted.stretch.previous()
-    if before is None or wanted.by in (*TIME, UsageBy.SESSION) or wanted.split is not None:
-        return None
-    return await _report(store, wanted.by, before, wanted)
+    return await _report(store, wanted.by, before, wanted) if before is not None and _is_compared(wanted) else None
+
+
+def _is_compared(wanted: _Asked) -> bool:
+    """Say whether each row is compared with the stretch before."""
+    return wanted.by not in (*TIME, UsageBy.SESSION) and wanted.split is None
 
 
 def _rows(
@@ -224,163 +231,37 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
-async def _chart(
-    store: AsyncStore, wanted: _Asked, spending: Spending, found: Sequence[UsageRow], by: UsageBy
-) -> tuple[Chart, Mapping[str, int]]:
+async def _series(
+    store: AsyncStore, wanted: _Asked, spending: Spending, found: Sequence[UsageRow], step: UsageBy,
+    slots: Mapping[str, int],
+) -> Sequence[UsageRow]:  # fmt: skip
+    """Return what the chart's bars are made of."""
     of, stretch = _chart_of(wanted), wanted.stretch
-    names, budgets = await asyncio.gather(store.usage.names(of), store.budgets.list(limit=MAX_PAGE))
-    slots = charts.series_slots(names)
-    rows = spending.rows
-    if of is not UsageBy.MODEL:
-        apart = None
-        if of is wanted.by:
-            # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-            height = figures.height_of(found)
-            apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
-        rows = await store.usage.series(
-            of, by=by, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
-        )
+    if of is UsageBy.MODEL:
+        return spending.rows
+    apart = None
+    if of is wanted.by:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        height = figures.height_of(found)
+        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+    return await store.usage.series(
+        of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
+    )
+
+
+async def _drawn_by(
+    store: AsyncStore, wanted: _Asked, step: UsageBy
+) -> tuple[Mapping[str, int], Sequence[charts.Limit]]:
+    """Return the slots of what the chart tells apart, and the limits that it is drawn with."""
+    names, budgets = await asyncio.gather(store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE))
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
-        if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, by)
+        if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, step)
     ]
-    chart = figures.spend_chart(rows, slots, by=by, of=of, width=charts.WIDE, limits=limits, path="/runs")
-    return chart, dict(chart.series)
+    return charts.series_slots(names), limits
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:
     """Say whether a budget's period is that of a chart's bars."""
     return str(period) == str(by)
-
-
-async def _tiles(
-    store: AsyncStore, wanted: _Asked, models: UsageReport, uses: Sequence[ModelUse], old: UsageTotals | None,
-    now: datetime,
-) -> Sequence[figures.FigureTile]:  # fmt: skip
-    """Return what stands above the rows; `old` is the total of the stretch before, if it was added up already."""
-    stretch, before = wanted.stretch, wanted.stretch.previous()
-    activity, forecast = await asyncio.gather(
-        _activity(store, stretch, wanted),
-        _forecast(store, wanted, now),
-    )
-    if before is None:
-        return (*_amounts(models.total, activity, None, None), _saved(models.rows, uses), forecast)
-    old_activity = await _activity(store, before, wanted)
-    if old is None:
-        old = await _total(store, before, wanted)
-    return (*_amounts(models.total, activity, old, old_activity), _saved(models.rows, uses), forecast)
-
-
-async def _activity(store: AsyncStore, stretch: Range, wanted: _Asked) -> Activity:
-    return await store.usage.activity(
-        UsageBy.DAY, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, only_work=True
-    )
-
-
-def _each(totals: UsageTotals | None, number: int) -> int | None:
-    """Return what one of a number of things cost; None where there is none, or nothing has a price."""
-    spent = figures.spent(totals)
-    return None if spent is None or not number else spent // number
-
-
-def _amounts(
-    totals: UsageTotals, activity: Activity, old: UsageTotals | None, old_activity: Activity | None
-) -> Sequence[figures.FigureTile]:
-    per_run, per_session = _each(totals, activity.runs), _each(totals, activity.sessions)
-    old_run = _each(old, old_activity.runs) if old_activity else None
-    old_session = _each(old, old_activity.sessions) if old_activity else None
-    failed = totals.failed_calls
-    return (
-        figures.FigureTile(
-            name="Spend", value=formats.cost(totals), nanos=totals.cost_nanos if totals.calls else None,
-            change=figures.change(figures.spent(totals), figures.spent(old)), is_worse_up=True,
-            note=figures.excluded(totals) or (formats.counted(totals.calls, "call") if totals.calls else "no calls"),
-        ),
-        figures.FigureTile(
-            name="Per run", value=formats.money(per_run), change=figures.change(per_run, old_run), is_worse_up=True,
-            note=formats.counted(activity.runs, "run") if activity.runs else "no run began",
-        ),
-        figures.FigureTile(
-            name="Per session", value=formats.money(per_session), is_worse_up=True,
-            change=figures.change(per_session, old_session),
-            note=formats.counted(activity.sessions, "session") if activity.sessions else "no session was active",
-        ),
-        figures.FigureTile(
-            # A call that failed mostly tells no tokens: where none of them does, the cost is unknown and not nothing.
-            name="Failed calls",
-            value=formats.money(activity.failed_nanos or None),
-            nanos=activity.failed_nanos or None,
-            note=f"{formats.counted(failed, 'call')} of {totals.calls:,}" if failed else "no call failed",
-        ),
-    )  # fmt: skip
-
-
-def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.FigureTile:
-    rates: dict[str, Rates] = {}
-    for use in sorted(uses, key=lambda use: use.totals.calls):
-        if use.rates is not None:
-            rates[use.model] = use.rates
-    cached = [row for row in rows if _cache_tokens(row.totals)]
-    saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
-    whole = sum((row.totals for row in rows), start=UsageTotals())
-    share, unknown = whole.cached_share, len(cached) - len(saved)
-    without = f"; without {formats.counted(unknown, 'model')} that has no price" if unknown else ""
-    return figures.FigureTile(
-        name="Saved by cache",
-        value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
-        note=(f"{formats.percent(share)} of input from cache" if share else "no input from cache") + without,
-    )
-
-
-def _cache_tokens(totals: UsageTotals) -> int:
-    return totals.cache_read_tokens + totals.cache_write_5m_tokens + totals.cache_write_1h_tokens
-
-
-def cache_savings(totals: UsageTotals, rates: Rates) -> int:
-    """Return what a model's cache saved, in nano-dollars: less than 0 where writing cost more than reading saved.
-
-    That is read × (input price − cache-read price) − written × (cache-write price − input price), since without a
-    cache all of it would have cost the input price. The prices are those that charge the model now (its own or
-    genai-prices'), without tiers; a class without a price of its own costs what input does, as the charge has it.
-    """
-    if rates.input is None:
-        return 0
-    read = rates.input if rates.cache_read is None else rates.cache_read
-    five = rates.input if rates.cache_write_5m is None else rates.cache_write_5m
-    hour = five if rates.cache_write_1h is None else rates.cache_write_1h
-    saved = (
-        totals.cache_read_tokens * (rates.input - read)
-        - totals.cache_write_5m_tokens * (five - rates.input)
-        - totals.cache_write_1h_tokens * (hour - rates.input)
-    )
-    return saved // 1_000_000
-
-
-async def _forecast(store: AsyncStore, wanted: _Asked, now: datetime) -> figures.FigureTile:
-    """Return what this month will have cost: so far, and each day left as one of the last whole days did.
-
-    A record that is younger than those days is told from the days that it has, without that of its first call: it may
-    be but a part of one.
-    """
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    first = today.replace(day=1)
-    end = (first + timedelta(days=31)).replace(day=1)
-    begun, _ = await store.usage.span() or (now, now)
-    days = min(TREND_DAYS, (today - begun) // timedelta(days=1))
-    tile = figures.FigureTile(
-        name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
-    )
-    if days < 1:
-        return replace(tile, note="needs a whole day of calls")
-    month = Range(name="month", since=first, until=today + timedelta(days=1))
-    trend = Range(name="trend", since=today - timedelta(days=days), until=today)
-    spent, lately = await asyncio.gather(_total(store, month, wanted), _total(store, trend, wanted))
-    daily = figures.spent(lately)
-    if daily is None:
-        return tile
-    left = (end - now) / timedelta(days=1)
-    nanos = spent.cost_nanos + round(daily / days * left)
-    so_far = f"{formats.cost(spent)} so far in {first:%B}"
-    excluded = figures.excluded(spent + lately) and ", without calls that have no price"
-    return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)

@@ -24,8 +24,6 @@ from agentrecord.store.error_groups import GROUP_SORTS, TREND_DAYS
 from agentrecord.store.words import GROUP_WORDS
 
 LATEST = 20
-LOOKS = {"new": "bad", "ongoing": "warn", "regressed": "bad", "resolved": "ok"}
-MARKS = {"new": "✕", "ongoing": "✕", "regressed": "⚠", "resolved": "✓"}
 COLUMNS = (
     Column(name="message", title="message"),
     Column(name="last", title="last seen", sort="last_seen_at"),
@@ -65,8 +63,6 @@ class ErrorsPage(ListPage[ErrorGroup, GroupSums]):
     last_day: date
     standings: Sequence[Link]
     failures: Failures | None
-    looks: Mapping[str, str]
-    marks: Mapping[str, str]
 
 
 def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[ErrorGroup, GroupSums]:
@@ -107,7 +103,7 @@ async def errors(store: AsyncStore, given: Asked, now: datetime) -> ErrorsPage:
     trends = {group.id: sparkline(group.days, first=first, last=now.date(), noun="error") for group in page.found}
     is_refused = page.view.problem is not None
     return ErrorsPage(
-        **page.parts(), trends=trends, first_day=first, last_day=now.date(), looks=LOOKS, marks=MARKS,
+        **page.parts(), trends=trends, first_day=first, last_day=now.date(),
         standings=() if is_refused else _standings(page.asked),
         failures=None if is_refused else await _failures(store, page.asked, page.view.stretch),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The page of one group of equal errors."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from agentrecord.dashboard.charts import WIDE, Bar, Part, stacked_bars
 from agentrecord.dashboard.contexts import Chart
-from agentrecord.dashboard.error_list import LATEST, LOOKS, MARKS
+from agentrecord.dashboard.error_list import LATEST
 from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorRecord
 from agentrecord.records.page import Page
 from agentrecord.records.usage import DayCount
@@ -28,8 +28,6 @@ class ErrorPage:
     latest: Page[ErrorRecord]
     breakdown: ErrorBreakdown
     stack: str | None
-    looks: Mapping[str, str]
-    marks: Mapping[str, str]
 
 
 async def error(store: AsyncStore, fingerprint: str, now: datetime) -> ErrorPage:
@@ -44,8 +42,6 @@ async def error(store: AsyncStore, fingerprint: str, now: datetime) -> ErrorPage
         latest=latest,
         breakdown=breakdown,
         stack=next((one.stack_trace for one in latest if one.stack_trace), None),
-        looks=LOOKS,
-        marks=MARKS,
     )
 
 

@@ -116,7 +116,7 @@ def _sums_of(rows: Sequence[F]) -> FigureSums:
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:
     """Say whether a call was made, or a run began."""
-    span, runs = await asyncio.gather(store.usage.span(), store.runs.list(limit=1))
+    span, runs = await asyncio.gather(store.usage.span(), store.runs.list(limit=1, counted=False))
     known = [*([] if span is None else [span[1]]), *[run.started_at for run in runs if run.started_at is not None]]
     return any(at >= since for at in known)
 

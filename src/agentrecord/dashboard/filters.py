@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from urllib.parse import unquote, urlencode
+from functools import lru_cache
+from urllib.parse import quote_plus, unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agentrecord.exceptions import InvalidFilter
@@ -58,10 +59,16 @@ def whole_number(asked: Asked, name: str, default: int) -> int:
     return int(text)
 
 
+_quoted = lru_cache(maxsize=1024)(quote_plus)
+"""A page has hundreds of links, nearly all of the same days and names."""
+
+
 def with_changes(asked: Asked, **changes: object) -> str:
     """Return a query of the same parameters but for `changes`, where None takes one away."""
     found = {**asked, **changes}
-    return "?" + urlencode({name: str(value) for name, value in found.items() if value is not None})
+    return "?" + "&".join(
+        [f"{_quoted(name)}={_quoted(str(value))}" for name, value in found.items() if value is not None]
+    )
 
 
 def theme_of(asked: Asked, cookies: Mapping[str, str]) -> str:

@@ -81,7 +81,7 @@ def percent(part: float | None, whole: float | None = 1.0) -> str:
     if part is None or not whole:
         return UNKNOWN
     share = 100 * part / whole
-    return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+    return "<0.1 %" if 0 < share < 0.1 else f"{share:.1f} %" if share < 9.95 else f"{share:.0f} %"
 
 
 def delta(change: float) -> str:

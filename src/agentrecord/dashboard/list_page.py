@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar  # `Any`: a page's parts are of many types
 
@@ -22,7 +22,7 @@ from agentrecord.dashboard.listing import (
 from agentrecord.dashboard.stretches import DEFAULT, LIST_RANGES, stretch_of
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Facets
-from agentrecord.records.page import Page
+from agentrecord.records.page import COUNT_LIMIT, Page
 from agentrecord.store import AsyncStore
 from agentrecord.store.words import Words
 
@@ -34,18 +34,24 @@ S = TypeVar("S")
 class Reads(Generic[T, S]):
     """What a list is read with, once it is known which rows are wanted; `page` takes order, limit and cursor.
 
-    `sums_of` adds up rows, where a page that holds all of them need not ask for the sums.
+    `sums_of` adds up rows, where a page that holds all of them need not ask for the sums; `count_of` says how many rows
+    the sums are of, where no page counts them.
     """
 
     page: Callable[[str, int, str | None], Awaitable[Page[T]]]
     sums: Callable[[], Awaitable[S]]
     facets: Callable[[], Awaitable[Facets]]
     sums_of: Callable[[Sequence[T]], S] | None = None
+    count_of: Callable[[S], int] | None = None
 
     async def summed(self, page: Awaitable[Page[T]], *, is_first: bool) -> tuple[Page[T], S]:
         """Return a page, and the sums over the whole filter."""
         if self.sums_of is None or not is_first:
-            return await asyncio.gather(page, self.sums())
+            found, sums = await asyncio.gather(page, self.sums())
+            if self.count_of is not None:
+                count = self.count_of(sums)
+                found = replace(found, total=min(count, COUNT_LIMIT), total_is_exact=count <= COUNT_LIMIT)
+            return found, sums
         found = await page
         return found, self.sums_of(found.items) if found.next_cursor is None else await self.sums()
 
@@ -126,7 +132,8 @@ async def list_page(kind: Kind[T, S], store: AsyncStore, given: Asked, now: date
         return ListPage(asked=asked, view=refused(view, error), found=Page([], ROWS, total=0), sums=None)
     before = None
     if not found.items and stretch.name != "all":
-        before = (await kind.reads(store, asked.get("q"), Range(name="all")).page(kind.sort, 1, None)).total
+        ever = kind.reads(store, asked.get("q"), Range(name="all"))
+        before = (await ever.summed(ever.page(kind.sort, 1, None), is_first=False))[0].total
     return ListPage(
         asked=asked, view=filled(view, asked, query, facets, shown), found=found, sums=sums, before=before,
         is_empty=not found.items and stretch.name == "all" and not query.terms,

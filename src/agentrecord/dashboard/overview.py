@@ -69,24 +69,27 @@ class _Whole:
 
 async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
     """Return the first page."""
-    called, found = await asyncio.gather(figures.called_in(store, asked, now), store.runs.list(limit=RECENT))
+    called, found = await asyncio.gather(
+        figures.called_in(store, asked, now), store.runs.list(limit=RECENT, counted=False)
+    )
     stretch, by = called.stretch, figures.step(called)
-    spending, names, users, activity, earlier = await asyncio.gather(
+    # All that depends on nothing else is read side by side, what takes longest first.
+    spending, users, activity, earlier, names, attention = await asyncio.gather(
         store.prices.spending(by, since=stretch.since, until=stretch.until),
-        store.usage.names(UsageBy.MODEL),
         store.usage.report(UsageBy.USER, since=stretch.since, until=stretch.until, name_unpriced=False),
         store.usage.activity(by, since=stretch.since, until=stretch.until),
         _earlier(store, stretch),
+        store.usage.names(UsageBy.MODEL),
+        _attention(store, stretch, now),
     )
     uses, rows, slots = spending.uses, spending.rows, charts.series_slots(names)
-    models, attention = figures.models_of(uses), await _attention(store, stretch, uses, now)
-    stuck = await store.runs.count_abandoned()
+    models = figures.models_of(uses)
     return OverviewPage(
         is_empty=not found.items and not uses and not activity.rows and not names,
         stretch=stretch,
         query=figures.range_query(stretch, asked),
-        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, stuck),
-        attention=attention[:MOST_ATTENTION],
+        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, attention.stuck),
+        attention=attention.of(uses),
         unpriced=figures.unpriced_of(models.rows, uses),
         run_chart=_run_chart(activity, by),
         spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
@@ -199,15 +202,26 @@ def _run_chart(activity: Activity, by: UsageBy) -> Chart:
     return Chart(title=title, svg=svg, bars=shown, series=sorted(series.items(), key=lambda item: item[1]))
 
 
-async def _attention(store: AsyncStore, stretch: Range, uses: Sequence[ModelUse], now: datetime) -> Sequence[Attention]:
-    """Return what needs attention, the newest first."""
-    broken, groups, budgets = await asyncio.gather(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanting:
+    """What needs attention beside models without a price, and how many runs are stuck."""
+
+    found: Sequence[Attention]
+    stuck: int
+
+    def of(self, uses: Sequence[ModelUse]) -> Sequence[Attention]:
+        """Return all that needs attention, the newest first."""
+        return sorted([*self.found, *_unpriced(uses)], key=lambda item: item.at, reverse=True)[:MOST_ATTENTION]
+
+
+async def _attention(store: AsyncStore, stretch: Range, now: datetime) -> _Wanting:
+    broken, groups, budgets, stuck = await asyncio.gather(
         store.runs.broken(since=stretch.since, until=stretch.until, limit=MOST_ATTENTION),
         store.errors.groups(sort="-first_seen_at", limit=MOST_ATTENTION),
         store.budgets.near(),
+        store.runs.count_abandoned(),
     )
-    found = [*_broken(broken), *_new(groups.items, stretch), *_unpriced(uses), *_near(budgets, now)]
-    return sorted(found, key=lambda item: item.at, reverse=True)
+    return _Wanting(found=[*_broken(broken), *_new(groups.items, stretch), *_near(budgets, now)], stuck=stuck)
 
 
 def _broken(runs: Sequence[Run]) -> Iterator[Attention]:

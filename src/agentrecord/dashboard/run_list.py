@@ -76,14 +76,15 @@ def filter_of(query: str | None, stretch: Range) -> RunFilter:
 def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Run, RunSums]:
     wanted = filter_of(query, stretch)
     return Reads(
-        page=lambda sort, limit, cursor: store.runs.list(wanted, sort=sort, limit=limit, cursor=cursor),
+        page=lambda sort, limit, cursor: store.runs.list(wanted, sort=sort, limit=limit, cursor=cursor, counted=False),
         sums=lambda: store.runs.sums(wanted),
+        count_of=lambda sums: sums.runs,
         facets=lambda: store.runs.facets(wanted),
     )
 
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:
-    latest = (await store.runs.list(limit=1)).items
+    latest = (await store.runs.list(limit=1, counted=False)).items
     return any(run.started_at is not None and run.started_at >= since for run in latest)
 
 
@@ -114,7 +115,7 @@ async def _chart(store: AsyncStore, asked: Asked, wanted: RunFilter, found: Page
         return None
     start = wanted.since
     if start is None:
-        first = await store.runs.list(wanted, sort="started_at", limit=50)
+        first = await store.runs.list(wanted, sort="started_at", limit=50, counted=False)
         start = next((run.started_at for run in first if run.started_at is not None), None)
     if start is None:
         return None

@@ -44,7 +44,7 @@ def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Sessio
 
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:
-    latest = (await store.sessions.list(limit=1)).items
+    latest = (await store.sessions.list(limit=1, counted=False)).items
     return any(session.last_activity_at >= since for session in latest)
 
 

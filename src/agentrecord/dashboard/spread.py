@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from agentrecord.dashboard import formats
-from agentrecord.dashboard.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, scale
+from agentrecord.dashboard.charts import HEIGHT, TOP, WIDTH
+from agentrecord.dashboard.scales import BOTTOM, LEFT, framed, scale
 from agentrecord.records.comparison import CostSpread
 
 SLOT_A, SLOT_B = 0, 1
@@ -50,11 +51,12 @@ def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
     rows = buckets(found)
     plot = HEIGHT - BOTTOM - TOP
     step, top = scale(max(round(1000 * (share or 0)) for row in rows for share in (row.share_a, row.share_b)))
-    drawn = []
+    drawn: list[str] = []
+    levels: list[tuple[float, str]] = []
     for value in range(0, top + 1, step):
         y = TOP + plot - plot * value / top
         drawn.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
-        drawn.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value / 10:g} %</text>')
+        levels.append((y, f"{value / 10:g} %"))
     space = (WIDTH - LEFT) / len(rows)
     thick = space * 0.38
     for place, row in enumerate(rows):
@@ -74,4 +76,5 @@ def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
                 f'text-anchor="middle">{formats.money(found.edges_nanos[place])}</text>'
             )
     head = f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    return Markup(head + f"<title>{escape(title)}</title>" + "".join(drawn) + "</svg>")
+    drawing = Markup(head + f"<title>{escape(title)}</title>" + "".join(drawn) + "</svg>")
+    return framed(drawing, levels, width=WIDTH, height=HEIGHT)

@@ -1,24 +1,23 @@
 """A transaction's view of the database: runs SQLAlchemy Core statements on the driver's own connection.
 
 SQLAlchemy describes and compiles; it executes nothing here, because its Connection and Result cost about 60 µs
-a statement, twice what SQLite itself needs. A `Prepared` statement is compiled once per dialect.
+a statement, twice what SQLite itself needs. A `Prepared` statement is compiled once per dialect, of any others those
+that are alike.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, Protocol, TypeVar, cast  # `Any`: rows and parameters are whatever the statement says
 from uuid import UUID
 
 from sqlalchemy import Dialect, Executable
-from sqlalchemy.sql import ClauseElement
 
+from agentrecord.engine.compiled import Compiled, Row, compile_
 from agentrecord.engine.values import POSTGRESQL, SQLITE, encode, encode_at
 from agentrecord.records.scope import Scope
 
-Row = tuple[Any, ...]
 _ALIKE = nullcontext()
 _ANSWERS = re.compile(r"^\s*(SELECT|WITH|SHOW|VALUES|EXPLAIN)\b|\bRETURNING\b", re.IGNORECASE)
 
@@ -53,63 +52,6 @@ class Waiting(Protocol):
 W = TypeVar("W", bound=Waiting)
 
 
-class Compiled:
-    """A statement in one dialect's words, with the order of its parameters and how its rows are read."""
-
-    __slots__ = ("columns", "decoders", "defaults", "encoded", "names", "sql", "take")
-
-    def __init__(self, statement: Executable, dialect: Dialect, schema: str | None) -> None:
-        """Compile `statement`."""
-        compiled = cast(ClauseElement, statement).compile(
-            dialect=dialect,
-            compile_kwargs={"render_postcompile": True},
-            schema_translate_map={None: schema} if schema else None,
-            render_schema_translate=bool(schema),
-        )
-        self.sql = str(compiled)
-        self.names: tuple[str, ...] = tuple(cast(Any, compiled).positiontup or ())
-        self.defaults: Mapping[str, object] = dict(cast(Any, compiled).params)
-        self.take = _taker(self.names)
-        binds = cast(Any, compiled).binds
-        kinds = [binds[name].type if name in binds else None for name in self.names]
-        # What is written was checked before; what is only looked for was not.
-        writes = bool(cast(Any, compiled).isinsert or cast(Any, compiled).isupdate)
-        self.encoded: tuple[int, ...] = tuple(
-            [place for place, kind in enumerate(kinds) if not (writes and getattr(kind, "is_stored_as_is", False))]
-        )
-        exported = cast(Any, statement).exported_columns if hasattr(statement, "exported_columns") else ()
-        columns = list(exported)
-        self.columns: tuple[str, ...] = tuple(column.key for column in columns)
-        decoders = [
-            column.type.decoder(dialect.name) if hasattr(column.type, "decoder") else None for column in columns
-        ]
-        self.decoders: tuple[Callable[[Any], object] | None, ...] | None = tuple(decoders) if any(decoders) else None
-
-    def values(self, given: Mapping[str, object]) -> Sequence[object]:
-        """Return `given` in the order of the parameters; what it lacks is the statement's own."""
-        try:
-            return self.take(given)
-        except KeyError:
-            return self.take({**self.defaults, **given})
-
-    def read(self, row: Row) -> Row:
-        """Turn a driver's row into ours."""
-        if self.decoders is None:
-            return tuple(row)
-        return tuple(
-            [
-                value if decode is None or value is None else decode(value)
-                for value, decode in zip(row, self.decoders, strict=True)
-            ]
-        )
-
-
-def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], Sequence[object]]:
-    if len(names) > 1:
-        return cast("Callable[[Mapping[str, object]], Sequence[object]]", itemgetter(*names))
-    return lambda given: [given[name] for name in names]
-
-
 class Prepared:
     """A Core statement that is compiled once per dialect and kept."""
 
@@ -125,7 +67,7 @@ class Prepared:
         key = (dialect.name, schema)
         found = self._compiled.get(key)
         if found is None:
-            found = self._compiled[key] = Compiled(self.statement, dialect, schema)
+            found = self._compiled[key] = compile_(self.statement, dialect, schema, is_kept=False)
         return found
 
 
@@ -233,7 +175,7 @@ class Connection:
     def _compile(self, statement: Executable | Prepared) -> Compiled:
         if isinstance(statement, Prepared):
             return statement.compiled(self.dialect, self.schema)
-        return Compiled(statement, self.dialect, self.schema)
+        return compile_(statement, self.dialect, self.schema)
 
     def _run(self, compiled: Compiled, params: Mapping[str, object] | None) -> Cursor:
         given = compiled.values(compiled.defaults if params is None else params)
@@ -248,7 +190,7 @@ class Connection:
         """Run a statement and return its rows as tuples."""
         compiled = self._compile(statement)
         fetched = self._run(compiled, params).fetchall()
-        return [compiled.read(row) for row in fetched]
+        return [compiled.read(row) for row in fetched] if compiled.decoders else fetched
 
     def maps(
         self, statement: Executable | Prepared, params: Mapping[str, object] | None = None

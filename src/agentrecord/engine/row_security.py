@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import Dialect
 
-from agentrecord.engine.connection import Compiled, Connection, Cursor, Row, Waiting
+from agentrecord.engine.compiled import Compiled, Row
+from agentrecord.engine.connection import Connection, Cursor, Waiting
 from agentrecord.records.scope import Scope
 
 W = TypeVar("W", bound=Waiting)

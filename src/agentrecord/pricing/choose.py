@@ -1,12 +1,10 @@
 """Which price charges a call: the user's own rows first, then the built-in table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
-from importlib import import_module
-from typing import cast
 
 from agentrecord.ids import ProjectId
+from agentrecord.pricing import builtin
 from agentrecord.records.price import Price, Quote
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -28,15 +26,7 @@ def choose(
         rows = [row for row in own if _applies(row, name, place, project) and _since(row) <= at]
         if rows:
             return max(rows, key=_rank)
-    return _builtin()(model, host, at)
-
-
-@cache
-def _builtin() -> "Callable[[str, str | None, datetime], Quote | None]":
-    # By name, when first asked: the table takes longer to import than most reports take to make.
-    return cast(
-        "Callable[[str, str | None, datetime], Quote | None]", import_module("agentrecord.pricing.builtin").find
-    )
+    return builtin.find(model, host, at)
 
 
 def _applies(row: Price, name: str, place: str | None, project: ProjectId | None) -> bool:

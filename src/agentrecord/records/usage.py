@@ -1,9 +1,11 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import add, attrgetter, sub
 from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
@@ -57,11 +59,11 @@ class UsageTotals:
 
     def __add__(self, other: "UsageTotals") -> "UsageTotals":
         """Return two sums as one."""
-        return UsageTotals(**{name: getattr(self, name) + getattr(other, name) for name in _SUMMED})
+        return UsageTotals(**dict(zip(_SUMMED, map(add, _counts(self), _counts(other)), strict=True)))
 
     def __sub__(self, other: "UsageTotals") -> "UsageTotals":
         """Return what is left of a sum without a part of it."""
-        return UsageTotals(**{name: getattr(self, name) - getattr(other, name) for name in _SUMMED})
+        return UsageTotals(**dict(zip(_SUMMED, map(sub, _counts(self), _counts(other)), strict=True)))
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -95,6 +97,7 @@ class UsageTotals:
 
 
 _SUMMED = tuple(field.name for field in fields(UsageTotals))
+_counts: Callable[[UsageTotals], tuple[int, ...]] = attrgetter(*_SUMMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

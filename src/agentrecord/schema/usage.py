@@ -1,7 +1,8 @@
 """Rollups: exact figures by hour and day, changed in the transaction of the row they count.
 
 The nil UUID stands for "none" in a key, since a null could not be part of a unique one. Hours exist so that days in
-any time zone sum right; days, so that a year is read at once.
+any time zone sum right; days, so that a year is read at once. What is only found by
+its key SQLite keeps in its key's order, without an index of the key beside it.
 """
 
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values it does not know
@@ -46,11 +47,11 @@ def _usage_columns() -> list[Column[Any]]:
     ]
 
 
-usage_hours = define("ar_usage_hours", *_usage_columns(), primary_key=USAGE_KEY)
+usage_hours = define("ar_usage_hours", *_usage_columns(), primary_key=USAGE_KEY, clustered=True)
 """`bucket` counts hours since 1970."""
 
 usage_days = define("ar_usage_days", *_usage_columns(), primary_key=USAGE_KEY)
-"""`bucket` counts UTC days since 1970."""
+"""`bucket` counts UTC days since 1970. Not clustered, so that SQLite finds one user's or agent's by their index."""
 index("ix_ar_usage_days_model", usage_days.c.project_id, usage_days.c.model_uuid, usage_days.c.bucket)
 index("ix_ar_usage_days_user", usage_days.c.project_id, usage_days.c.user_uuid, usage_days.c.bucket)
 index("ix_ar_usage_days_agent", usage_days.c.project_id, usage_days.c.agent_uuid, usage_days.c.bucket)
@@ -65,6 +66,7 @@ activity_days = define(
     column("satisfaction_sum", Real(), default="0"),
     *counters("satisfaction_count"),
     primary_key=ACTIVITY_KEY,
+    clustered=True,
 )
 
 tool_days = define(
@@ -76,6 +78,7 @@ tool_days = define(
     column("tool_name", Words()),
     *counters("calls", "errors", "duration_ms_sum", "duration_count"),
     primary_key=TOOL_KEY,
+    clustered=True,
 )
 
 latency_days = define(
@@ -87,6 +90,7 @@ latency_days = define(
     column("bucket", Whole()),
     *counters("calls"),
     primary_key=LATENCY_KEY,
+    clustered=True,
 )
 """A histogram that merges: bucket `b` holds latencies of about 2^(b/4) ms."""
 
@@ -99,5 +103,6 @@ error_days = define(
     column("agent_uuid", Id()),
     *counters("count"),
     primary_key=ERROR_KEY,
+    clustered=True,
 )
 """How often each group of equal errors was met, by whom and in whose work."""

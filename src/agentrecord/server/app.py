@@ -156,7 +156,8 @@ def build_app(
     app.state.otlp, app.state.hub = Admission(), hub
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
-        app.include_router(module.router)
+        # As they are: `include_router` would make each of them once more, and look through two lists for each request.
+        app.router.routes.extend(module.router.routes)
     app.mount("/static", Assets(), name="static")
     app.openapi = _described(app)  # type: ignore[method-assign]
     return app

@@ -21,19 +21,18 @@ The log is kept for `KEEP`; a reader that was away for longer is told that it mi
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any  # `Any`: SQLAlchemy's constructs are generic over values they do not know
+from typing import Any, cast  # `Any`: SQLAlchemy's constructs are generic over values they do not know
 from uuid import UUID
 
-from sqlalchemy import BIGINT, TEXT, bindparam, delete, func, insert, literal_column, select
+from sqlalchemy import BIGINT, TEXT, Dialect, Executable, bindparam, delete, func, insert, literal_column, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects import postgresql
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import ProjectId
 from agentrecord.records.change import ChangeKind
 from agentrecord.records.scope import Scope
 from agentrecord.schema import arrivals
-from agentrecord.store._sql import PerDialect
+from agentrecord.store._sql import PerDialect, insert_for
 
 KEEP = timedelta(days=7)
 KEPT_ROWS = 1000
@@ -54,19 +53,19 @@ _KINDS = {code[0]: kind for kind, code in _CODES.items()}
 _COMMITS = "commits that the log of arrivals has seen"
 
 
-def _add() -> PerDialect:
+def _add(dialect: Dialect) -> Executable:
     names = ("project_id", "part", "user_uuid", "at", "refs")
     values: dict[str, Any] = {name: bindparam(name) for name in names}
-    earlier = arrivals.alias()
-    newest = select(earlier.c.place).where(earlier.c.project_id == bindparam("project_id"))
-    newest = newest.order_by(earlier.c.place.desc(), earlier.c.part.desc()).limit(literal_column("1"))
-    following = func.coalesce(newest.scalar_subquery(), literal_column("0")) + literal_column("1")
-    added = postgresql.insert(arrivals).values(place=_whole(func.pg_current_xact_id()), **values)
+    if dialect.name == "sqlite":
+        earlier = arrivals.alias()
+        newest = select(earlier.c.place).where(earlier.c.project_id == bindparam("project_id"))
+        newest = newest.order_by(earlier.c.place.desc(), earlier.c.part.desc()).limit(literal_column("1"))
+        following = func.coalesce(newest.scalar_subquery(), literal_column("0")) + literal_column("1")
+        return insert(arrivals).values(place=following, **values)
+    added = insert_for(dialect, arrivals, {"place": _whole(func.pg_current_xact_id()), **values})
     replaced = {name: added.excluded[name] for name in ("user_uuid", "at", "refs")}
-    return PerDialect(
-        insert(arrivals).values(place=following, **values),
-        added.on_conflict_do_update(index_elements=["project_id", "place", "part"], set_=replaced),
-    )
+    key = ["project_id", "place", "part"]
+    return cast(Executable, added.on_conflict_do_update(index_elements=key, set_=replaced))
 
 
 def _whole(transaction_id: Any) -> Any:
@@ -74,7 +73,7 @@ def _whole(transaction_id: Any) -> Any:
     return sql_cast(sql_cast(transaction_id, TEXT), BIGINT)
 
 
-ADD_ARRIVAL = _add()
+ADD_ARRIVAL = PerDialect(_add)
 
 
 def _sweep() -> Prepared:

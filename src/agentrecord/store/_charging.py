@@ -7,7 +7,6 @@ again after two seconds, so that a price set by another process counts soon; `re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import cast
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from sqlalchemy import select
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.ids import NIL, ProjectId, derived_id
+from agentrecord.pricing import builtin
 from agentrecord.pricing.choose import choose
 from agentrecord.pricing.cost import cost_nanos
 from agentrecord.records.llm_call import CostSource
@@ -125,7 +125,7 @@ def price_row(price: Quote | Price, price_id: UUID, now: datetime, project: Proj
 
 def load_table(*_: object, **__: object) -> None:
     """Load the built-in price table before the transaction that asks it: all writers wait for whoever loads inside."""
-    import_module("agentrecord.pricing.builtin")
+    builtin.load()
 
 
 def load_table_for(*_: object, calls: Sequence[object] = (), **__: object) -> None:

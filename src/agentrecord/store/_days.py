@@ -14,7 +14,7 @@ from agentrecord.engine import Connection
 from agentrecord.engine.moments import to_micros
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolFigures
-from agentrecord.records.usage import DayCount, UsageRow
+from agentrecord.records.usage import DayCount, UsageRow, UsageTotals
 from agentrecord.schema import activity_days, models, tool_days, usage_days
 from agentrecord.schema.types import Micros
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
@@ -122,18 +122,6 @@ class Days:
             for table, day in ((activity_days, "day"), (usage_days, "bucket"))
         )
 
-    def by_model(self, conn: Connection, sums: Sequence[ColumnElement[Any]]) -> tuple[UsageRow, ...]:
-        """Return the sums over calls by model, the costliest first."""
-        rows = conn.maps(
-            select(models.c.name.label("model"), *sums)
-            .select_from(usage_days.join(models, models.c.id == usage_days.c.model_uuid))
-            .where(*self.of(usage_days, "bucket"))
-            .group_by(models.c.name)
-        )
-        named = [(row["model"] or NO_NAME, usage_totals(row)) for row in rows]
-        found = [UsageRow(key=name, label=name, totals=totals) for name, totals in named if totals.calls]
-        return tuple(sorted(found, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key)))
-
     def by_day_and_model(self, conn: Connection, sums: Sequence[ColumnElement[Any]]) -> tuple[UsageRow, ...]:
         """Return the sums over calls by day (`key`) and model (`split`), the oldest first."""
         rows = conn.maps(
@@ -159,6 +147,15 @@ class Days:
             .order_by(func.sum(tool_days.c.calls).desc(), tool_days.c.tool_name)
         )
         return tuple(ToolFigures(**row) for row in rows)
+
+
+def by_model(days: Sequence[UsageRow]) -> tuple[UsageRow, ...]:
+    """Return the sums by model of those `by_day_and_model`, the costliest first."""
+    sums: defaultdict[str, UsageTotals] = defaultdict(UsageTotals)
+    for row in days:
+        sums[row.split or NO_NAME] += row.totals
+    found = [UsageRow(key=name, label=name, totals=totals) for name, totals in sums.items() if totals.calls]
+    return tuple(sorted(found, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.key)))
 
 
 def last_seen(active: Subquery, spent: Subquery) -> ColumnElement[datetime]:

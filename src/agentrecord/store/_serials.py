@@ -1,27 +1,29 @@
 """Integer ids for the doors that show them: a counter row per project and table, no sequence."""
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Dialect, Executable, Table, bindparam, select, update
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import ProjectId
 from agentrecord.records.scope import Scope
 from agentrecord.schema import events, llm_calls, runs, serials
-from agentrecord.store._sql import PerDialect, within
+from agentrecord.store._sql import PerDialect, insert_for, within
 
 
-def _take(construct: object) -> object:
-    statement = construct(serials).values(project_id=None, table_name=None, next_serial=None)  # type: ignore[operator]
-    return statement.on_conflict_do_update(
+def _take(dialect: Dialect) -> Executable:
+    names = ("project_id", "table_name", "next_serial")
+    statement = insert_for(dialect, serials, {name: bindparam(name) for name in names})
+    taken = statement.on_conflict_do_update(
         index_elements=["project_id", "table_name"],
         set_={"next_serial": serials.c.next_serial + statement.excluded.next_serial},
-    ).returning(serials.c.next_serial)
+    )
+    return cast(Executable, taken.returning(serials.c.next_serial))
 
 
-_TAKE = PerDialect(_take(sqlite.insert), _take(postgresql.insert))  # type: ignore[arg-type]
+_TAKE = PerDialect(_take)
 
 
 def next_serial(conn: Connection, project: ProjectId, table: str, *, count: int = 1) -> int:

@@ -1,11 +1,11 @@
 """Small parts of statements that every domain needs: the scope's conditions, upserts, sums, builders of records."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, cast  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Executable, Table, and_, bindparam, case, func, insert, or_
+from sqlalchemy import ColumnElement, Dialect, Executable, Table, and_, bindparam, case, func, insert, or_
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agentrecord.engine.connection import Prepared
 from agentrecord.records.scope import Scope
@@ -40,36 +40,36 @@ def insert_into(table: Table, *, leave_out: Iterable[str] = ()) -> Prepared:
 
 
 class PerDialect(Prepared):
-    """A prepared statement whose construct differs between dialects: the one place where ON CONFLICT is built."""
+    """A prepared statement whose construct differs between dialects; each is built when it first runs there."""
 
-    def __init__(self, on_sqlite: Executable, on_postgresql: Executable) -> None:
-        """Take both constructs."""
-        super().__init__(on_sqlite)
-        self._postgresql = Prepared(on_postgresql)
+    def __init__(self, build: Callable[[Dialect], Executable]) -> None:
+        """Take what builds the construct."""
+        self.then = None
+        self._build = build
+        self._of: dict[str, Prepared] = {}
 
-    def compiled(self, dialect: Any, schema: str | None) -> Any:
+    def compiled(self, dialect: Dialect, schema: str | None) -> Any:
         """Return the statement in `dialect`'s words."""
-        if dialect.name == "sqlite":
-            return super().compiled(dialect, schema)
-        return self._postgresql.compiled(dialect, schema)
+        found = self._of.get(dialect.name)
+        if found is None:
+            found = self._of[dialect.name] = Prepared(self._build(dialect))
+        return found.compiled(dialect, schema)
+
+
+def insert_for(dialect: Dialect, table: Table, values: Mapping[str, Any] | None = None) -> Any:
+    """Return an INSERT of `values`, or of every column, that can have the ON CONFLICT of `dialect`."""
+    construct = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
+    return construct(table).values(values or {c.name: bindparam(c.name) for c in table.c})
 
 
 def insert_or_skip(table: Table, key: Sequence[str] | None = None) -> Prepared:
     """Return an INSERT of every column that leaves a row with the same `key` (or any unique key) as it is."""
-    values: dict[str, Any] = {c.name: bindparam(c.name) for c in table.c}
-    return PerDialect(
-        sqlite.insert(table).values(values).on_conflict_do_nothing(index_elements=key),
-        postgresql.insert(table).values(values).on_conflict_do_nothing(index_elements=key),
-    )
+    return PerDialect(lambda dialect: insert_for(dialect, table).on_conflict_do_nothing(index_elements=key))
 
 
 def insert_or_skip_telling(table: Table) -> Prepared:
     """Return an INSERT as `insert_or_skip`'s that returns the row's id, and nothing where it left a row as it is."""
-    values: dict[str, Any] = {c.name: bindparam(c.name) for c in table.c}
-    return PerDialect(
-        sqlite.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id),
-        postgresql.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id),
-    )
+    return PerDialect(lambda dialect: insert_for(dialect, table).on_conflict_do_nothing().returning(table.c.id))
 
 
 def insert_or_add(table: Table, key: Sequence[str], *, add: Sequence[str], span: bool = False) -> Prepared:
@@ -78,8 +78,8 @@ def insert_or_add(table: Table, key: Sequence[str], *, add: Sequence[str], span:
     With `span`, `first_at` and `last_at` widen to hold the new row's.
     """
 
-    def build(construct: Any) -> Executable:
-        statement = construct(table).values({c.name: bindparam(c.name) for c in table.c})
+    def build(dialect: Dialect) -> Executable:
+        statement = insert_for(dialect, table)
         new = statement.excluded
         changes: dict[str, Any] = {name: table.c[name] + new[name] for name in add}
         if span:
@@ -87,22 +87,18 @@ def insert_or_add(table: Table, key: Sequence[str], *, add: Sequence[str], span:
             changes["last_at"] = case((table.c.last_at < new.last_at, new.last_at), else_=table.c.last_at)
         return cast(Executable, statement.on_conflict_do_update(index_elements=list(key), set_=changes))
 
-    return PerDialect(build(sqlite.insert), build(postgresql.insert))
+    return PerDialect(build)
 
 
 def insert_or_replace(table: Table, key: Sequence[str], *, update: Sequence[str]) -> Prepared:
     """Return an INSERT that sets the columns `update` of the row that has the same `key`."""
 
-    def build(construct: Any) -> Executable:
-        statement = construct(table).values({c.name: bindparam(c.name) for c in table.c})
-        return cast(
-            Executable,
-            statement.on_conflict_do_update(
-                index_elements=list(key), set_={name: statement.excluded[name] for name in update}
-            ),
-        )
+    def build(dialect: Dialect) -> Executable:
+        statement = insert_for(dialect, table)
+        changes = {name: statement.excluded[name] for name in update}
+        return cast(Executable, statement.on_conflict_do_update(index_elements=list(key), set_=changes))
 
-    return PerDialect(build(sqlite.insert), build(postgresql.insert))
+    return PerDialect(build)
 
 
 def total(column: Any) -> ColumnElement[int]:

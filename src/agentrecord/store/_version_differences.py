@@ -16,6 +16,7 @@ from agentrecord.schema import llm_calls, runs, tool_calls
 from agentrecord.store import prompts
 from agentrecord.store import runs as run_store
 from agentrecord.store._sql import within
+from agentrecord.store.errors import without_numbers
 from agentrecord.store.run_figures import interpolated
 
 MAX_PAIRED = 1_000
@@ -80,12 +81,12 @@ def tools_of(conn: Connection, scope: Scope, latest: Subquery) -> dict[str, int]
 
 
 def errors_of(conn: Connection, scope: Scope, latest: Subquery) -> dict[str, int]:
-    """Return how many runs ended with each error message."""
+    """Return how many runs ended with each error message, but for its numbers and ids."""
     rows = conn.rows(
         select(func.substr(runs.c.error_message, 1, _ERROR_CHARS))
         .where(*within(scope, runs), runs.c.id.in_(select(latest.c.id)), runs.c.error_message.is_not(None))
     )  # fmt: skip
-    return Counter(row[0] for row in rows)
+    return Counter(without_numbers(row[0]) for row in rows)
 
 
 def named(a: Mapping[str, int], b: Mapping[str, int]) -> tuple[NamedUse, ...]:

@@ -19,7 +19,7 @@ from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agent_versions, agents, latency_days, llm_calls, runs, usage_days, users
 from agentrecord.store import agents as agent_store
-from agentrecord.store._days import Days
+from agentrecord.store._days import Days, by_model
 from agentrecord.store._facets import TOP, Observed
 from agentrecord.store._figures import latency_bucket
 from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
@@ -165,10 +165,11 @@ def details(
         raise NotFound("agent", agent)
     row = conn.first_map(AGENTS.listed(days).statement.where(agents.c.id == known.id))
     figures = AgentFigures(agent=known) if row is None else _figures(row)
+    spend = days.by_day_and_model(conn, sums(usage_days))
     return AgentDetails(
         figures=_with_details(conn, days, [figures])[0],
-        models=days.by_model(conn, sums(usage_days)),
-        spend=days.by_day_and_model(conn, sums(usage_days)),
+        models=by_model(spend),
+        spend=spend,
         tools=days.by_tool(conn),
         versions=versions(conn, scope, known.id),
     )

@@ -72,8 +72,12 @@ SORTS = {"created_at": errors.c.created_at}
 
 def fingerprint(error_type: str, message: str) -> str:
     """Return what equal errors share: a hash of the type and the message without its numbers and ids."""
-    plain = _VARYING.sub("#", message[:2000]).strip()
-    return hashlib.sha256(f"{error_type}\x1f{plain}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{error_type}\x1f{without_numbers(message)}".encode()).hexdigest()[:16]
+
+
+def without_numbers(message: str) -> str:
+    """Return what messages have in common that differ in numbers and ids only: each of these is a `#`."""
+    return _VARYING.sub("#", message[:2000]).strip()
 
 
 def _error(row: Mapping[str, Any]) -> ErrorRecord:

@@ -1,6 +1,8 @@
 """What a list of runs is told by: sums over a whole filter, facets, runs over time, and completion of its words."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 from uuid import UUID
 
@@ -150,14 +152,14 @@ def series(
 
 def _times(latest: Sequence[Sequence[Any]]) -> Mapping[int, Sequence[float]]:
     """Return in order how many milliseconds the runs of each bucket took, where all of its runs are among these."""
-    found: dict[int, list[float]] = {}
-    for start, micros in latest:
-        times = found.setdefault(int(start), [])
-        if micros is not None:
-            times.append(micros / MICROS_PER_MS)
+    # They come in order of time, so that those of a bucket lie together.
+    found = {
+        int(start): sorted([micros / MICROS_PER_MS for _, micros in rows if micros is not None])
+        for start, rows in groupby(latest, itemgetter(0))
+    }
     if len(latest) == TIMED:
         del found[int(latest[-1][0])]
-    return {start: sorted(times) for start, times in found.items()}
+    return found
 
 
 def _bucket(start: int, by_status: Mapping[RunStatus, int], times: Sequence[float]) -> RunBucket:

@@ -341,8 +341,9 @@ def list_(
     limit: int = 50,
     cursor: str | None = None,
     offset: int = 0,
+    counted: bool = True,
 ) -> Page[Run]:
-    """Return runs, the last started first."""
+    """Return runs, the last started first; how many there are in all is not told where they are not `counted`."""
     wanted = where or RunFilter()
     of_few = wanted.session_uuid is not None or wanted.parent_uuid is not None
     return page(
@@ -355,5 +356,6 @@ def list_(
         limit=limit,
         cursor=cursor,
         offset=offset,
+        counted=counted,
         whole=SELECT_RUN.where(*within(scope, runs)),
     )

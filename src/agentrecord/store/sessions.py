@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, upda
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.connection import Row
+from agentrecord.engine.compiled import Row
 from agentrecord.exceptions import Conflict, NotFound
 from agentrecord.ids import UserId, id_in
 from agentrecord.records.change import ChangeKind
@@ -307,12 +307,17 @@ def list_(
     limit: int = 50,
     cursor: str | None = None,
     offset: int = 0,
+    counted: bool = True,
 ) -> Page[Session]:
-    """Return sessions, the last active first; without `include_children` only the tops of trees."""
+    """Return sessions, the last active first; without `include_children` only the tops of trees.
+
+    How many there are in all is not told where they are not `counted`.
+    """
     statement = _SELECT.where(*session_conditions(scope, where or SessionFilter()))
     return page(
         conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
-        limit=limit, cursor=cursor, offset=offset, whole=_SELECT.where(*within(scope, sessions)),
+        limit=limit, cursor=cursor, offset=offset,
+        counted=counted, whole=_SELECT.where(*within(scope, sessions)),
     )  # fmt: skip
 
 

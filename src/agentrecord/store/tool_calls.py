@@ -164,7 +164,7 @@ def list_(
     cursor: str | None = None,
 ) -> Page[ToolCall]:
     """Return tool calls, the oldest first; with a range, those that began from `since` up to `until`."""
-    wanted: dict[Any, Any] = {
+    wanted: dict[Any, object] = {
         tool_calls.c.session_uuid: session,
         tool_calls.c.run_uuid: run,
         tool_calls.c.tool_name: tool_name,

@@ -7,6 +7,7 @@ the sessions' own sums, or from the calls where a range of time is asked for; ve
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import add
 from typing import Any  # `Any`: rows hold whatever their columns hold
 
 from sqlalchemy import func, select
@@ -214,13 +215,17 @@ def _crossed(
     calls = wanted.summed(scope, by)
     # Where days do not begin as those of UTC do, they are told by their hours.
     told = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
-    merged: dict[tuple[str, str | None], list[int]] = {}
-    for first, second, *counts, _, _ in conn.rows(by_names(calls.shape, (told, split)), calls.params):
-        key = _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
+    found = conn.rows(by_names(calls.shape, (told, split), with_times=False), calls.params)
+    keys = {
+        first: _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
+        for first in {row[0] for row in found}
+    }
+    merged: dict[tuple[str, str | None], Sequence[int]] = {}
+    for first, second, *counts in found:
         name = second or NO_NAME
-        place = key, name if apart is None or name in apart else None
+        place = keys[first], name if apart is None or name in apart else None
         old = merged.get(place)
-        merged[place] = counts if old is None else [one + other for one, other in zip(old, counts, strict=True)]
+        merged[place] = counts if old is None else list(map(add, old, counts))
     return [
         UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
     ]

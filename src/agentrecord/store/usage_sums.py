@@ -36,6 +36,11 @@ def sums(table: Any) -> list[ColumnElement[Any]]:
     return [total(table.c[name]).label(name) for name in USAGE_COUNTERS]
 
 
+def times(table: Any) -> list[ColumnElement[Any]]:
+    """Return when the first call of a table's rows was made, and the last."""
+    return [func.min(table.c.first_at).label("first_at"), func.max(table.c.last_at).label("last_at")]
+
+
 def totals_of(counts: Sequence[int]) -> UsageTotals:
     """Return sums, in the order of `USAGE_COUNTERS`, as a record."""
     return UsageTotals(**dict(zip(USAGE_COUNTERS, counts, strict=True)))
@@ -130,7 +135,7 @@ _KEYS = {
 }
 
 
-def _inner(shape: _Shape, bys: Sequence[UsageBy]) -> Subquery:
+def _inner(shape: _Shape, bys: Sequence[UsageBy], *, with_times: bool) -> Subquery:
     """Return the sums by the keys of a rollup that `bys` need, in the order in which the rollup lies."""
     names = {_KEYS.get(by, "bucket" if by in TIME else "project_id") for by in bys}
     if names == {"model_uuid"}:
@@ -139,12 +144,7 @@ def _inner(shape: _Shape, bys: Sequence[UsageBy]) -> Subquery:
     rollup = shape.table.c
     keys = [rollup[name] for name in ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid") if name in names]
     return (
-        select(
-            *keys,
-            *sums(shape.table),
-            func.min(rollup.first_at).label("first_at"),
-            func.max(rollup.last_at).label("last_at"),
-        )
+        select(*keys, *sums(shape.table), *(times(shape.table) if with_times else ()))
         .where(*shape.conditions())
         .group_by(*keys)
         .subquery("summed")
@@ -195,16 +195,15 @@ def _column(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]
 
 
 @cache
-def by_names(shape: _Shape, bys: tuple[UsageBy, ...]) -> Prepared:
+def by_names(shape: _Shape, bys: tuple[UsageBy, ...], *, with_times: bool = True) -> Prepared:
     """Return the statement whose rows are what `bys` tell calls apart by, every sum, and the first and last call."""
-    inner = _inner(shape, bys)
+    inner = _inner(shape, bys, with_times=with_times)
     columns = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
     return Prepared(
         select(
             *[column.label(f"key_{place}") for place, column in enumerate(columns)],
             *sums(inner),
-            func.min(inner.c.first_at).label("first_at"),
-            func.max(inner.c.last_at).label("last_at"),
+            *(times(inner) if with_times else ()),
         )
         .select_from(_named(inner, bys))
         .group_by(*columns)
@@ -215,14 +214,7 @@ def by_names(shape: _Shape, bys: tuple[UsageBy, ...]) -> Prepared:
 @cache
 def whole(shape: _Shape) -> Prepared:
     """Return the statement whose one row is every sum over all calls, and the first and last call."""
-    rollup = shape.table.c
-    return Prepared(
-        select(
-            *sums(shape.table),
-            func.min(rollup.first_at).label("first_at"),
-            func.max(rollup.last_at).label("last_at"),
-        ).where(*shape.conditions())
-    )
+    return Prepared(select(*sums(shape.table), *times(shape.table)).where(*shape.conditions()))
 
 
 @cache

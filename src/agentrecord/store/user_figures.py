@@ -16,7 +16,7 @@ from agentrecord.records.people import UserDetails, UserFigures
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import NamedCount
 from agentrecord.schema import agents, usage_days, users
-from agentrecord.store._days import Days
+from agentrecord.store._days import Days, by_model
 from agentrecord.store._facets import TOP, Observed
 from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
 from agentrecord.store._sql import total, usage_totals
@@ -117,10 +117,11 @@ def details(
         .group_by(agents.c.agent_id)
     )
     named = [NamedCount(name=name, count=calls) for name, calls in by_agent if calls]
+    spend = days.by_day_and_model(conn, sums(usage_days))
     return UserDetails(
         figures=_with_days(conn, days, [figures])[0],
-        models=days.by_model(conn, sums(usage_days)),
-        spend=days.by_day_and_model(conn, sums(usage_days)),
+        models=by_model(spend),
+        spend=spend,
         tools=days.by_tool(conn),
         agents=tuple(sorted(named, key=lambda one: (-one.count, one.name or ""))),
     )

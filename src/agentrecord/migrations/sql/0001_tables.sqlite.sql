@@ -29,6 +29,7 @@ CREATE TABLE ar_activity_days (
 	satisfaction_count INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_activity_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_agents (
@@ -148,6 +149,7 @@ CREATE TABLE ar_error_days (
 	count INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_error_days PRIMARY KEY (project_id, group_uuid, day, user_uuid, agent_uuid)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_error_groups (
@@ -238,6 +240,7 @@ CREATE TABLE ar_latency_days (
 	calls INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_latency_days PRIMARY KEY (project_id, day, agent_uuid, model_uuid, bucket)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_llm_calls (
@@ -503,6 +506,7 @@ CREATE TABLE ar_tool_days (
 	duration_count INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_traces (
@@ -591,6 +595,7 @@ CREATE TABLE ar_usage_hours (
 	last_at INTEGER NOT NULL,
 	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
 )
+ WITHOUT ROWID,
  STRICT;
 
 CREATE TABLE ar_agent_versions (
