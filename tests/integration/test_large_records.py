@@ -114,6 +114,11 @@ def test_sums_over_twenty_thousand_calls_are_exact(site: Site) -> None:
     for path in ("/?since=all", "/cost?since=all", "/runs?since=all", "/sessions?since=all", "/users?since=all"):
         assert COST in site.text(path), path
     assert "20,000" in site.text("/cost?since=all")
+    for limit in (1, 50):
+        told = site.client.get(f"/api/calls?limit={limit}").json()
+        assert (told["total"], told["total_is_exact"]) == (10_000, False), "no list is counted further"
+    found = site.store.llm_calls.list(run=site.store.runs.get("long").id, limit=1)
+    assert (found.total, found.total_is_exact) == (10_000, False)
 
 
 def test_a_record_with_one_row_speaks_of_one_and_a_long_name_of_a_model_is_told() -> None:
