@@ -16,6 +16,7 @@ from agentrecord.dashboard.marked import TEXTS, Marker
 from agentrecord.dashboard.sql_links import sql_link
 from agentrecord.dashboard.stretches import moves_of
 from agentrecord.records.lengths import DAY
+from agentrecord.records.query import written
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -70,7 +71,7 @@ def _environment() -> Environment:
         "gist",
     ):
         environment.filters[name] = getattr(formats, name)
-    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant)
+    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant, word=written)
     environment.globals.update(
         asset=asset,
         navigation=NAVIGATION,
