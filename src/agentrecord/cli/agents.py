@@ -160,7 +160,7 @@ def compare(agent: str, a: str | None, b: str | None, since: str | None, until: 
     Examples:
       agentrecord agents compare support-bot
       agentrecord agents compare support-bot 1.3.0 1.4.0 --json
-      agentrecord agents compare support-bot --filter '-env:staging model:claude-*'
+      agentrecord agents compare support-bot --filter '-env:staging'
     """
     with reading() as store:
         first, last = bounds(since, until, now=store.engine.maker.clock.now())
