@@ -101,3 +101,18 @@ def test_what_is_kept_holds_no_value_of_a_statement() -> None:
     held = [one._words.defaults for one in compiled._kept.values()]
 
     assert "a secret of theirs" not in str(held)
+
+
+@pytest.mark.parametrize("count", [0, 1, compiled.MANY - 1, compiled.MANY, 100])
+@pytest.mark.parametrize("statement", [select(runs.c.id, runs.c.started_at, runs.c.objective), select(runs.c.calls)])
+def test_many_rows_are_read_as_each_of_them_is(statement: Executable, count: int) -> None:
+    found = compile_(statement, DIALECTS[0], None)
+    given: list[tuple[object, ...]] = [
+        (UUID(int=place).bytes, None if place % 3 else place * 1_000_000, f"o{place}") for place in range(count)
+    ]
+    rows = [row[: len(found.columns)] for row in given] if found.decoders else [(place,) for place in range(count)]
+    read = found.read_all(list(rows))
+    assert read == [found.read(row) for row in rows]
+    assert all(isinstance(row, tuple) for row in read)
+    if found.decoders:
+        assert [row[0] for row in read] == [UUID(int=place) for place in range(count)]

@@ -12,6 +12,9 @@ from sqlalchemy import BindParameter, Dialect, Executable
 from sqlalchemy.sql import ClauseElement
 
 Row = tuple[Any, ...]
+MANY = 8
+"""From so many rows on it pays to read them column by column."""
+
 MOST_KEPT = 1000
 """How many are kept before all are let go: there are as many as filters that people think of."""
 
@@ -60,6 +63,17 @@ class Compiled:
             if value is not None:
                 values[place] = decode(value)
         return tuple(values)
+
+    def read_all(self, rows: list[Row]) -> list[Row]:
+        """Turn a driver's rows into ours: many of them column by column, which takes half as long."""
+        if not self.decoders:
+            return rows
+        if len(rows) < MANY:
+            return [self.read(row) for row in rows]
+        columns: list[Sequence[object]] = list(zip(*rows, strict=True))
+        for place, decode in self.decoders:
+            columns[place] = [None if value is None else decode(value) for value in columns[place]]
+        return list(zip(*columns, strict=True))
 
 
 def _taker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], Sequence[object]]:

@@ -190,7 +190,7 @@ class Connection:
         """Run a statement and return its rows as tuples."""
         compiled = self._compile(statement)
         fetched = self._run(compiled, params).fetchall()
-        return [compiled.read(row) for row in fetched] if compiled.decoders else fetched
+        return compiled.read_all(fetched)
 
     def maps(
         self, statement: Executable | Prepared, params: Mapping[str, object] | None = None
@@ -198,7 +198,7 @@ class Connection:
         """Run a statement and return its rows by column name."""
         compiled = self._compile(statement)
         fetched = self._run(compiled, params).fetchall()
-        return [dict(zip(compiled.columns, compiled.read(row), strict=True)) for row in fetched]
+        return [dict(zip(compiled.columns, row, strict=True)) for row in compiled.read_all(fetched)]
 
     def touch(self, statement: Prepared, params: Mapping[str, object]) -> Row | None:
         """As `first`, without writing what waits before: for a statement that does not depend on it."""
