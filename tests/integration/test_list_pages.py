@@ -105,6 +105,18 @@ def test_versions_stand_beside_agents_and_versions_and_environments_can_be_chose
     assert client.get("/api/runs/versioned").json()["agent_version"] == "2.5"
 
 
+def test_a_range_that_begins_with_time_itself_has_none_before_it(site: Site) -> None:
+    client, filled = site
+    for number in ("1", "2"):
+        filled.store.agents.create_version("coder", number)
+    for path in ("/", "/cost", "/sessions", "/runs", "/agents", "/users", "/errors", "/agents/coder",
+                 "/agents/coder/compare", "/u/ana"):  # fmt: skip
+        for asked in ("from=0001-01-01", "from=0001-01-01&to=9999-12-31", "from=0001-01-02&to=0001-01-03"):
+            answer = client.get(f"{path}?{asked}")
+            assert answer.status_code in (200, 422), (path, asked)
+            assert 'data-key="["' not in answer.text or asked.endswith("03"), (path, asked)
+
+
 def test_pages_of_figures_move_by_their_own_range_and_can_be_fixed(site: Site) -> None:
     client, filled = site
     for number in ("1", "2"):
