@@ -67,8 +67,7 @@ class VersionsQuery(Query):
     q: str | None = Field(
         None,
         max_length=MAX_CHARS,
-        description="A filter of runs, as their list takes it, that holds for both sides",
-        examples=["-env:staging"],
+        description="A filter of runs, as their list takes it, that holds for both sides: `-env:staging`",
     )
 
 
