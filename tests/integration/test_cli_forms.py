@@ -14,6 +14,7 @@ from agentrecord.cli.moments import Zone, bounds, parse_moment
 from agentrecord.cli.output import Column, Listing, encode, fitting, plain, table
 from agentrecord.cli.prices import TierType, nanos
 from agentrecord.cli.terminal import Terminal, cells, clip, one_line, pad
+from agentrecord.records.lengths import DAY, HOUR
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PLAIN = Terminal(is_tty=True, width=40, color=False, unicode=True)
@@ -33,6 +34,21 @@ PLAIN = Terminal(is_tty=True, width=40, color=False, unicode=True)
 )
 def test_a_time_can_be_a_span_a_date_or_an_instant(text: str, meant: datetime | None) -> None:
     assert parse_moment(text, now=NOW) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "hours", "first"),
+    [
+        ("2d", HOUR, 0, "2026-01-04 00:00"), ("1w", HOUR, 0, "2025-12-30 00:00"), ("24h", HOUR, 0, "2026-01-04 10:00"),
+        ("90m", HOUR, 0, "2026-01-05 08:00"), ("24h", DAY, 0, "2026-01-05 00:00"), ("1d", HOUR, 2, "2026-01-04 22:00"),
+        ("1d", HOUR, -10, "2026-01-04 10:00"), ("2h", HOUR, -10, "2026-01-05 08:00"),
+    ],
+)  # fmt: skip
+def test_a_span_of_whole_hours_or_days_ends_with_the_present_one(
+    text: str, whole: timedelta, hours: int, first: str
+) -> None:
+    now, zone = datetime(2026, 1, 5, 9, 40, tzinfo=UTC), timezone(timedelta(hours=hours))
+    assert f"{parse_moment(text, now=now, zone=zone, whole=whole):%Y-%m-%d %H:%M}" == first
 
 
 def test_a_date_is_one_of_the_time_zone_and_its_end_is_the_next_days_start() -> None:
