@@ -61,6 +61,12 @@ def tokens(value: int, totals: UsageTotals) -> str:
     return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
 
 
+def short_tokens(totals: UsageTotals | None) -> str:
+    """Return how many tokens calls took, as a tile has room for it; a dash without calls or where none told any."""
+    is_told = totals is not None and (totals.total_tokens or totals.uncounted_calls < totals.calls)
+    return short(totals.total_tokens) if totals is not None and is_told else UNKNOWN
+
+
 def counted(value: int, noun: str) -> str:
     """Return how many there are of something: 1 call, 2 calls."""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
