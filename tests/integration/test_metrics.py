@@ -53,7 +53,7 @@ def test_answers_are_counted_by_kind_and_status_with_their_times(site: tuple[Tes
     }
     assert told['agentrecord_request_seconds_count{kind="page"}'] == 4
     assert told["agentrecord_live_streams"] == 0
-    for name in ("s-1", "coder", "ana", "runs"):
+    for name in ("s-1", "coder", "/runs", "none"):
         assert name not in answer.text, "nothing of the record, and no address"
 
 
