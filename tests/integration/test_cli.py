@@ -455,3 +455,16 @@ def test_a_session_and_a_run_come_as_csv_too(record: Path) -> None:
     spans = list(csv.reader(io.StringIO(run("run", name, "--csv", db=record).stdout)))
     assert spans[0][:3] == ["depth", "kind", "name"]
     assert spans[1][1] == "run"
+
+
+def test_the_errors_of_a_session_are_those_that_its_list_is_filtered_and_sorted_by(fresh: Path) -> None:
+    with Store(str(fresh)) as store:
+        for name in ("calm", "wild"):
+            session = store.sessions.create(NewSession(session_id=name))
+            if name == "wild":
+                used = store.tool_calls.record(NewToolCall(tool_name="look", session_uuid=session.id))
+                store.tool_calls.finish(used.id, error_message="gone")
+                store.errors.record(NewError(error_type="Timeout", error_message="slow", session_uuid=session.id))
+    found = list(csv.DictReader(io.StringIO(run("sessions", "errors:>0", "--csv", db=fresh).stdout)))
+    assert [(row["session_id"], row["errors"]) for row in found] == [("wild", "2")]
+    assert run("sessions", "--table", db=fresh, width=160).stdout.splitlines()[-1].split()[-3] == "2"

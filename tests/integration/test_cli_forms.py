@@ -1,5 +1,6 @@
 """What the command line makes of words: times, amounts, widths and tables."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -147,3 +148,29 @@ def test_a_price_becomes_whole_nano_dollars_or_is_refused() -> None:
 def test_a_tier_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         TierType().convert(text, None, None)
+
+
+def test_a_long_name_gives_way_to_figures_and_what_no_row_has_takes_no_room() -> None:
+    columns: list[Column[str]] = [
+        Column(name="agent", value=str, flexible=True, least=28),
+        Column(name="version", value=lambda _: None, priority=1),
+        Column(name="runs", value=lambda _: 1_000, right=True, priority=2),
+    ]
+    name = "a-reviewer-of-everything-with-a-very-long-name"
+    assert list(table(Listing(columns=columns, rows=[name]), replace(PLAIN, width=36))) == [
+        "agent                           runs", f"{name[:29]}…  1000",
+    ]  # fmt: skip
+    assert list(table(Listing(columns=columns, rows=[name]), replace(PLAIN, width=30)))[1] == f"{name[:29]}…"
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        (None, "–"),
+        (NOW - timedelta(hours=3), "3h ago"),
+        (datetime(2026, 1, 31, tzinfo=UTC), "today"),
+        (datetime(2026, 1, 29, tzinfo=UTC), "2026-01-29"),
+    ],
+)
+def test_what_is_known_by_the_day_is_told_by_the_day(at: datetime | None, told: str) -> None:
+    assert words.seen(at, NOW) == told

@@ -1,5 +1,6 @@
 """`agentrecord import`, `unreadable`, `check-samples` and `serve`, as people use them."""
 
+import gzip
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from agentrecord.cli.main import program
 from agentrecord.cli.serve import add_sample, bound_socket, checked_host, loaded
 from agentrecord.exceptions import AgentRecordError, InvalidValue
 from agentrecord.records.session import NewSession
+from agentrecord.records.usage import UsageBy
 from agentrecord.store import Store
 
 SAMPLE = Path(str(files("agentrecord") / "samples"))
@@ -81,6 +83,14 @@ def test_a_summary_for_people_tells_tokens_dollars_and_what_was_left_out(record:
     assert told.startswith("claude-code: added 1 session, ")
     assert "928,321 tokens, $1.08" in told
     assert "left out on purpose" in told
+
+
+def test_what_has_no_price_is_told_to_have_none_when_it_comes_in(record: Path, tmp_path: Path) -> None:
+    path = tmp_path / "unpriced.jsonl"
+    path.write_bytes(gzip.decompress(FILE.read_bytes()).replace(b'"claude-', b'"acme-'))
+    assert imported("claude-code", path)["cost_usd"] is None
+    with Store(str(record)) as store:
+        assert store.usage.report(UsageBy.TOTAL).total.cost_usd is None
 
 
 def test_without_a_path_the_places_of_the_tools_are_read(record: Path) -> None:

@@ -104,6 +104,16 @@ def test_calls_without_token_counts_are_told_of_and_no_price_is_asked_for_them(s
         assert "no price silent-model: " not in shown, path
 
 
+def test_tokens_that_no_source_told_are_unknown_on_the_pages_of_a_session_and_not_0(site: Site) -> None:
+    client, filled = site
+    session = filled.store.sessions.create(NewSession(session_id="silent")).id
+    run = filled.store.runs.start(NewRun(run_id="silent-run", session_uuid=session, objective="Say nothing"))
+    filled.store.llm_calls.record(NewLLMCall(model="gpt-4o", session_uuid=session, run_uuid=run.id, timestamp=START))
+    assert "Tokens – 1 LLM call" in text(client, f"/s/{session}")
+    assert re.search(r"Say nothing .* 1 0 – no price ", text(client, f"/s/{session}?tab=runs"))
+    assert re.search(r"gpt-4o 1 – no price ", text(client, f"/s/{session}"))
+
+
 def test_of_one_model_the_calls_that_a_price_would_charge_are_told_apart_from_those_without_token_counts(
     site: Site,
 ) -> None:

@@ -22,7 +22,7 @@ FROM_STDIN = click.option("--password-stdin", "from_stdin", is_flag=True, help="
 
 def _columns(now: datetime) -> list[Column[Account]]:
     return [
-        Column(name="email", value=lambda a: a.email, flexible=True),
+        Column(name="email", value=lambda a: a.email, flexible=True, least=40),
         Column(name="name", value=lambda a: a.name, priority=3),
         Column(name="role", value=lambda a: a.role),
         Column(name="disabled_at", title="state", value=lambda a: a.disabled_at, priority=1,

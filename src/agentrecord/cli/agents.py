@@ -20,7 +20,17 @@ from agentrecord.cli.figures import (
 from agentrecord.cli.filtering import FilteringGroup
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
+from agentrecord.cli.output import (
+    LEAST_NAME,
+    Column,
+    Form,
+    Listing,
+    chosen_form,
+    output_options,
+    show,
+    wants_json,
+    write_json,
+)
 from agentrecord.cli.terminal import say
 from agentrecord.records.agent import AgentDetails, AgentFigures, VersionFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
@@ -35,10 +45,10 @@ SORTS = ("agent_id", "last_active_at", *FIGURE_SORTS)
 def columns(now: datetime) -> list[Column[AgentFigures]]:
     """Return the columns of agents with their figures."""
     return [
-        Column(name="agent_id", title="agent", value=lambda a: a.agent.agent_id),
+        Column(name="agent_id", title="agent", value=lambda a: a.agent.agent_id, flexible=True, least=LEAST_NAME),
         Column(name="version", value=lambda a: a.version, text=lambda a: a.version or words.NONE, priority=6),
         Column(name="last_active_at", title="last active", value=lambda a: a.last_active_at, priority=2,
-               text=lambda a: words.ago(a.last_active_at, now) if a.last_active_at else words.NONE),
+               text=lambda a: words.seen(a.last_active_at, now)),
         *work_columns(),
         Column(name="latency_p95_ms", title="p95", value=lambda a: a.latency_p95_ms, right=True, priority=5,
                text=lambda a: words.duration(a.latency_p95_ms)),
@@ -178,7 +188,7 @@ def _written(value: float | None, unit: Unit) -> str:
         case Unit.SHARE:
             return f"{100 * value:.1f}%"
         case Unit.DOLLARS:
-            return f"${value:,.4f}"
+            return f"{'-' if value < 0 else ''}${abs(value):,.4f}"
         case Unit.MILLISECONDS:
             sign = "-" if value < 0 else ""
             return sign + words.duration(abs(value))
@@ -190,10 +200,19 @@ def _written(value: float | None, unit: Unit) -> str:
             return f"{value:,.2f}"
 
 
+def _difference(value: float | None, unit: Unit) -> str:
+    """Return by how much a measure differs, with its sign; shares differ by points of their percents."""
+    written = _written(value, unit)
+    if value is None:
+        return written
+    is_none = not written.strip("-$0.,% ms")
+    return ("" if value <= 0 or is_none else "+") + (written.replace("%", " points") if unit is Unit.SHARE else written)
+
+
 def _interval(measure: Measure) -> str:
     if measure.low is None or measure.high is None:
         return words.NONE
-    return f"{_written(measure.low, measure.unit)} to {_written(measure.high, measure.unit)}"
+    return f"{_difference(measure.low, measure.unit)} to {_difference(measure.high, measure.unit)}"
 
 
 def _said(measure: Measure) -> str:
@@ -213,12 +232,12 @@ def _measure_columns(found: VersionComparison) -> list[Column[Measure]]:
                right=True),
         Column(name="b", title=found.b.version_number, value=lambda m: m.b, text=lambda m: _written(m.b, m.unit),
                right=True),
-        Column(name="delta", title="difference", value=lambda m: m.delta, text=lambda m: _written(m.delta, m.unit),
+        Column(name="delta", title="difference", value=lambda m: m.delta, text=lambda m: _difference(m.delta, m.unit),
                right=True),
-        Column(name="low", title="95 % interval", value=lambda m: m.low, text=_interval, right=True, priority=1),
+        Column(name="low", title="95 % interval", value=lambda m: m.low, text=_interval, right=True, priority=2),
         Column(name="high", title="", value=lambda m: m.high, text=lambda m: "", priority=9),
         Column(name="n_a", title="n", value=lambda m: m.n_a, text=lambda m: f"{m.n_a:,}/{m.n_b:,}", right=True,
-               priority=2),
+               priority=3),
         Column(name="n_b", title="", value=lambda m: m.n_b, text=lambda m: "", priority=9),
         Column(name="says", value=_said, priority=1),
     ]  # fmt: skip

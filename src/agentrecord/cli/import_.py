@@ -23,7 +23,7 @@ from agentrecord.exceptions import AgentRecordError
 from agentrecord.ingest.load import Importer, ImportSummary, default_paths, import_paths
 from agentrecord.ingest.registry import SOURCES
 from agentrecord.ingest.source import Source
-from agentrecord.records.usage import UsageBy, UsageReport
+from agentrecord.records.usage import UsageBy, UsageReport, UsageTotals
 from agentrecord.store import Store
 
 ALL = "all"
@@ -73,6 +73,14 @@ def _report(store: Store) -> UsageReport:
     return store.usage.report(UsageBy.TOTAL)
 
 
+def _cost(before: UsageTotals, after: UsageTotals) -> Decimal | None:
+    """Return by how much the cost grew; None where calls came in and none of them has a price."""
+    calls, unpriced = after.calls - before.calls, after.unpriced_calls - before.unpriced_calls
+    if calls and calls == unpriced:
+        return None
+    return (after.cost_usd or Decimal(0)) - (before.cost_usd or Decimal(0))
+
+
 def _came_in(summary: ImportSummary, before: UsageReport, after: UsageReport) -> dict[str, object]:
     """Return the summary as JSON has it; tokens and dollars are what the record's totals grew by."""
     return {
@@ -83,8 +91,7 @@ def _came_in(summary: ImportSummary, before: UsageReport, after: UsageReport) ->
         "bytes": summary.bytes,
         **asdict(summary.counts),
         "total_tokens": None if summary.dry_run else after.total.total_tokens - before.total.total_tokens,
-        "cost_usd": None if summary.dry_run else (after.total.cost_usd or Decimal(0))
-        - (before.total.cost_usd or Decimal(0)),
+        "cost_usd": None if summary.dry_run else _cost(before.total, after.total),
         "skipped": summary.skipped,
         "unreadable_lines": [
             {"path": str(path), "line": line.line, "reason": line.reason} for path, line in summary.unreadable
@@ -99,8 +106,9 @@ def _tell(summary: ImportSummary, told: Mapping[str, object]) -> None:
                for kind in _KINDS if told[kind]]  # fmt: skip
     verb = "would add" if summary.dry_run else "added"
     say(f"{summary.source}: {verb} {', '.join(counted) or 'nothing new'}")
-    if isinstance(told["total_tokens"], int) and isinstance(told["cost_usd"], Decimal) and told["total_tokens"]:
-        say(f"  {told['total_tokens']:,} tokens, {words.money(told['cost_usd'])}")
+    tokens, cost = told["total_tokens"], told["cost_usd"]
+    if isinstance(tokens, int) and isinstance(cost, Decimal | None) and tokens:
+        say(f"  {tokens:,} tokens, {words.money(cost)}")
     read = f"  {words.plural(summary.files, 'file')} read ({words.size(summary.bytes)})"
     say(f"{read}, {summary.files_unchanged:,} unchanged; {words.plural(summary.counts.unchanged, 'fact')} known before")
     if summary.skipped:

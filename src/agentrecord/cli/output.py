@@ -23,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_EMPTY = 3
 GAP = 2
 MIN_FLEXIBLE = 12
+LEAST_NAME = 28
+"""What is left of a name at least where it is cut; programs get all of it."""
 _FORM, _STRICT = FORM, "agentrecord.fail_if_empty"
 _ENCODER = msgspec.json.Encoder()
 
@@ -42,7 +44,7 @@ class Column(Generic[T]):
     """A column: `value` is what programs read, `text` what people read.
 
     Columns of the highest `priority` go first where the terminal is narrow, those of 0 stay. A `flexible` column
-    may be cut.
+    may be cut, to no less than `least` wide.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Column(Generic[T]):
     priority: int = 0
     right: bool = False
     flexible: bool = False
+    least: int = MIN_FLEXIBLE
     look: Callable[[T], Mapping[str, Any]] | None = None
     title: str | None = None
 
@@ -223,14 +226,18 @@ def _tsv(listing: Listing[T]) -> Iterator[str]:
 
 
 def table(listing: Listing[T], terminal: Terminal) -> Iterator[str]:
-    """Yield a table's lines: columns dropped from the right, then the flexible ones cut, until it fits."""
+    """Yield a table's lines: columns dropped from the right, then the flexible ones cut, until it fits.
+
+    Columns that hold nothing at all are left out, but those of priority 0.
+    """
     if not listing.rows:
         return
     texts = {c.name: [c.shown(row) for row in listing.rows] for c in listing.columns}
     widths = {
         c.name: max(map(cells, [c.heading, listing.footer.get(c.name, ""), *texts[c.name]])) for c in listing.columns
     }
-    columns = fitting(listing.columns, widths, terminal.width)
+    told = [c for c in listing.columns if not c.priority or listing.footer.get(c.name) or any(texts[c.name])]
+    columns = fitting(told, widths, terminal.width)
     head = [pad(c.heading, widths[c.name], right=c.right) for c in columns]
     yield terminal.style(_joined(head), dim=True)
     for place, row in enumerate(listing.rows):
@@ -254,17 +261,17 @@ def fitting(columns: Sequence[Column[T]], widths: dict[str, int], room: int) -> 
     kept = list(columns)
 
     def needed(least: bool) -> int:
-        sizes = [min(widths[c.name], MIN_FLEXIBLE) if least and c.flexible else widths[c.name] for c in kept]
+        sizes = [min(widths[c.name], c.least) if least and c.flexible else widths[c.name] for c in kept]
         return sum(sizes) + GAP * (len(kept) - 1)
 
     while needed(least=True) > room and any(c.priority for c in kept):
         worst = max(c.priority for c in kept)
         kept.remove([c for c in kept if c.priority == worst][-1])
     while (over := needed(least=False) - room) > 0:
-        widest = max((c for c in kept if c.flexible), key=lambda c: widths[c.name], default=None)
-        if widest is None or widths[widest.name] <= MIN_FLEXIBLE:
+        widest = max((c for c in kept if c.flexible), key=lambda c: widths[c.name] - c.least, default=None)
+        if widest is None or widths[widest.name] <= widest.least:
             break
-        widths[widest.name] = max(MIN_FLEXIBLE, widths[widest.name] - over)
+        widths[widest.name] = max(widest.least, widths[widest.name] - over)
     return kept
 
 

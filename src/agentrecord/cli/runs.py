@@ -64,7 +64,7 @@ def columns(now: datetime) -> list[Column[Run]]:
                text=lambda r: words.ago(r.started_at, now) if r.started_at else words.NONE),
         Column(name="agent_id", title="agent", value=lambda r: r.agent_id, priority=7),
         Column(name="agent_version", title="version", value=lambda r: r.agent_version, priority=13),
-        Column(name="objective", value=lambda r: r.objective, flexible=True, priority=6),
+        Column(name="objective", value=lambda r: r.objective, flexible=True, least=24, priority=6),
         Column(name="user", value=lambda r: r.user, priority=10),
         Column(name="session_id", title="session", value=lambda r: r.session_id, priority=11),
         Column(name="calls", value=lambda r: r.usage.calls, text=lambda r: words.count(r.usage.calls), right=True,

@@ -50,7 +50,7 @@ def status_look(session: Session) -> dict[str, Any]:
 def _columns(now: datetime) -> list[Column[Session]]:
     return [
         Column(name="session_id", title="session", value=lambda s: s.session_id),
-        Column(name="title", value=name_of, flexible=True, priority=1),
+        Column(name="title", value=name_of, flexible=True, least=16, priority=1),
         Column(name="last_activity_at", title="active", value=lambda s: s.last_activity_at,
                text=lambda s: words.ago(s.last_activity_at, now), priority=4),
         Column(name="user", value=lambda s: s.user, priority=9),
@@ -59,8 +59,7 @@ def _columns(now: datetime) -> list[Column[Session]]:
         Column(name="status", value=lambda s: s.status, look=status_look, priority=8),
         Column(name="message_count", title="messages", value=lambda s: s.message_count,
                text=lambda s: words.count(s.message_count), right=True, priority=5),
-        Column(name="error_count", title="errors", value=lambda s: s.error_count,
-               text=lambda s: words.count(s.error_count), right=True, priority=6),
+        Column(name="errors", value=_errors, text=lambda s: words.count(_errors(s)), right=True, priority=6),
         Column(name="total_tokens", title="tokens", value=lambda s: _whole(s).total_tokens,
                text=lambda s: words.tokens(_whole(s)), right=True, priority=3),
         Column(name="cost_usd", title="cost", value=lambda s: _whole(s).cost_usd if _whole(s).calls else None,
@@ -69,12 +68,17 @@ def _columns(now: datetime) -> list[Column[Session]]:
     ]  # fmt: skip
 
 
+def _errors(session: Session) -> int:
+    """Return what the word `errors` counts: errors, failed calls and failed tools."""
+    return session.error_count + session.tool_error_count + session.usage.failed_calls
+
+
 def _footer(page: Page[Session], sums: SessionSums) -> dict[str, str]:
     """Return the totals over the whole filter, whatever part of it is printed."""
     return {
         "session_id": f"{len(page):,} of {sums.sessions:,}",
         "message_count": words.count(sums.messages),
-        "error_count": words.count(sums.errors),
+        "errors": words.count(sums.errors + sums.tool_errors + sums.totals.failed_calls),
         "total_tokens": words.tokens(sums.totals),
         "cost_usd": words.money(sums.totals.cost_usd) if sums.totals.calls else words.NONE,
     }

@@ -10,7 +10,7 @@ import click
 from agentrecord.cli import words
 from agentrecord.cli.moments import Zone, bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import Column, Listing, output_options, show
+from agentrecord.cli.output import LEAST_NAME, Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint, out
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import Store
@@ -102,12 +102,19 @@ def _key_columns(report: UsageReport) -> list[Column[UsageRow]]:
             Column(name="session", value=lambda row: row.key),
             Column(name="label", title="title", value=lambda row: row.label, flexible=True, priority=1),
         ]
-    is_long = by is UsageBy.DIRECTORY
     found: list[Column[UsageRow]] = [
-        Column(name=str(by), value=lambda row: row.key, text=lambda row: row.label, flexible=is_long)
+        Column(name=str(by), value=lambda row: row.key, text=lambda row: row.label, flexible=True, least=LEAST_NAME)
     ]
     if report.split is not None:
-        found.append(Column(name=f"by_{report.split}", title=str(report.split), value=lambda row: row.split or ""))
+        found.append(
+            Column(
+                name=f"by_{report.split}",
+                title=str(report.split),
+                value=lambda row: row.split or "",
+                flexible=True,
+                least=LEAST_NAME,
+            )
+        )
     return found
 
 

@@ -14,7 +14,17 @@ from agentrecord.cli.filtering import FilteringGroup
 from agentrecord.cli.identity import whoever_types
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading, writing
-from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
+from agentrecord.cli.output import (
+    LEAST_NAME,
+    Column,
+    Form,
+    Listing,
+    chosen_form,
+    output_options,
+    show,
+    wants_json,
+    write_json,
+)
 from agentrecord.cli.progress import QUIET_S
 from agentrecord.cli.terminal import hint, say
 from agentrecord.engine.sqlite import SqliteEngine
@@ -26,9 +36,9 @@ SORTS = ("user", "last_seen_at", *FIGURE_SORTS)
 
 def _columns(now: datetime) -> list[Column[UserFigures]]:
     return [
-        Column(name="user", value=lambda u: u.user.external_id),
+        Column(name="user", value=lambda u: u.user.external_id, flexible=True, least=LEAST_NAME),
         Column(name="last_seen_at", title="last seen", value=lambda u: u.last_seen_at, priority=1,
-               text=lambda u: words.ago(u.last_seen_at, now) if u.last_seen_at else words.NONE),
+               text=lambda u: words.seen(u.last_seen_at, now)),
         Column(name="sessions", value=lambda u: u.sessions, text=lambda u: words.count(u.sessions), right=True,
                priority=3),
         *work_columns(),

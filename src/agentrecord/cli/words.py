@@ -1,6 +1,6 @@
 """Figures, money and times in the words that people read."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from agentrecord.codec import sizes
@@ -63,6 +63,15 @@ def ago(at: datetime, now: datetime) -> str:
         if seconds >= length:
             return f"{seconds // length}{unit} ago"
     return f"{seconds}s ago"
+
+
+def seen(at: datetime | None, now: datetime) -> str:
+    """Return when something last happened, as `ago` does: a midnight stands for some time on that UTC day."""
+    if at is None:
+        return NONE
+    if at.timetz() != time(tzinfo=UTC):
+        return ago(at, now)
+    return "today" if at.date() == now.astimezone(UTC).date() else f"{at:%Y-%m-%d}"
 
 
 def plural(number: int, noun: str) -> str:

@@ -120,7 +120,8 @@ def _figures(found: RunComparison) -> Iterator[Figure]:
     costs = [None if usage.calls == usage.unpriced_calls else usage.cost_nanos for usage in (whole_a, whole_b)]
     cost = _figure("Cost", costs[0], costs[1], formats.money)
     yield replace(cost, a=formats.cost(whole_a), b=formats.cost(whole_b))
-    tokens = [usage.total_tokens if usage.calls else None for usage in (whole_a, whole_b)]
+    told = [usage.total_tokens or usage.uncounted_calls < usage.calls for usage in (whole_a, whole_b)]
+    tokens = [usage.total_tokens if is_told else None for usage, is_told in zip((whole_a, whole_b), told, strict=True)]
     yield _figure("Tokens", tokens[0], tokens[1], formats.number)
     yield _figure("LLM calls", whole_a.calls, whole_b.calls, formats.number)
     yield _figure("Tool calls", a.tools.count, b.tools.count, formats.number)

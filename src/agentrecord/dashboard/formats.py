@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, time, tzinfo
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from agentrecord.records import lengths
 from agentrecord.records.lengths import DAY_S, HOUR_S, MINUTE_S
@@ -59,6 +59,12 @@ def number(value: int | None) -> str:
 def tokens(value: int, totals: UsageTotals) -> str:
     """Return a count of tokens of some calls; a dash where none of them told any."""
     return UNKNOWN if not value and totals.uncounted_calls == totals.calls else number(value)
+
+
+def short_tokens(totals: UsageTotals | None) -> str:
+    """Return how many tokens calls took, as a tile has room for it; a dash without calls or where none told any."""
+    is_told = totals is not None and (totals.total_tokens or totals.uncounted_calls < totals.calls)
+    return short(totals.total_tokens) if totals is not None and is_told else UNKNOWN
 
 
 def counted(value: int, noun: str) -> str:
@@ -136,7 +142,7 @@ def when(at: datetime | None, now: datetime) -> Markup:
     else:
         text = at.astimezone(now.tzinfo).strftime("%Y-%m-%d %H:%M")
     told = instant(at, now.tzinfo or UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.astimezone(UTC).isoformat(), told, text)
+    return Markup(f'<time datetime="{at.astimezone(UTC).isoformat()}" title="{escape(told)}">{text}</time>')
 
 
 def seen(at: datetime | None, now: datetime) -> Markup:

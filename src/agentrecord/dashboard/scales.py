@@ -58,5 +58,5 @@ def _scale(levels: Sequence[tuple[float, str]], look: str, width: int, height: i
     texts = "".join(f'<text class="tick" {place} y="{y + 4:.1f}">{escape(text)}</text>' for y, text in levels)
     return (
         f'<svg class="scale {look}" viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<rect class="ground" width="{width}" height="{height - BOTTOM}"/>{texts}</svg>'
+        f'<rect class="ground" width="{width}" height="{height - BOTTOM + 2}"/>{texts}</svg>'
     )

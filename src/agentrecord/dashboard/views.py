@@ -60,6 +60,7 @@ def _environment() -> Environment:
         "rate",
         "number",
         "tokens",
+        "short_tokens",
         "counted",
         "short",
         "percent",
