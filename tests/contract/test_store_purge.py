@@ -149,8 +149,10 @@ def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(st
     store.sessions.create(NewSession(session_id="alike"), user=BOB)
     kept = what_is_seen(store.scoped(user=ANA))
     store.audit.record("read", "/s/{session_id:path}", "alike", actor="root")
+    store.audit.record("read", "/agents/{agent_id:path}", f"talk-{WORD}", actor="root")
     purged(store, BOB)
     assert store.audit.trail("/s/{session_id:path}", "alike"), "it may have been hers"
+    assert store.audit.trail("/agents/{agent_id:path}", f"talk-{WORD}"), "an agent's name is nobody's"
     assert what_is_seen(store.scoped(user=ANA)) == kept
     assert [hit.session_id for hit in store.messages.search("tern")] == ["talk-tern"]
     assert [hit.session_id for hit in store.messages.search("goose")] == ["below"]
