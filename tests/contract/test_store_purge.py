@@ -291,6 +291,20 @@ def test_what_is_imported_once_more_stays_erased_and_is_no_unreadable_line(store
     assert store.sessions.get("s").user == ANA
 
 
+@covers("users.purge", "traces.record")
+def test_traces_that_are_sent_once_more_stay_erased_but_under_a_new_key_of_the_users_own(store: Facing) -> None:
+    sent = received(*conversation())
+    count = store.traces.record(sent, derive).spans
+    assert store.sessions.get("talk").user == "ana"
+    before = store.usage.total()
+    purged(store, "ana")
+    again = store.traces.record(sent, derive)
+    assert (again.spans, again.deleted) == (0, count)
+    assert store.users.find("ana") is None
+    assert store.usage.total() == before
+    assert store.scoped(user="ana").traces.record(sent, derive).spans == count, "whoever comes by that name now"
+
+
 def test_a_change_to_an_entry_of_the_trail_shows_though_a_name_was_taken_out_of_it(store: Facing) -> None:
     fill(store, BOB, WORD)
     purged(store, BOB)
