@@ -17,7 +17,7 @@ from page_fixtures import START, Filled, FixedClock, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
-from agentrecord.dashboard import cost, formats
+from agentrecord.dashboard import cost_tiles, formats
 from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.price import NewPrice, Rates
@@ -244,7 +244,7 @@ def test_without_sub_agents_neither_their_runs_nor_their_failed_calls_count(site
 def test_a_cache_saves_what_reading_costs_less_than_input_and_writing_does_not_cost_more(
     tokens: UsageTotals, rates: Rates, saved: int
 ) -> None:
-    assert cost.cache_savings(tokens, rates) == saved
+    assert cost_tiles.cache_savings(tokens, rates) == saved
 
 
 def test_a_cache_that_was_only_written_to_cost_more_than_it_saved(site: Site) -> None:
