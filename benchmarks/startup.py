@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import socket
 import statistics
 import subprocess
@@ -12,13 +13,16 @@ import urllib.error
 import urllib.request
 import venv
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.common import Figure, Scale, Section, child_environment, scratch
+from benchmarks.common import Figure, Scale, Section, child_environment, micros, scratch
+from benchmarks.many_calls import fill
 
 ROOT = Path(__file__).parent.parent
+CALLS = 10_000
 EXPLANATION = """\
 The server is started on an empty record; the clock stops when the first page has come, and does not count what the
 server stood ready to run while other work had the cores. CPU is its own until then, memory its resident set after that.
@@ -112,6 +116,31 @@ def _server(folder: Path, scale: Scale) -> list[Figure]:
     ]
 
 
+def _command(folder: Path, *words: str) -> float:
+    """Run the command line, and return the CPU seconds of its process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-m", "agentrecord.cli.main", *words], check=True, capture_output=True,
+        env=child_environment(PYTHONPYCACHEPREFIX=str(folder / "bytecode")),
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _commands(folder: Path, scale: Scale) -> list[Figure]:
+    record = folder / "calls.db"
+    fill(record, CALLS, datetime.now(UTC))
+    found = []
+    for words, what, goal in (
+        (("--version",), "`agentrecord --version`, CPU", 0.1),
+        (("--db", str(record), "cost"), f"`agentrecord cost` over {CALLS:,} calls, CPU", 0.3),
+    ):
+        _command(folder, *words)
+        seconds = statistics.median(_command(folder, *words) for _ in range(scale.of(15, 3)))
+        found.append(Figure(what=what, ours=micros(seconds), baseline="–", result=seconds, unit="s", goal=goal))
+    return found
+
+
 def counted(python: Path | str, *beside: Path) -> tuple[int, float]:
     """Return how many packages an environment holds, and how many megabytes, with what lies `beside` it."""
     done = subprocess.run(
@@ -156,6 +185,7 @@ def run(scale: Scale) -> Section:
                 section.figures += _server(folder, scale)
             except (TimeoutError, urllib.error.HTTPError) as error:
                 section.notes.append(f"The server was left out: {error}.")
+        section.figures += _commands(folder, scale)
         try:
             section.figures += _installs(folder)
         except subprocess.CalledProcessError as error:

@@ -98,7 +98,6 @@ def test_a_plain_installation_imports_and_adds_up(package: Path, tmp_path: Path)
     ("words", "extra"),
     [
         (["serve"], "server"),
-        (["accounts", "create", "ann@example.org"], "server"),
         (["--db", "postgresql://localhost/none", "sessions"], "postgres"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],

@@ -5,13 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import TIMED_RUNS, ActivityRow
 from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.run import NewRun
+from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.usage import UsageBy
+from agentrecord.schema import usage_days
+from agentrecord.store._sql import within
 from faces import Facing, covers
 from held_clock import HeldClock
 
@@ -75,6 +80,29 @@ def test_a_range_counts_in_whole_hours_and_days_and_hours_agree(busy: Facing) ->
         assert (found.runs, found.failed_runs, found.users, found.sessions) == (2, 1, 2, 0), by
     week = busy.usage.activity(UsageBy.WEEK, since=AT, until=AT + timedelta(hours=1, minutes=1))
     assert rows(week) == {"2026-03-02": (3, 2, 1, 0, 2)}
+
+
+def test_who_only_called_was_active_as_long_as_a_call_of_theirs_is_left(busy: Facing) -> None:
+    day, later = AT.replace(hour=0), AT + timedelta(days=4)
+    for user, at in (("cleo", AT), ("cleo", later), ("ben", later)):
+        busy.llm_calls.record(NewLLMCall(model="m", timestamp=at), user=user)
+    assert {key: row[-1] for key, row in rows(busy.usage.activity()).items()} == {
+        "2026-03-02": 3, "2026-03-03": 1, "2026-03-06": 2
+    }  # fmt: skip
+    assert busy.usage.activity().users == 3
+    assert busy.usage.activity(since=day + timedelta(days=4), until=day + timedelta(days=5)).users == 2
+    assert busy.scoped(user="cleo").usage.activity().users == 1
+    cleo = busy.users.details("cleo").figures.user.id
+
+    def left(conn: Connection, scope: Scope, calls: int) -> None:
+        mine = (*within(scope, usage_days), usage_days.c.user_uuid == cleo)
+        conn.run(update(usage_days).where(*mine).values(calls=calls))
+
+    busy.run(left, 0)
+    assert {key: row[-1] for key, row in rows(busy.usage.activity()).items()} == {
+        "2026-03-02": 2, "2026-03-03": 1, "2026-03-06": 1
+    }  # fmt: skip
+    busy.run(left, 1)
 
 
 def test_the_percentile_is_of_the_last_runs_that_ended_and_unknown_without_any(store: Facing, busy: Facing) -> None:

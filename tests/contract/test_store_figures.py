@@ -13,7 +13,7 @@ from agentrecord.records.session import CodingDetails, NewSession, SessionChange
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import UsageBy, UsageTotals
-from agentrecord.store.usage import SORTED_BY
+from agentrecord.store.usage import FEW_NAMES, SORTED_BY
 from faces import Facing, covers
 
 AT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)  # a Monday
@@ -160,6 +160,19 @@ def test_what_is_not_told_apart_in_a_series_is_one_row_of_each_period(used: Faci
     assert [(row.key, row.split, row.totals.cost_nanos) for row in sorted(found, key=lambda row: row.totals.calls)] == [
         ("2026-03-09", None, 10**5), ("2026-03-02", None, 10100), ("2026-03-02", "m1", 1011),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("many", [0, 2 * FEW_NAMES])
+def test_few_names_and_many_are_told_apart_alike(used: Facing, many: int) -> None:
+    for split, named in ((UsageBy.MODEL, "m2"), (UsageBy.AGENT, "unknown"), (UsageBy.AGENT, "bot"),
+                         (UsageBy.HOST, "unknown"), (UsageBy.USER, "ben")):  # fmt: skip
+        expected: dict[tuple[str, str | None], UsageTotals] = {}
+        for row in used.usage.series(split, by=UsageBy.WEEK):
+            place = row.key, row.split if row.split == named else None
+            expected[place] = expected.get(place, UsageTotals()) + row.totals
+        apart = [named, *[f"nobody {place}" for place in range(many)]]
+        found = used.usage.series(split, by=UsageBy.WEEK, apart=apart)
+        assert {(row.key, row.split): row.totals for row in found} == expected, (split, named)
 
 
 @pytest.fixture

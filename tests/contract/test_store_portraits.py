@@ -11,7 +11,7 @@ from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
-from agentrecord.records.session import NewSession
+from agentrecord.records.session import NewSession, SessionChanges
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import DayCount, NamedCount, UsageTotals
@@ -301,3 +301,26 @@ def test_two_versions_are_measured_on_the_runs_that_each_served(store: Facing) -
         store.agents.compare("single")
     with pytest.raises(NotFound):
         store.agents.compare("coder", "3.0")
+
+
+@covers("agents.compare")
+def test_a_filter_holds_for_both_versions_and_what_users_thought_is_a_measure(store: Facing) -> None:
+    old, new = (store.agents.create_version("coder", number) for number in ("1.0", "2.0"))
+    for number in range(2):
+        run(store, f"old {number}", user="anna", agent="coder", version=old.id, fails=number == 0)
+    run(store, "new", user="ben", agent="coder", version=new.id, model="n")
+    for version, rating in ((old, 0.25), (new, 0.75), (new, 1.0)):
+        rated = store.sessions.create(NewSession(session_id=f"rated {rating}"), user="anna").id
+        store.sessions.update(rated, SessionChanges(user_satisfaction=rating))
+        for turn in "ab":
+            told = NewRun(run_id=f"{rating} {turn}", session_uuid=rated, agent_id="coder",
+                          agent_version_uuid=version.id)  # fmt: skip
+            store.runs.start(told, user="anna")
+    liked = store.agents.compare("coder").measures[-1]
+    assert (liked.name, liked.a, liked.b, liked.n_a, liked.n_b) == ("user satisfaction", 0.25, 0.875, 1, 2)
+    failed = store.agents.compare("coder", query="status:error")
+    assert (failed.runs_a, failed.runs_b, [mix.model for mix in failed.models]) == (1, 0, ["m"])
+    later = store.agents.compare("coder", query="user:anna", since=AT + DAY)
+    assert (later.runs_a, later.runs_b) == (2, 4)
+    with pytest.raises(InvalidFilter, match="shoes"):
+        store.agents.compare("coder", query="shoes:red")

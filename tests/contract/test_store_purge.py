@@ -110,6 +110,8 @@ def test_nothing_that_a_user_said_or_was_called_is_left_in_any_table(store: Faci
     fill(store, BOB, WORD)
     turn_of(store, BOB, WORD)
     store.sessions.delete(store.sessions.create(NewSession(session_id=f"gone-{WORD}"), user=BOB).id)
+    for told in (f"talk-{WORD}", f"gone-{WORD}", f"run-{WORD}", f"talk-{WORD}/7", f"alone-{WORD}/spans"):
+        store.audit.record("read", "/s/{session_id:path}", told, actor="root")
     assert everything(store).count(WORD) > 50
     store.scoped(user=BOB).traces.record(received(*conversation()), derive)
     before = store.users.details(BOB).figures
@@ -143,8 +145,12 @@ def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(st
         NewSession(session_id="below", title="of ana", parent_uuid=store.sessions.get(f"talk-{WORD}").id), user=ANA
     )
     store.messages.append(below.id, [NewMessage(role=USER, content="a goose")])
+    store.sessions.create(NewSession(session_id="alike"), user=ANA)
+    store.sessions.create(NewSession(session_id="alike"), user=BOB)
     kept = what_is_seen(store.scoped(user=ANA))
+    store.audit.record("read", "/s/{session_id:path}", "alike", actor="root")
     purged(store, BOB)
+    assert store.audit.trail("/s/{session_id:path}", "alike"), "it may have been hers"
     assert what_is_seen(store.scoped(user=ANA)) == kept
     assert [hit.session_id for hit in store.messages.search("tern")] == ["talk-tern"]
     assert [hit.session_id for hit in store.messages.search("goose")] == ["below"]

@@ -81,6 +81,8 @@ def test_a_run_id_belongs_to_one_run(store: Facing) -> None:
     with pytest.raises(NotFound):
         store.runs.start(NewRun(run_id="p", parent_uuid=new_id()))
     assert store.runs.list().total == 1
+    uncounted = store.runs.list(counted=False)
+    assert (uncounted.items, uncounted.total) == (store.runs.list().items, None)
 
 
 @covers("runs.heartbeat")

@@ -1,5 +1,6 @@
 """Search: the same words find the same messages on every engine."""
 
+import unicodedata
 from uuid import UUID
 
 import pytest
@@ -49,6 +50,39 @@ QUERIES = (
 def test_words_phrases_and_beginnings_find_what_holds_them(filled: Facing) -> None:
     answers = {query: found(filled, query) for query, _ in QUERIES}
     assert answers == dict(QUERIES)
+
+
+WRITTEN = {
+    "composed": "Caf\u00e9 \u00c9clair",
+    "decomposed": "Cafe\u0301 E\u0301clair",
+    "mark": "x\u0302yz",
+    "dotted": "\u0130zmir",
+    "private": "\ue123sigil",
+    "hindi": "\u0939\u093f\u0928\u094d\u0926\u0940",
+    "wide": "\uff21\uff22",
+}
+"""Letters of more than one code point, and code points that databases take for letters or not."""
+
+
+def test_a_text_is_found_by_its_own_words_however_its_letters_are_written(store: Facing) -> None:
+    for name, text in WRITTEN.items():
+        session = store.sessions.create(NewSession(session_id=name)).id
+        store.messages.append(session, [NewMessage(role=MessageRole.USER, content=text)])
+    for name, text in WRITTEN.items():
+        for asked in (text, text.upper(), text.lower(), unicodedata.normalize("NFD", text)):
+            alike = {"composed", "decomposed"} & {name} and {"composed", "decomposed"}
+            assert found(store, asked) == (alike or {name}), (name, ascii(asked))
+    assert found(store, "cafe") == set()
+    assert found(store, "caf\u00e9*") == {"composed", "decomposed"}
+    session = store.sessions.get("decomposed").id
+    (message,) = store.messages.list(session).items
+    (hit,) = store.messages.search("e\u0301clair", session=session)
+    assert [unicodedata.normalize("NFC", word) for word in hit.excerpt[1::2]] == ["\u00c9clair"]
+    store.messages.edit(message.id, "Cre\u0300me")
+    assert found(store, "caf\u00e9") == {"composed"}
+    assert found(store, "cr\u00e8me") == {"decomposed"}
+    store.messages.delete(message.id)
+    assert found(store, "cr\u00e8me") == set()
 
 
 def test_what_cannot_be_searched_for_is_refused(filled: Facing) -> None:

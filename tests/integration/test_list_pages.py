@@ -105,6 +105,47 @@ def test_versions_stand_beside_agents_and_versions_and_environments_can_be_chose
     assert client.get("/api/runs/versioned").json()["agent_version"] == "2.5"
 
 
+def test_a_range_that_begins_with_time_itself_has_none_before_it(site: Site) -> None:
+    client, filled = site
+    for number in ("1", "2"):
+        filled.store.agents.create_version("coder", number)
+    for path in ("/", "/cost", "/sessions", "/runs", "/agents", "/users", "/errors", "/agents/coder",
+                 "/agents/coder/compare", "/u/ana"):  # fmt: skip
+        for asked in ("from=0001-01-01", "from=0001-01-01&to=9999-12-31", "from=0001-01-02&to=0001-01-03"):
+            answer = client.get(f"{path}?{asked}")
+            assert answer.status_code in (200, 422), (path, asked)
+            assert 'data-key="["' not in answer.text or asked.endswith("03"), (path, asked)
+
+
+def test_pages_of_figures_move_by_their_own_range_and_can_be_fixed(site: Site) -> None:
+    client, filled = site
+    for number in ("1", "2"):
+        filled.store.agents.create_version("coder", number)
+    for path in ("/", "/cost", "/agents/coder", "/agents/coder/compare", "/u/ana"):
+        page = client.get(f"{path}?since=24h").text
+        earlier = unescape(re.findall(r'<a href="([^"]+)" rel="prev" data-key="\["', page)[0])
+        assert 'rel="next"' not in page, path
+        assert re.search(r'<a class="note" href="[^"]+" data-fixed data-key="y">fixed link', page), path
+        before = client.get(path + earlier).text
+        assert re.search(r'<a href="[^"]+" rel="next" data-key="\]"', before), path
+        assert "UTC" in before.partition("Range of time")[2][:2_000], path
+        assert 'rel="prev"' not in client.get(f"{path}?since=all").text, path
+
+
+def test_what_is_called_like_a_word_of_an_address_is_found_by_its_row_id_and_its_page_by_name(site: Site) -> None:
+    client, filled = site
+    for name in ("sums", "facets", "values", "x/compare"):
+        filled.store.runs.start(NewRun(run_id=name, agent_id=name), user=name)
+        for kind, page in (("agent", "agents"), ("user", "u"), ("run", "r")):
+            found = client.get(f"/api/{kind}s", params={"q": f'{kind}:"{name}"'}).json()["items"]
+            assert len(found) == 1, (kind, name)
+            row = found[0].get(kind, found[0])
+            told = client.get(f"/api/{kind}s/{row['id']}").json()
+            assert f'"{name}"' in str(told).replace("'", '"'), (kind, name)
+            assert client.get(f"/{page}/{quote(name, safe='')}").status_code == 200, (kind, name)
+    assert "is asked for by its row id" in client.get("/api/openapi.json").json()["info"]["description"]
+
+
 def test_facets_add_a_term_and_active_terms_are_dropped(site: Site) -> None:
     client, _ = site
     page = _read(client, "/runs")

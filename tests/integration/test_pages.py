@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -341,6 +342,20 @@ def test_idle_time_can_be_cut_out_of_a_run_so_that_its_work_is_seen(site: Site) 
     assert max(widths["shown"]) < 2
     assert min(widths["cut"]) > 5 * max(widths["shown"])
     assert client.get("/r/idle?idle=odd").status_code == 422
+
+
+def test_a_search_leads_to_all_sessions_and_runs_that_have_its_words(site: Site) -> None:
+    client, filled = site
+    filled.store.sessions.create(NewSession(session_id="quest", title="Where is a:b, they said"))
+    filled.store.runs.start(NewRun(run_id="aim", objective="Where is a:b, they asked"))
+    page = client.get("/search", params={"q": 'where "a:b'}).text
+    assert "looked through in the latest 5,000 sessions and runs" in page
+    links = [unescape(href) for href in re.findall(r'href="(/(?:sessions|runs)\?q=[^"]*)"', page)]
+    assert [path.partition("?")[0] for path in links] == ["/sessions", "/runs"]
+    for path, told in zip(links, ("Where is a:b, they said", "Where is a:b, they asked"), strict=True):
+        listed = client.get(path).text
+        assert told in listed, path
+        assert "All 1 " in listed, path
 
 
 def test_search_finds_words_marks_them_and_leads_to_the_message(site: Site) -> None:

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import cast
 
 import pytest
-from page_fixtures import NASTY, Filled, dead_links, served, signed_in
+from page_fixtures import NASTY, Filled, FixedClock, dead_links, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
@@ -119,6 +120,11 @@ def test_two_versions_are_shown_by_texts_tools_costs_and_the_inputs_that_both_me
     assert "✓ completed ✕ error $1.00 $2.00 +$1.00 (100 %) side by side" in text
     assert f'href="/runs/compare?a={ids[0]}&amp;b={ids[1]}"' in page
     assert "$1.00 to $1.20 1 100 % 0 0.0 %" in text
+    failed = shown(client, "/agents/coder/compare?q=status:error&since=all")
+    assert "0 runs of 1.0, 1 run of 1.1" in " ".join(failed.split())
+    assert "that fit <code>status:error</code>" in failed
+    assert client.get("/api/agents/coder/compare?q=status:error").json()["runs_a"] == 0
+    assert client.get("/agents/coder/compare?q=shoes:red").status_code == 422
     told_by_api = client.get("/api/agents/coder/compare").json()
     assert [pair["a"]["id"] for pair in told_by_api["pairs"]] == [str(ids[0])]
     assert sum(told_by_api["costs"]["counts_a"]) == 1
@@ -304,3 +310,28 @@ def test_an_empty_record_says_what_fills_the_pages() -> None:
         assert "store.recorder.run(" in shown(client, "/agents")
         assert "store.scoped(" in shown(client, "/users")
         assert "No open errors" in shown(client, "/errors")
+
+
+def test_a_group_of_errors_tells_with_which_version_it_began_and_how_often_it_was_met_on_each_day(site: Site) -> None:
+    client, filled = site
+    clock = cast(FixedClock, filled.store.engine.maker.clock)
+    first = clock.at
+    for days, number, times in ((0, "1.0", 1), (2, "2.0", 3)):
+        clock.at = first + timedelta(days=days)
+        version = filled.store.agents.create_version("coder", number).id
+        run = filled.store.runs.start(NewRun(run_id=number, agent_id="coder", agent_version_uuid=version)).id
+        for _ in range(times):
+            filled.store.errors.record(NewError(error_type="Late", error_message="too late", run_uuid=run))
+    group = next(one for one in filled.store.errors.groups() if one.error_type == "Late").fingerprint
+    page = " ".join(re.sub(r"<[^>]+>", " ", shown(client, f"/errors/{group}")).split())
+    assert "4 times · 1 user · first 2 d ago · last just now · started with version 1.0 · group" in page
+    told = page.partition("As a table")[2].partition("By agent")[0]
+    assert re.findall(r"(2026-03-0\d) (\d+)", told) == [("2026-03-03", "1"), ("2026-03-05", "3")]
+    assert "2.0 3" in page.partition("By version")[2]
+    row = re.findall(rf'<tr data-id="[^"]*" data-name="{group}">.*?</tr>', shown(client, "/errors"), re.DOTALL)[0]
+    assert re.search(r'data-label="since version">1\.0<', row)
+    assert "4 errors on 2 days, most on 2026-03-05: 3" in row
+    told_by_api = client.get("/api/errors/groups?q=type:Late").json()["items"][0]
+    assert (told_by_api["first_version"], told_by_api["days"]) == (
+        "1.0", [{"date": "2026-03-03", "count": 1}, {"date": "2026-03-05", "count": 3}]
+    )  # fmt: skip

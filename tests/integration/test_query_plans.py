@@ -84,6 +84,8 @@ def plans(store: tuple[Store, dict[str, UUID]], asked: Asked) -> list[list[str]]
         pytest.param(lambda c, s, i: usage.report(c, s, UsageBy.USER, since=DAY), id="users of some days"),
         pytest.param(lambda c, s, i: usage.report(c, s, UsageBy.AGENT, since=AT), id="agents of some hours"),
         pytest.param(lambda c, s, i: usage.sessions(c, s, since=AT), id="sessions of some hours"),
+        pytest.param(lambda c, s, i: usage.series(c, s, UsageBy.USER, since=DAY, apart=["a"]), id="some users of days"),
+        pytest.param(lambda c, s, i: activity.activity(c, s, since=DAY), id="what was done on some days"),
         pytest.param(lambda c, s, i: usage.names(c, s, UsageBy.MODEL), id="names of models"),
     ],
 )

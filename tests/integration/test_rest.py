@@ -146,6 +146,13 @@ def test_usage_without_sub_agents_and_in_a_range(api: tuple[TestClient, Filled])
 def test_figures_errors_prices_search_and_projects_are_told(api: tuple[TestClient, Filled]) -> None:
     client, _ = api
     assert client.get("/api/tool-calls/figures").json()["items"][0]["errors"] == 1
+    failed = client.get("/api/tool-calls?status=error&run=r-1&sort=-started_at").json()
+    assert [(one["tool_name"], one["status"]) for one in failed["items"]] == [("Bash", "error")]
+    assert client.get("/api/tool-calls?tool=Read").json()["total"] == 0
+    assert client.get("/api/tool-calls?status=odd").status_code == 422
+    drivers = client.get("/api/sessions/s-1/drivers").json()
+    assert (drivers["model"], drivers["calls"], drivers["call_model"]) == ("claude-opus-4-5", 2, "claude-opus-4-5")
+    assert [run["run_id"] for run in client.get("/api/runs/r-1/alike").json()["items"]] == []
     assert client.get("/api/errors?q=object").json()["total"] == 1
     assert client.get("/api/errors/groups").json()["items"][0]["count"] == 1
     assert client.get("/api/prices").json()["models"][0]["model"] == "acme-local-70b"

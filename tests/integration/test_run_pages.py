@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from page_fixtures import NASTY, START, Filled, call, served, signed_in
+from page_fixtures import NASTY, START, Filled, FixedClock, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
@@ -52,6 +52,30 @@ def test_each_tab_of_a_run_shows_its_part_and_a_tab_that_is_none_is_refused(site
     assert client.get(f"{base}?tab=odd").status_code == 422
     for tab in ("", "?tab=conversation", "?tab=events", "?tab=attributes", "?tab=json"):
         assert NASTY not in client.get(base + tab).text
+
+
+def test_a_run_says_how_long_it_did_nothing_and_can_be_shown_without_that_time(site: Site) -> None:
+    client, filled = site
+    clock = cast(FixedClock, filled.store.engine.maker.clock)
+    run = filled.store.runs.start(NewRun(run_id="idle", started_at=START)).id
+    for minutes in (1, 61):
+        ended = START + timedelta(minutes=minutes)
+        filled.store.llm_calls.record(NewLLMCall(model="m", run_uuid=run, timestamp=ended, latency_ms=60_000))
+    clock.at = START + timedelta(minutes=61)
+    filled.store.runs.finish(run)
+    page = text_of(client, f"/r/{run}")
+    assert "Duration 1 h 01 m 59 m 00 s without a call or a tool" in page
+    assert "cut idle time" in page
+    cut = text_of(client, f"/r/{run}?idle=cut")
+    assert "Duration 1 h 01 m" in cut, "it took as long, however it is drawn"
+    heads = [text.partition("in order of time")[2].partition("run idle")[0] for text in (page, cut)]
+    assert ["1 idle cut" in head for head in heads] == [False, True], heads
+    zoomed = text_of(client, f"/r/{run}?t0=0&t1=60000")
+    assert "59 m 00 s without a call or a tool" in zoomed, "that of the whole run, however little of it is drawn"
+    without = filled.store.runs.start(NewRun(run_id="busy", started_at=START)).id
+    filled.store.llm_calls.record(NewLLMCall(model="m", run_uuid=without, timestamp=clock.at, latency_ms=61 * 60_000))
+    filled.store.runs.finish(without)
+    assert "without a call or a tool" not in text_of(client, f"/r/{without}")
 
 
 def test_a_call_shows_its_prompt_as_messages_and_rate_times_tokens_for_each_class(site: Site) -> None:

@@ -142,10 +142,15 @@ def test_every_list_leads_to_the_question_in_sql_that_gives_it(site: Site) -> No
         ("/sessions?since=all", "s-2"), ("/runs?since=all", "r-1"), ("/agents?since=all", "coder"),
         ("/users?since=all", "ana"), ("/errors?since=all", "bad object 17"), ("/cost?since=all", "acme-local-70b"),
         ("/cost?since=all&by=user", "bob"), ("/cost?since=all&by=agent", "coder"), ("/cost?since=all&by=day", "20514"),
+        ("/cost?since=all&by=session", "s-2"), ("/cost?since=all&by=directory", "/home/ana/work"),
+        ("/cost?since=all&by=host", "Anthropic"), ("/cost?since=all&by=version", '<td class="n">3</td>'),
+        ("/prices", "claude-opus-4-5"), ("/u/ana", "s-1"), ("/agents/coder?since=all", "r-1"), ("/s/s-1", "Please fix"),
     ):  # fmt: skip
         sql, answer = sql_of_page(client, path)
         assert shown in answer.split("<tbody>")[1], (path, sql)
-    assert "view SQL" not in client.get("/cost?since=all&by=directory").text
+    group = re.findall(r'href="(/errors/[0-9a-f]+)"', client.get("/errors?since=all").text)[0]
+    assert "bad object 17" in sql_of_page(client, group)[1].split("<tbody>")[1]
+    assert "view SQL" not in client.get("/cost?since=all&by=month").text
 
 
 def test_a_link_to_sql_has_the_range_the_order_and_the_plain_part_of_the_filter(site: Site) -> None:

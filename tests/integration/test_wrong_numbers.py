@@ -63,6 +63,25 @@ def test_a_model_without_a_price_is_a_row_a_banner_and_a_field_and_every_total_s
     assert f"no price {UNPRICED}: no total contains 1 call" in text(client, f"/?{WEEK}")
 
 
+def test_every_command_that_tells_a_cost_says_which_calls_it_leaves_out(tmp_path: Path) -> None:
+    path = str(tmp_path / "record.db")
+    with Store(path) as store:
+        session = store.sessions.create(NewSession(session_id="mixed"), user="ana").id
+        run = store.runs.start(NewRun(run_id="mixed", session_uuid=session, agent_id="coder")).id
+        for model in ("claude-opus-4-5", UNPRICED):
+            store.llm_calls.record(
+                NewLLMCall(model=model, run_uuid=run, session_uuid=session, tokens=TokenCounts(input=9, output=9))
+            )
+        assert "excludes 1 call without a price" in repr(store.runs.get(run))
+        assert "excludes 1 call without a price" in repr(store.sessions.get(session))
+    for command in ("usage", "cost", "runs", "sessions", "agents", "users", "run mixed", "session mixed",
+                    "compare mixed mixed", "top --once"):  # fmt: skip
+        done = CliRunner().invoke(program, ["--db", path, *command.split(), "--table"])
+        assert done.exit_code == 0, (command, done.output)
+        told = done.stdout if command.startswith("top") else done.stderr
+        assert re.search(r"excludes 1 call|1 call without a price", told), command
+
+
 def test_one_unpriced_name_at_two_hosts_is_told_apart_where_each_needs_a_price(site: Site) -> None:
     client, filled = site
     for host, calls in (("azure", 1), ("OpenAI", 2)):

@@ -1,5 +1,6 @@
 """What records look like where Python prints them, in a notebook, and as plain dicts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -55,8 +56,12 @@ class _Closed(HTMLParser):
 
 
 def test_a_record_is_printed_in_one_line_with_what_it_came_to() -> None:
-    assert repr(RUN) == "<Run r-1 completed · coder · 3 calls · $0.0312 · 4.02 s>"
+    assert repr(RUN) == (
+        "<Run r-1 completed · coder · 3 calls · $0.0312 · excludes 1 call without a price · 4.02 s>"
+    )  # fmt: skip
     assert repr(SESSION) == f"<Session s-1 active · Fix it {NASTY} · 1 message · 0 calls · –>"
+    told = repr(replace(SESSION, usage=SUMS))
+    assert told.endswith("· 1 message · 3 calls · $0.0312 · excludes 1 call without a price>")
     assert repr(REPORT) == (
         "<UsageReport by model · 1 row · 3 calls · $0.0312 · excludes 1 call without a price>"
     )  # fmt: skip

@@ -158,8 +158,9 @@ def _version_columns(now: datetime) -> list[Column[VersionFigures]]:
 @click.argument("b", required=False)
 @since_option("Runs started since")
 @until_option()
+@click.option("--filter", "query", metavar="WORDS", help="Only runs that fit: a filter as `agentrecord runs` takes it.")
 @output_options
-def compare(agent: str, a: str | None, b: str | None, since: str | None, until: str | None) -> None:
+def compare(agent: str, a: str | None, b: str | None, since: str | None, until: str | None, query: str | None) -> None:
     """Compare version B of an agent with version A, the last two without them: each measure and its difference.
 
     The 95 % interval is Newcombe's for the error rate and Welch's for means; with fewer than 30 runs on either side a
@@ -169,10 +170,11 @@ def compare(agent: str, a: str | None, b: str | None, since: str | None, until: 
     Examples:
       agentrecord agents compare support-bot
       agentrecord agents compare support-bot 1.3.0 1.4.0 --json
+      agentrecord agents compare support-bot --filter '-env:staging'
     """
     with reading() as store:
         first, last = bounds(since, until, now=store.engine.maker.clock.now())
-        found = store.agents.compare(agent, a, b, since=first, until=last)
+        found = store.agents.compare(agent, a, b, since=first, until=last, query=query)
     if wants_json():
         write_json(found)
         return
@@ -194,6 +196,8 @@ def _written(value: float | None, unit: Unit) -> str:
             return f"{value:,.0f}"
         case Unit.CALLS:
             return f"{value:,.1f}"
+        case Unit.SCORE:
+            return f"{value:,.2f}"
 
 
 def _difference(value: float | None, unit: Unit) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, encode, output_options, show, write_json
 from agentrecord.cli.run import site
@@ -103,6 +104,8 @@ def command(a: str, b: str) -> None:
         runs = [store.runs.get(name, with_subtree=True) for name in (a, b)]
         trees = [store.pages.run_tree(run.id) for run in runs]
     found = compared(runs[0], trees[0], runs[1], trees[1])
+    for name, run in zip("ab", runs, strict=True):
+        warn_of_unpriced(run.subtree or run.usage, f"the cost of {name}")
     form = chosen_form()
     if form is Form.JSON:
         say(encode(found))

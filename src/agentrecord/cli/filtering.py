@@ -54,6 +54,13 @@ def words_argument(command: Any) -> Any:
     return click.argument("text", nargs=-1, metavar="[WORDS]...")(command)
 
 
+def warn_of_unpriced(totals: UsageTotals, what: str = "the cost") -> None:
+    """Say on standard error that `what` leaves calls out."""
+    if totals.unpriced_calls:
+        counted = words.plural(totals.unpriced_calls, "call")
+        hint(f"{counted} without a price: {what} leaves them out; `agentrecord prices` tells which", warning=True)
+
+
 def tell_excluded(totals: UsageTotals) -> None:
     """Say on standard error which calls the total cost leaves out."""
     if totals.unpriced_calls:

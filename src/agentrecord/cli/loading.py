@@ -11,9 +11,11 @@ def loading() -> Iterator[None]:
 
     Collecting meanwhile is a fifth of a short command's time, and a tenth of the server's start.
     """
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was_on:
+            gc.enable()

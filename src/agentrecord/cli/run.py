@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     Form,
@@ -21,7 +22,7 @@ from agentrecord.cli.output import (
     write_json,
 )
 from agentrecord.cli.runs import SIGNS
-from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out, pad, say, told_in_lines
+from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, pad, say, told_in_lines
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run, RunStatus
@@ -143,13 +144,6 @@ def permalink(run: Run) -> str:
     return f"{site()}/r/{run.id}"
 
 
-def _warn_of_unpriced(run: Run) -> None:
-    usage = run.subtree or run.usage
-    if usage.unpriced_calls:
-        counted = words.plural(usage.unpriced_calls, "call")
-        hint(f"{counted} without a price: the cost leaves them out; `agentrecord prices` tells which", warning=True)
-
-
 @click.command("run")
 @click.argument("run_id", metavar="ID")
 @click.option("--errors", is_flag=True, help="Only what failed, and the runs that it is in.")
@@ -193,5 +187,5 @@ def command(run_id: str, errors: bool, find: str | None) -> None:
             say("Nothing failed in this run.")
         if tree.hidden:
             say(f"{tree.hidden:,} more pieces are not shown.")
-        _warn_of_unpriced(run)
+        warn_of_unpriced(run.subtree or run.usage)
         say(terminal.style(permalink(run), dim=True))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     Form,
@@ -191,3 +192,4 @@ def command(session_id: str, full: bool, no_tools: bool, pager: bool) -> None:
             click.echo_via_pager(f"{line}\n" for line in [*_header(session, terminal), *body])
         else:
             _print(store, session, full=full, quiet=no_tools)
+    warn_of_unpriced(session.subtree or session.usage)

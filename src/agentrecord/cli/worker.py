@@ -4,7 +4,6 @@ The processes are started anew, so that nothing of the first one's connections c
 one environment variable.
 """
 
-import gc
 import os
 import socket
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import msgspec
 
 from agentrecord.agents.choose import limits_from, runner_from
 from agentrecord.cli.identity import from_environment, identity_settings, loaded, secret_of
+from agentrecord.cli.loading import loading
 from agentrecord.ids import ProjectId, UserId
 from agentrecord.records.scope import Scope
 from agentrecord.store import AsyncStore, Store
@@ -41,17 +41,17 @@ class Worker:
         """Return the application over `store`, which is closed with it if it `is_own`."""
         environ = from_environment()
         scope = Scope(project=ProjectId(self.project), user=None if self.user is None else UserId(self.user))
-        application: object = loaded("agentrecord.server.app").build_app(
-            AsyncStore(engine=store.engine, scope=scope),
-            secret=secret_of(store, environ),
-            sign_in_token=self.token,
-            identity=identity_settings(environ, public_hosts=self.public_hosts),
-            runner=runner_from(environ),
-            limits=limits_from(environ),
-            on_close=store.close if is_own else None,
-        )
-        # What is there by now stays: to look through its 200,000 objects again and again would hold up pages.
-        gc.freeze()
+        # What an application is made of stays, too: 200,000 objects, and to look through them would hold up pages.
+        with loading():
+            application: object = loaded("agentrecord.server.app").build_app(
+                AsyncStore(engine=store.engine, scope=scope),
+                secret=secret_of(store, environ),
+                sign_in_token=self.token,
+                identity=identity_settings(environ, public_hosts=self.public_hosts),
+                runner=runner_from(environ),
+                limits=limits_from(environ),
+                on_close=store.close if is_own else None,
+            )
         return application
 
 

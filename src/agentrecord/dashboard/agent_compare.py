@@ -13,12 +13,14 @@ from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import series_slots
 from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.dashboard.line_diff import TextDiff, diff
+from agentrecord.dashboard.listing import completion_of
 from agentrecord.dashboard.portraits import days_of
 from agentrecord.dashboard.spread import Bucket, buckets, paired_bars
 from agentrecord.records.agent import AgentDetails, AgentVersion
 from agentrecord.records.comparison import Measure, NamedUse, RunPair, Unit, VersionComparison
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy
 from agentrecord.store import AsyncStore
+from agentrecord.store.words import RUN_WORDS
 
 TEXTS = ("prompt", "system_prompt", "instructions")
 """Members of what a version says of itself that are texts of their own, to be compared line by line."""
@@ -57,6 +59,7 @@ class ComparePage:
     rows: Sequence[MeasureRow]
     slots: Mapping[str, int]
     stretch: Range
+    completion: str = ""
     spread: Markup | None = None
     buckets: Sequence[Bucket] = ()
     texts: Sequence[TextDiff] = ()
@@ -80,9 +83,13 @@ async def compare(store: AsyncStore, name: str, asked: Asked, now: datetime) -> 
     found = None
     if len(details.versions) > 1:
         found = await store.agents.compare(
-            details.figures.agent.agent_id, asked.get("a"), asked.get("b"), since=stretch.since, until=stretch.until
-        )
-    base = ComparePage(details=details, found=found, rows=(), slots=series_slots(names), stretch=stretch)
+            details.figures.agent.agent_id, asked.get("a"), asked.get("b"), since=stretch.since, until=stretch.until,
+            query=asked.get("q"),
+        )  # fmt: skip
+    base = ComparePage(
+        details=details, found=found, rows=(), slots=series_slots(names), stretch=stretch,
+        completion=completion_of(RUN_WORDS),
+    )  # fmt: skip
     return base if found is None else _filled(base, found)
 
 
@@ -142,7 +149,9 @@ def _row(measure: Measure) -> MeasureRow:
         interval = f"{signed(measure.low, measure.unit)} to {signed(measure.high, measure.unit)}"
     look = "muted" if measure.has_few_runs else ""
     if measure.is_clear and measure.unit is not Unit.CALLS:
-        look = "bad" if (measure.delta or 0) > 0 else "ok"
+        # More of everything is worse, but for what people thought of it.
+        is_better = ((measure.delta or 0) > 0) == (measure.unit is Unit.SCORE)
+        look = "ok" if is_better else "bad"
     return MeasureRow(
         measure=measure,
         a=written(measure.a, measure.unit),
@@ -168,6 +177,8 @@ def written(value: float | None, unit: Unit) -> str:
             return f"{value:,.0f}"
         case Unit.CALLS:
             return f"{value:,.1f}"
+        case Unit.SCORE:
+            return f"{value:,.2f}"
 
 
 def signed(value: float, unit: Unit) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 from markupsafe import Markup, escape
@@ -82,6 +83,11 @@ class Bar:
         """The whole bar's height."""
         return sum(part.value for part in self.parts)
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What each part says, by its series."""
+        return {part.series: part.text for part in self.parts}
+
 
 def series_slots(names: Iterable[str]) -> dict[str, int]:
     """Return the slot of each of the names of a kind, which come in the order in which they were first stored.
@@ -136,6 +142,7 @@ def bars_of(
         parts = found.setdefault(row.key, {})
         series = row.split if row.split in apart else OTHER
         parts[series] = parts.get(series, 0) + measure(row)
+    asked = {name: words(name) for name in {*apart, OTHER}}
     bars = []
     for label in filled(sorted(found), by):
         days = days_of(label, by)
@@ -143,7 +150,7 @@ def bars_of(
         parts_of_bar = [
             Part(
                 series=name, slot=apart.get(name, SLOTS), value=value, text=text(value),
-                href=None if path is None or words(name) is None else path + with_changes(days, q=words(name)),
+                href=None if path is None or asked[name] is None else path + with_changes(days, q=asked[name]),
             )
             for name, value in ordered
             if value
@@ -275,6 +282,12 @@ def _label(text: str, middle: float, width: int, height: int) -> str:
     return f'<text class="tick" x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
+@lru_cache(maxsize=1024)
+def _escaped(text: str) -> str:
+    """Return text for a chart; each name and each label stands in it many times."""
+    return str(escape(text))
+
+
 def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
     drawn = []
     y = float(floor)
@@ -283,7 +296,7 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
         y -= height
         shape = (
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
-            f"<title>{escape(bar.label)} · {escape(part.series)}: {escape(part.text)}</title></rect>"
+            f"<title>{_escaped(bar.label)} · {_escaped(part.series)}: {_escaped(part.text)}</title></rect>"
         )
         mark = "hatched" if part.is_bad else mark_of(part.slot)
         if mark is not None:
@@ -293,11 +306,9 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
             )
         href = part.href or bar.href
         # Out of the order of tabs, since the table below has the same links.
-        label = f"{bar.label} {part.series}" if part.href else bar.label
+        label = f"{_escaped(bar.label)} {_escaped(part.series)}" if part.href else _escaped(bar.label)
         drawn.append(
-            shape
-            if href is None
-            else f'<a href="{escape(href)}" tabindex="-1" aria-label="{escape(label)}">{shape}</a>'
+            shape if href is None else f'<a href="{_escaped(href)}" tabindex="-1" aria-label="{label}">{shape}</a>'
         )
     return "".join(drawn)
 

@@ -11,7 +11,7 @@ from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
-from agentrecord.records.price import ModelUse, Spending
+from agentrecord.records.price import ModelUse
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
@@ -80,27 +80,25 @@ async def cost(
     called = await figures.called_in(store, asked, now, include_subagents=figures.subagents_of(asked))
     wanted = _wanted(asked, called.stretch)
     step = wanted.by if wanted.by in TIME else figures.step(called)
-    # All that depends on nothing else is read side by side.
-    spending, rows, before, beside, (slots, limits), budgets = await asyncio.gather(
+    # All that depends on nothing else is read side by side; what more depends on comes first.
+    drawn, spending, beside, budgets = await asyncio.gather(
+        _drawn(store, wanted, step),
         store.prices.spending(
             step, since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents
         ),
-        _rows_of(store, wanted),
-        _before(store, wanted),
         cost_tiles.beside(
             store, wanted.stretch, now, with_subagents=wanted.with_subagents, with_old=not _is_compared(wanted)
         ),
-        _drawn_by(store, wanted, step),
         store.budgets.statuses(limit=MAX_PAGE),
     )
     uses, models = spending.uses, figures.models_of(spending.uses)
     # Those of models are there already.
-    found, row_count = (models.rows, len(models.rows)) if rows is None else rows
+    found, row_count = (models.rows, len(models.rows)) if drawn.rows is None else drawn.rows
     chart = figures.spend_chart(
-        await _series(store, wanted, spending, found, step, slots),
-        slots, by=step, of=_chart_of(wanted), width=charts.WIDE, limits=limits, path="/runs",
+        spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
+        width=charts.WIDE, limits=drawn.limits, path="/runs",
     )  # fmt: skip
-    shown = _rows(found, wanted, before, dict(chart.series), asked)
+    shown = _rows(found, wanted, drawn.before, dict(chart.series), asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
@@ -111,7 +109,7 @@ async def cost(
         rows=shown[:MOST_ROWS],
         row_count=row_count,
         total=models.total,
-        tiles=cost_tiles.tiles(models, uses, beside, None if before is None else before.total),
+        tiles=cost_tiles.tiles(models, uses, beside, None if drawn.before is None else drawn.before.total),
         chart=chart,
         chart_of=_chart_of(wanted),
         unpriced=figures.unpriced_of(models.rows, uses),
@@ -231,15 +229,40 @@ def _chart_of(wanted: _Asked) -> UsageBy:
     return wanted.by if wanted.by in figures.NAMES else UsageBy.MODEL
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """The rows and how many there are, what they were before, and what the chart is drawn with.
+
+    Rows and series are None where they are those of models.
+    """
+
+    rows: tuple[Sequence[UsageRow], int] | None
+    before: UsageReport | None
+    series: Sequence[UsageRow] | None
+    slots: Mapping[str, int]
+    limits: Sequence[charts.Limit]
+
+
+async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
+    names, budgets, rows = await asyncio.gather(
+        store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE), _rows_of(store, wanted)
+    )
+    slots, found = charts.series_slots(names), () if rows is None else rows[0]
+    series, before = await asyncio.gather(_series(store, wanted, found, step, slots), _before(store, wanted))
+    limits = [
+        charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
+        for budget in budgets.items
+        if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, step)
+    ]
+    return _Drawn(rows=rows, before=before, series=series, slots=slots, limits=limits)
+
+
 async def _series(
-    store: AsyncStore, wanted: _Asked, spending: Spending, found: Sequence[UsageRow], step: UsageBy,
-    slots: Mapping[str, int],
-) -> Sequence[UsageRow]:  # fmt: skip
-    """Return what the chart's bars are made of."""
-    of, stretch = _chart_of(wanted), wanted.stretch
+    store: AsyncStore, wanted: _Asked, found: Sequence[UsageRow], step: UsageBy, slots: Mapping[str, int]
+) -> Sequence[UsageRow] | None:
+    of, stretch, apart = _chart_of(wanted), wanted.stretch, None
     if of is UsageBy.MODEL:
-        return spending.rows
-    apart = None
+        return None
     if of is wanted.by:
         # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
         height = figures.height_of(found)
@@ -247,19 +270,6 @@ async def _series(
     return await store.usage.series(
         of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
     )
-
-
-async def _drawn_by(
-    store: AsyncStore, wanted: _Asked, step: UsageBy
-) -> tuple[Mapping[str, int], Sequence[charts.Limit]]:
-    """Return the slots of what the chart tells apart, and the limits that it is drawn with."""
-    names, budgets = await asyncio.gather(store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE))
-    limits = [
-        charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
-        for budget in budgets.items
-        if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, step)
-    ]
-    return charts.series_slots(names), limits
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:

@@ -10,7 +10,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.found import Found, FoundKind
 from agentrecord.records.message import SearchHit
 from agentrecord.records.page import Page
-from agentrecord.records.query import Query
+from agentrecord.records.query import Query, Value
 from agentrecord.store import AsyncStore
 
 HITS = 20
@@ -73,6 +73,11 @@ class SearchPage:
     found: Page[SearchHit] | None
     page: int
     refused: str = ""
+
+    @property
+    def words(self) -> str:
+        """The query as the filter of a list, which looks through all rows: each of its words as text."""
+        return " ".join(str(Value(text=word, is_quoted=True)) for word in self.query.replace('"', " ").split())
 
 
 async def hits(store: AsyncStore, query: str, *, limit: int = 5) -> list[Hit]:

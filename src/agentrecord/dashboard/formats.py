@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, time, tzinfo
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from agentrecord.records import lengths
 from agentrecord.records.lengths import DAY_S, HOUR_S, MINUTE_S
@@ -142,7 +142,7 @@ def when(at: datetime | None, now: datetime) -> Markup:
     else:
         text = at.astimezone(now.tzinfo).strftime("%Y-%m-%d %H:%M")
     told = instant(at, now.tzinfo or UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.astimezone(UTC).isoformat(), told, text)
+    return Markup(f'<time datetime="{at.astimezone(UTC).isoformat()}" title="{escape(told)}">{text}</time>')
 
 
 def seen(at: datetime | None, now: datetime) -> Markup:

@@ -30,12 +30,16 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
+async def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads(Generic[T, S]):
     """What a list is read with, once it is known which rows are wanted; `page` takes order, limit and cursor.
 
     `sums_of` adds up rows, where a page that holds all of them need not ask for the sums; `count_of` says how many rows
-    the sums are of, where no page counts them.
+    the sums are of, where no page counts them. `more` reads what else the page tells of the whole filter.
     """
 
     page: Callable[[str, int, str | None], Awaitable[Page[T]]]
@@ -43,6 +47,7 @@ class Reads(Generic[T, S]):
     facets: Callable[[], Awaitable[Facets]]
     sums_of: Callable[[Sequence[T]], S] | None = None
     count_of: Callable[[S], int] | None = None
+    more: Callable[[], Awaitable[Any]] = _nothing
 
     async def summed(self, page: Awaitable[Page[T]], *, is_first: bool) -> tuple[Page[T], S]:
         """Return a page, and the sums over the whole filter."""
@@ -98,7 +103,7 @@ class ListPage(Generic[T, S]):
     """A page of a list: `asked` is its address as it was understood, `sums` are those over the whole filter.
 
     A filter that was not understood finds nothing and has no sums. `before` counts what the filter finds outside of a
-    range in which it finds nothing.
+    range in which it finds nothing. `more` is what `Reads.more` found.
     """
 
     asked: Asked
@@ -107,6 +112,7 @@ class ListPage(Generic[T, S]):
     sums: S | None
     before: int | None = None
     is_empty: bool = False
+    more: Any = None
 
     def parts(self) -> dict[str, Any]:
         """Return all of it by name, for a page that tells more."""
@@ -127,7 +133,9 @@ async def list_page(kind: Kind[T, S], store: AsyncStore, given: Asked, now: date
         shown = columns_of(asked, kind.columns)
         sort = sort_of(asked, kind.sort, kind.sorts)
         page = reads.page(sort, ROWS, asked.get("after"))
-        (found, sums), facets = await asyncio.gather(reads.summed(page, is_first=view.is_first), reads.facets())
+        (found, sums), facets, more = await asyncio.gather(
+            reads.summed(page, is_first=view.is_first), reads.facets(), reads.more()
+        )
     except InvalidFilter as error:
         return ListPage(asked=asked, view=refused(view, error), found=Page([], ROWS, total=0), sums=None)
     before = None
@@ -136,5 +144,5 @@ async def list_page(kind: Kind[T, S], store: AsyncStore, given: Asked, now: date
         before = (await ever.summed(ever.page(kind.sort, 1, None), is_first=False))[0].total
     return ListPage(
         asked=asked, view=filled(view, asked, query, facets, shown), found=found, sums=sums, before=before,
-        is_empty=not found.items and stretch.name == "all" and not query.terms,
+        is_empty=not found.items and stretch.name == "all" and not query.terms, more=more,
     )  # fmt: skip

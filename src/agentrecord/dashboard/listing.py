@@ -126,10 +126,6 @@ def frame(
         )
         for name in ranges
     ]
-    told = [
-        {"name": word.name, "help": word.help, "example": word.example, "choices": list(word.choices)}
-        for word in words.known.values()
-    ]
     exports = [
         Link(text=shape.upper(), address=f"{path}.{shape}{with_changes(asked, after=None, cols=None)}")
         for shape in ("csv", "json", "jsonl")
@@ -139,8 +135,18 @@ def frame(
         stretch=stretch, is_of_days=is_of_days, ranges=range_links, moves=moves_of(asked, stretch, now), facets=(),
         columns=[column for column in known if column.is_shown], choices=[(c, c.is_shown) for c in known],
         sort=asked.get("sort", default_sort), is_first="after" not in asked, kept=kept, exports=exports,
-        completion=to_json(told).decode(), is_filtered="q" in asked,
+        completion=completion_of(words), is_filtered="q" in asked,
     )  # fmt: skip
+
+
+def completion_of(words: Words) -> str:
+    """Return the words of a filter as JSON for its script."""
+    return to_json(
+        [
+            {"name": word.name, "help": word.help, "example": word.example, "choices": list(word.choices)}
+            for word in words.known.values()
+        ]
+    ).decode()
 
 
 def refused(view: ListView, error: InvalidFilter) -> ListView:

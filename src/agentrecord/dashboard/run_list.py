@@ -1,6 +1,5 @@
 """The list of runs: what a filter finds, its sums, its facets, and how it spreads over time."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,6 @@ from agentrecord.dashboard.listing import Column, folded
 from agentrecord.dashboard.stretches import between
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
-from agentrecord.records.page import Page
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.store import AsyncStore
 from agentrecord.store.runs import SORTS
@@ -80,6 +78,7 @@ def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Run, R
         sums=lambda: store.runs.sums(wanted),
         count_of=lambda sums: sums.runs,
         facets=lambda: store.runs.facets(wanted),
+        more=lambda: _series(store, wanted),
     )
 
 
@@ -101,28 +100,22 @@ async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
     page = await list_page(RUNS, store, given, now)
     if not page.found.items:
         return RunsPage(**page.parts(), failures={}, chart=None)
-    wanted = filter_of(page.asked.get("q"), page.view.stretch)
-    failures, chart = await asyncio.gather(
-        store.runs.failures([run.id for run in page.found if run.tool_error_count or run.usage.failed_calls]),
-        _chart(store, page.asked, wanted, page.found, now),
-    )
+    failed = [run.id for run in page.found if run.tool_error_count or run.usage.failed_calls]
+    failures, chart = await store.runs.failures(failed), chart_of(page.asked, *page.more)
     return RunsPage(**page.parts(), failures=failures, chart=chart)
 
 
-async def _chart(store: AsyncStore, asked: Asked, wanted: RunFilter, found: Page[Run], now: datetime) -> Chart | None:
-    """Return the chart of runs over time by status; None without runs."""
-    if not found.items:
-        return None
+async def _series(store: AsyncStore, wanted: RunFilter) -> tuple[Sequence[RunBucket], int]:
+    """Return the runs over time by status, and in buckets of how many seconds they are told."""
     start = wanted.since
     if start is None:
         first = await store.runs.list(wanted, sort="started_at", limit=50, counted=False)
         start = next((run.started_at for run in first if run.started_at is not None), None)
     if start is None:
-        return None
-    length_s = ((wanted.until or now) - start).total_seconds()
+        return (), _BUCKETS_S[-1]
+    length_s = ((wanted.until or store.engine.maker.clock.now()) - start).total_seconds()
     bucket_s = next((size for size in _BUCKETS_S if length_s / size <= _MOST_BARS), _BUCKETS_S[-1])
-    rows = await store.runs.series(wanted, bucket_s=bucket_s)
-    return chart_of(asked, rows, bucket_s)
+    return await store.runs.series(wanted, bucket_s=bucket_s), bucket_s
 
 
 def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | None:

@@ -156,7 +156,8 @@ class Row:
 class Waterfall:
     """The pieces of a run that a view shows, the rows that they take, and their axis.
 
-    `idle_ms` is what could be cut out.
+    `has_gaps` says whether something could be cut out of the view, `idle_ms` in how long of the whole nothing was at
+    work.
     """
 
     tree: RunTree
@@ -164,6 +165,7 @@ class Waterfall:
     items: Sequence[Item]
     axis: Axis
     view: View
+    has_gaps: bool
     idle_ms: float
     most_nanos: int
 
@@ -214,7 +216,9 @@ def waterfall(
         spans = run_tree.without_short(spans, shown.length_s * 1000 * SHORT_SHARE)
     if view.errors_only:
         spans = run_tree.only_failed(spans)
-    gaps = _idle(shown, tree.spans)
+    # Of each gap a little stays, so that it is seen.
+    left = shown.length_s * IDLE_SHARE / 2
+    gaps = tuple((start + left, end - left) for start, end in _idle(shown, tree.spans))
     return Waterfall(
         tree=tree,
         spans=spans,
@@ -222,7 +226,8 @@ def waterfall(
         items=items_of(spans, are_grouped=view.may_group and tree.found is None, is_open=view.opened, shown=chosen),
         axis=replace(shown, gaps=gaps) if view.cuts_idle else shown,
         view=view,
-        idle_ms=sum(end - start for start, end in gaps) * 1000,
+        has_gaps=bool(gaps),
+        idle_ms=sum(end - start for start, end in _idle(whole, tree.spans)) * 1000,
         most_nanos=max((span.cost_nanos or 0 for span in tree.spans), default=0),
     )
 
@@ -254,7 +259,7 @@ def _idle(axis: Axis, spans: Sequence[RunSpan]) -> tuple[tuple[float, float], ..
     least, gaps, reached = axis.length_s * IDLE_SHARE, [], 0.0
     for began, ended in [*sorted(busy), (axis.length_s, axis.length_s)]:
         if min(began, axis.length_s) - reached > 2 * least:
-            gaps.append((reached + least / 2, min(began, axis.length_s) - least / 2))
+            gaps.append((reached, min(began, axis.length_s)))
         reached = max(reached, ended)
     return tuple(gaps)
 

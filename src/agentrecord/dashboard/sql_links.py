@@ -22,6 +22,9 @@ _TOKENS = (
     "{0}.input_tokens + {0}.cache_read_tokens + {0}.cache_write_5m_tokens + {0}.cache_write_1h_tokens"
     "\n  + {0}.output_tokens + {0}.unclassified_tokens"
 )
+_TOLD = _TOKENS.replace("{0}.", "coalesce({0}.").replace("_tokens", "_tokens, 0)").format("c")
+"""The tokens of a call, of which a class may be unknown."""
+
 _SUMS = f"sum(d.calls) AS calls, sum({_TOKENS.format('d')}) AS tokens,\n  sum(d.cost_nanos) / 1e9 AS dollars"
 
 
@@ -56,6 +59,16 @@ def _spending(columns: str, join: str = "", *, order: str = "dollars DESC") -> _
     return _Statement(
         select=f"SELECT {columns}, {_SUMS}\nFROM ar_usage_days AS d{join}", day="d.bucket", group=named, order=order
     )
+
+
+def _calls(*columns: str, join: str = "") -> _Statement:
+    named = ", ".join(columns)
+    sessions = "\nLEFT JOIN ar_sessions AS s ON s.project_id = c.project_id AND s.id = c.session_uuid"
+    return _Statement(
+        select=f"SELECT {named}, count(*) AS calls, sum({_TOLD}) AS tokens,\n  sum(c.cost_nanos) / 1e9 AS dollars\n"
+        f"FROM ar_llm_calls AS c{join or sessions}",
+        at="c.timestamp", group=named, order="dollars DESC",
+    )  # fmt: skip
 
 
 _BY_USER = "\nJOIN ar_users AS u ON u.project_id = d.project_id AND u.id = d.user_uuid"
@@ -105,7 +118,40 @@ STATEMENTS: Mapping[str, _Statement] = {
     "/cost/model": _spending("m.name AS model", "\nJOIN ar_models AS m ON m.id = d.model_uuid"),
     "/cost/user": _spending("u.external_id AS user_name", _BY_USER),
     "/cost/agent": _spending("a.agent_id AS agent", _BY_AGENT),
+    "/cost/host": _spending(
+        "h.name AS host",
+        "\nJOIN ar_models AS m ON m.id = d.model_uuid\nLEFT JOIN ar_hosts AS h ON h.id = m.host_uuid",
+    ),
+    "/cost/session": _calls("s.session_id", "s.title"),
+    "/cost/directory": _calls(
+        "k.working_directory",
+        join="\nLEFT JOIN ar_coding_sessions AS k ON k.project_id = c.project_id AND k.session_uuid = c.session_uuid",
+    ),
+    "/cost/version": _calls(
+        "a.agent_id", "v.version_number",
+        join="\nLEFT JOIN ar_runs AS r ON r.project_id = c.project_id AND r.id = c.run_uuid"
+        "\nLEFT JOIN ar_agent_versions AS v ON v.project_id = c.project_id AND v.id = r.agent_version_uuid"
+        "\nLEFT JOIN ar_agents AS a ON a.project_id = c.project_id AND a.id = v.agent_uuid",
+    ),
     "/cost/day": _spending("d.bucket AS days_since_1970", order="d.bucket"),
+    "/prices": _Statement(
+        select="SELECT p.model, p.host, p.rates, p.tiers, p.effective_from, p.source\nFROM ar_prices AS p",
+        at="p.created_at", where=("p.retired_at IS NULL",), order="p.model, p.effective_from",
+    ),
+    "/messages": _Statement(
+        select="SELECT m.sequence, m.role, m.content, m.model_used, m.created_at\nFROM ar_messages AS m\n"
+        "JOIN ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid",
+        at="m.created_at", where=("m.deleted_at IS NULL",), order="m.sequence",
+        columns={"session": "s.session_id"}, words=SESSION_WORDS.known,
+    ),
+    "/occurrences": _Statement(
+        select="SELECT e.created_at, e.error_type, e.error_message, e.error_code, r.run_id, s.session_id\n"
+        "FROM ar_errors AS e\n"
+        "JOIN ar_error_groups AS g ON g.project_id = e.project_id AND g.id = e.group_uuid\n"
+        "LEFT JOIN ar_runs AS r ON r.project_id = e.project_id AND r.id = e.run_uuid\n"
+        "LEFT JOIN ar_sessions AS s ON s.project_id = e.project_id AND s.id = e.session_uuid",
+        at="e.created_at", order="e.created_at DESC", columns={"group": "g.fingerprint"}, words=GROUP_WORDS.known,
+    ),
     "/cost/tool": _Statement(
         select="SELECT d.tool_name, sum(d.calls) AS uses, sum(d.errors) AS failed\nFROM ar_tool_days AS d",
         day="d.day", group="d.tool_name", order="uses DESC",

@@ -14,6 +14,7 @@ HOUR = timedelta(hours=1)
 _TYPED = re.compile(r"([1-9]\d{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -72,8 +73,10 @@ def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
     if stretch.since is None:
         return Moves(earlier=None, later=None, fixed=None, start="", end=_written(stretch.until))
     length = end - stretch.since
+    # There is no time before the year 1.
+    has_earlier = stretch.since - _EARLIEST >= length
     return Moves(
-        earlier=between(asked, stretch.since - length, stretch.since),
+        earlier=between(asked, stretch.since - length, stretch.since) if has_earlier else None,
         later=None if end >= now else between(asked, end, end + length),
         fixed=between(asked, stretch.since, end),
         start=_written(stretch.since),

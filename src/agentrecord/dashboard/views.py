@@ -14,7 +14,9 @@ from agentrecord.dashboard.assets import asset
 from agentrecord.dashboard.carrying import carrying
 from agentrecord.dashboard.marked import TEXTS, Marker
 from agentrecord.dashboard.sql_links import sql_link
+from agentrecord.dashboard.stretches import moves_of
 from agentrecord.records.lengths import DAY
+from agentrecord.records.query import written
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
@@ -70,12 +72,13 @@ def _environment() -> Environment:
         "gist",
     ):
         environment.filters[name] = getattr(formats, name)
-    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant)
+    environment.filters.update(pretty_json=formats.pretty_json, segment=formats.segment, instant=_instant, word=written)
     environment.globals.update(
         asset=asset,
         navigation=NAVIGATION,
         footer=FOOTER,
         with_changes=filters.with_changes,
+        moves_of=moves_of,
         ranges=filters.RANGES,
         themes=filters.THEMES,
         series_dot=charts.dot,

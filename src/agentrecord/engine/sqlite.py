@@ -139,7 +139,7 @@ class SqliteEngine(Engine):
         driver = self._connect(read_only=True)
         if self.read_only:
             refuse_foreign_file(driver, self.path)
-        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-4000"):
+        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-8000"):
             driver.execute(f"PRAGMA {pragma}")
         connection = Connection(driver, self.dialect, memo=self.memo)
         connection.observer = self.observer

@@ -10,9 +10,8 @@ import re
 from datetime import UTC, date, datetime, time
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Literal, cast
 
 from msgspec import Struct
@@ -115,9 +114,10 @@ def bundled() -> Table:
 def current() -> Table:
     """Return the table that prices are looked up in: the newer of the bundled and the installed one."""
     ours = bundled()
-    if find_spec("genai_prices") is None:
+    try:
+        installed = version("genai-prices")
+    except PackageNotFoundError:
         return ours
-    installed = version("genai-prices")
     if _release(installed) <= _release(ours.version):
         return ours
     try:

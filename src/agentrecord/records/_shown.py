@@ -46,6 +46,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def excludes(totals: Any) -> str:
+    """Return which calls a sum of costs leaves out, nothing where none is."""
+    return f"excludes {counted(totals.unpriced_calls, 'call')} without a price" if totals.unpriced_calls else ""
+
+
 def line(kind: str, *parts: str | None) -> str:
     """Return a record in one line."""
     return f"<{kind} {' · '.join(' '.join(part.split()) for part in parts if part)}>"

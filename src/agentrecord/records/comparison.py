@@ -18,6 +18,7 @@ class Unit(StrEnum):
     TOKENS = "tokens"
     CALLS = "calls"
     MILLISECONDS = "ms"
+    SCORE = "score"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,8 @@ class Run:
         sums = self.subtree or self.usage
         calls = _shown.counted(sums.calls, "call")
         took = None if self.duration_ms is None else _shown.duration(self.duration_ms)
-        return _shown.line("Run", f"{self.run_id} {self.status}", self.agent_id, calls, _shown.cost(sums), took)
+        came_to = (calls, _shown.cost(sums), _shown.excludes(sums))
+        return _shown.line("Run", f"{self.run_id} {self.status}", self.agent_id, *came_to, took)
 
     def _repr_html_(self) -> str:
         """Return the run as a notebook shows it."""

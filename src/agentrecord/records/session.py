@@ -107,7 +107,8 @@ class Session:
         said = _shown.counted(self.message_count, "message")
         calls = _shown.counted(sums.calls, "call")
         name = f"{self.session_id} {self.status}"
-        return _shown.line("Session", name, self.title, self.agent_id, said, calls, _shown.cost(sums))
+        came_to = (calls, _shown.cost(sums), _shown.excludes(sums))
+        return _shown.line("Session", name, self.title, self.agent_id, said, *came_to)
 
     def _repr_html_(self) -> str:
         """Return the session as a notebook shows it."""

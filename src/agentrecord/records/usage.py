@@ -164,8 +164,7 @@ class UsageReport:
 
     @property
     def _excludes(self) -> str:
-        unpriced = self.total.unpriced_calls
-        return f"excludes {_shown.counted(unpriced, 'call')} without a price" if unpriced else ""
+        return _shown.excludes(self.total)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the rows as flat dicts, as a data frame takes them; the sums stand under their own names."""

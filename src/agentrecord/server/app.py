@@ -141,7 +141,9 @@ def build_app(
     app = FastAPI(
         title="agentrecord",
         description="The system of record for AI agents: sessions, runs, calls, costs. Any address takes `project`, the"
-        " name of a project: for who runs the server any, for everybody else their own.",
+        " name of a project: for who runs the server any, for everybody else their own. What is called like a word of"
+        " an address (`sums`, `facets`, `values`, or as in `x/compare`) is asked for by its row id, which its list"
+        " tells.",
         version="1",
         openapi_url="/api/openapi.json",
         docs_url=None,

@@ -8,7 +8,9 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Executable,
+    Select,
     case,
+    exists,
     func,
     literal_column,
     null,
@@ -168,23 +170,44 @@ def _active(conn: Connection, scope: Scope, stretch: _Stretch) -> CTE:
     nobody = conn.value(
         select(users.c.id).where(users.c.project_id == scope.project, users.c.external_id == UNASSIGNED)
     )
-    used = usage_hours if stretch.hourly else usage_days
-    calls = select(used.c.bucket.label("bucket"), used.c.user_uuid).where(
-        *within(scope, used), *stretch.buckets(used.c.bucket), used.c.calls > 0
-    )
-    if stretch.hourly:
-        other = select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.user_uuid).where(
-            *within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None)
-        )
-    else:
-        counted = (activity_days.c[name] for name in ("session_count", "message_count", "run_count"))
-        any_of = sum((column for column in counted), start=literal_column("0", Whole()))
-        other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
-            *within(scope, activity_days), *stretch.buckets(activity_days.c.day), any_of > 0
-        )
+    calls, other = (_active_hours if stretch.hourly else _active_days)(scope, stretch)
     if nobody is not None:
-        calls, other = calls.where(used.c.user_uuid != nobody), other.where(other.selected_columns[1] != nobody)
+        calls, other = (one.where(one.selected_columns[1] != nobody) for one in (calls, other))
     return union(calls, other).cte("active")
+
+
+def _active_hours(scope: Scope, stretch: _Stretch) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
+    calls = select(usage_hours.c.bucket.label("bucket"), usage_hours.c.user_uuid).where(
+        *within(scope, usage_hours), *stretch.buckets(usage_hours.c.bucket), usage_hours.c.calls > 0
+    )
+    other = select(_bucket(runs.c.started_at, HOUR_MICROS).label("bucket"), runs.c.user_uuid).where(
+        *within(scope, runs), *stretch.moments(runs.c.started_at), runs.c.started_at.is_not(None)
+    )
+    return calls, other
+
+
+def _active_days(scope: Scope, stretch: _Stretch) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
+    counted = (activity_days.c[name] for name in ("session_count", "message_count", "run_count"))
+    acted = [*within(scope, activity_days), sum((column for column in counted), start=literal_column("0", Whole())) > 0]
+    other = select(activity_days.c.day.label("bucket"), activity_days.c.user_uuid).where(
+        *acted, *stretch.buckets(activity_days.c.day)
+    )
+    days = select(usage_days.c.bucket, usage_days.c.user_uuid).where(
+        *within(scope, usage_days), *stretch.buckets(usage_days.c.bucket)
+    )
+    if stretch.first is not None:
+        return days.where(usage_days.c.calls > 0), other
+    # Of all time an index tells who may have called on which day. Whether a call is left is looked up only for who did
+    # nothing else: that takes longer.
+    called = days.distinct().subquery("called")
+    did_else = exists().where(
+        *acted, activity_days.c.day == called.c.bucket, activity_days.c.user_uuid == called.c.user_uuid
+    )
+    has_call = exists().where(
+        *within(scope, usage_days), usage_days.c.user_uuid == called.c.user_uuid,
+        usage_days.c.bucket == called.c.bucket, usage_days.c.calls > 0,
+    )  # fmt: skip
+    return select(called.c.bucket, called.c.user_uuid).where(~did_else, has_call), other
 
 
 def _users(conn: Connection, active: CTE, by: UsageBy, stretch: _Stretch) -> tuple[int, dict[str, int]]:
@@ -221,14 +244,13 @@ def _times(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents:
 
 
 def _sessions(conn: Connection, scope: Scope, stretch: _Stretch) -> int:
-    tops = [sessions.c.parent_uuid.is_(None), sessions.c.deleted_at.is_(None)]
-    return int(
-        conn.value(
-            select(func.count())
-            .select_from(sessions)
-            .where(*within(scope, sessions), *tops, *stretch.moments(sessions.c.last_activity_at))
-        )
-    )
+    live = select(func.count()).where(*within(scope, sessions), sessions.c.deleted_at.is_(None))
+    active = stretch.moments(sessions.c.last_activity_at)
+    if active:
+        return int(conn.value(live.where(sessions.c.parent_uuid.is_(None), *active)))
+    # All there are and all below others are each counted by an index; the tops among them have none.
+    below = live.where(sessions.c.parent_uuid.is_not(None))
+    return int(conn.value(select(live.scalar_subquery() - below.scalar_subquery())))
 
 
 def _failed_nanos(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> int:

@@ -8,18 +8,18 @@ from uuid import UUID
 
 from sqlalchemy import Subquery, func, select
 
-from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.exceptions import InvalidFilter, NotFound
 from agentrecord.records.agent import AgentVersion
 from agentrecord.records.comparison import Measure, ModelMix, Unit, VersionComparison
-from agentrecord.records.run import RunStatus
+from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import NANOS_PER_DOLLAR
-from agentrecord.schema import agent_versions, llm_calls, models, runs
+from agentrecord.schema import agent_versions, llm_calls, models, runs, sessions
 from agentrecord.store import _version_differences as differences
 from agentrecord.store import agents
 from agentrecord.store._intervals import mean_difference, share_difference
+from agentrecord.store._run_words import run_conditions, run_source
 from agentrecord.store._sql import within
 from agentrecord.store._words import TOKEN_COUNTERS
 from agentrecord.store.agents import VERSION_COLUMNS
@@ -29,7 +29,8 @@ MAX_RUNS = 10_000
 """How many of the latest runs of each version are measured."""
 
 _READ = (
-    "status", "started_at", "finished_at", "calls", "tool_call_count", "cost_nanos", "unpriced_calls", *TOKEN_COUNTERS,
+    "status", "started_at", "finished_at", "calls", "tool_call_count", "cost_nanos", "unpriced_calls", "session_uuid",
+    *TOKEN_COUNTERS,
 )  # fmt: skip
 Row = Mapping[str, Any]
 
@@ -43,16 +44,19 @@ def compare(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    query: str | None = None,
 ) -> VersionComparison:
     """Return how version `b` of an agent did beside `a`, over the runs that began from `since` up to `until`.
 
     Without `a` and `b`, the last two versions are compared, the older as `a`. `agent` is its `agent_id`, or else its
-    row id. Costs are those of runs whose calls all have a price. Raises `NotFound` for an agent or version that is not
-    there, and `InvalidFilter` where an agent has no two versions to choose.
+    row id. `query`, the words of a filter of runs, holds for the runs of both. Costs are those of runs whose calls all
+    have a price. Raises `NotFound` for an agent or version that is not there, and `InvalidFilter` where an agent has no
+    two versions to choose, or for a query that cannot be understood.
     """
     known = agents.named(conn, scope, agent)
     first, second = _versions(conn, scope, known.id, known.agent_id, a, b)
-    latest_a, latest_b = (_latest(scope, version, since, until) for version in (first, second))
+    wanted = RunFilter(query=query, since=since, until=until, include_children=True)
+    latest_a, latest_b = (_latest(scope, version, wanted) for version in (first, second))
     rows_a, rows_b = (conn.maps(select(latest)) for latest in (latest_a, latest_b))
     if scope.user is not None and not (rows_a or rows_b):
         raise NotFound("agent", agent)
@@ -63,7 +67,10 @@ def compare(
         b=second,
         runs_a=len(rows_a),
         runs_b=len(rows_b),
-        measures=_measures(rows_a, rows_b),
+        measures=(
+            *_measures(rows_a, rows_b),
+            _mean("user satisfaction", Unit.SCORE, *(_ratings(conn, scope, one) for one in (latest_a, latest_b))),
+        ),
         models=_mix(*(_calls_by_model(conn, scope, latest) for latest in (latest_a, latest_b))),
         prompt_a=differences.prompt_of(conn, scope, latest_a),
         prompt_b=differences.prompt_of(conn, scope, latest_b),
@@ -96,19 +103,24 @@ def _versions(
     return known[first], known[second]
 
 
-def _latest(scope: Scope, version: AgentVersion, since: datetime | None, until: datetime | None) -> Subquery:
-    conditions = [*within(scope, runs), runs.c.agent_version_uuid == version.id]
-    if since is not None:
-        conditions.append(runs.c.started_at >= values.moment("since", since))
-    if until is not None:
-        conditions.append(runs.c.started_at < values.moment("until", until))
+def _latest(scope: Scope, version: AgentVersion, wanted: RunFilter) -> Subquery:
     return (
         select(runs.c.id, runs.c.created_at, *[runs.c[name] for name in _READ])
-        .where(*conditions)
+        .select_from(run_source(wanted))
+        .where(*run_conditions(scope, wanted), runs.c.agent_version_uuid == version.id)
         .order_by(runs.c.created_at.desc(), runs.c.id.desc())
         .limit(MAX_RUNS)
         .subquery("latest")
     )
+
+
+def _ratings(conn: Connection, scope: Scope, latest: Subquery) -> list[float]:
+    """Return how users rated the sessions in which a version served, each once."""
+    served = select(latest.c.session_uuid).where(latest.c.session_uuid.is_not(None))
+    rated = select(sessions.c.user_satisfaction).where(
+        *within(scope, sessions), sessions.c.id.in_(served), sessions.c.user_satisfaction.is_not(None)
+    )
+    return [float(row[0]) for row in conn.rows(rated)]
 
 
 def _calls_by_model(conn: Connection, scope: Scope, latest: Subquery) -> dict[str, int]:

@@ -56,6 +56,7 @@ WINDOW = 2_000
 
 SESSIONS_AT_ONCE = 20
 ENTRIES_AT_ONCE = 200
+IDS_AT_ONCE = 500
 ERASED = "erased"
 _SPENT: Sequence[tuple[Table, dict[str, Any]]] = (
     (events, {"run_ref": None, "session_ref": None}),
@@ -125,7 +126,7 @@ def _note(conn: Connection, scope: Scope, user: User, action: str, by: Actor) ->
 
 
 def _trail(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
-    """Take the user's names out of the audit trail, which still verifies: see `audit.redact`."""
+    """Take the user's names, and those of their sessions and runs, out of the audit trail: see `audit.redact`."""
     names = {name for name in (user.external_id, user.name, user.email) if name}
     if user.erased_at is not None:
         return 0, None
@@ -141,15 +142,52 @@ def _trail(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
         for name in sorted(names)
     ]
     told = and_(audit_entries.c.object_id.in_(_doors(conn, scope, user)), audit_entries.c.details.is_not(None))
-    found = conn.rows(
-        select(audit_entries.c.id)
-        .where(*_between(scope, audit_entries, after, last), or_(told, *named))
-        .order_by(audit_entries.c.id)
-        .limit(ENTRIES_AT_ONCE)
-    )
-    ids = [row[0] for row in found]
-    audit.redact(conn, scope, ids, {name: name_of(user.id) for name in names})
+    reached = _between(scope, audit_entries, after, last)
+    found = {row[0] for row in conn.rows(select(audit_entries.c.id).where(*reached, or_(told, *named)))}
+    objects = {
+        row[0]: _beginnings(row[1])
+        for row in conn.rows(
+            select(audit_entries.c.id, audit_entries.c.object_id).where(*reached, audit_entries.c.object_id != "")
+        )
+    }
+    works = _works(conn, scope, user, {name for names in objects.values() for name in names})
+    found.update(entry for entry, names in objects.items() if works.keys() & names)
+    ids = sorted(found)[:ENTRIES_AT_ONCE]
+    audit.redact(conn, scope, ids, {**works, **{name: name_of(user.id) for name in names}})
     return len(ids), ids[-1] if len(ids) == ENTRIES_AT_ONCE else last
+
+
+def _beginnings(object_id: str) -> set[str]:
+    """Return what may be a name in an entry's object: all of it, or what stands before one of its slashes."""
+    parts = object_id.split("/")
+    return {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
+
+
+def _works(conn: Connection, scope: Scope, user: User, names: set[str]) -> dict[str, str]:
+    """Return what sessions and runs of the user will be called, of those that have one of some names alone."""
+    found: dict[str, str] = {}
+    others: set[str] = set()
+    wanted = sorted(names)
+    for start in range(0, len(wanted), IDS_AT_ONCE):
+        some = wanted[start : start + IDS_AT_ONCE]
+        mine, named = sessions.c.project_id == scope.project, sessions.c.session_id.in_(some)
+        talks = select(sessions.c.session_id, sessions.c.user_uuid, sessions.c.id, sessions.c.source)
+        for name, owner, row_id, source in conn.rows(talks.where(mine, named)):
+            if owner == user.id:
+                found[name] = _mark_of(scope, name, row_id, source)
+            else:
+                others.add(name)
+        called = select(runs.c.run_id, runs.c.id).where(
+            runs.c.project_id == scope.project, runs.c.user_uuid == user.id, runs.c.run_id.in_(some)
+        )
+        found.update({name: row_id.hex for name, row_id in conn.rows(called)})
+    return {name: mark for name, mark in found.items() if name not in others}
+
+
+def _mark_of(scope: Scope, name: str, session: UUID, source: str | None) -> str:
+    """Return what a session is called once its user is erased."""
+    # What is imported once more must not come back: an import knows these by their marks.
+    return session.hex if source is None else purging.mark_of(scope.project, name)
 
 
 def _doors(conn: Connection, scope: Scope, user: User) -> list[str]:
@@ -218,10 +256,8 @@ def _sessions(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     mine = (sessions.c.project_id == scope.project, sessions.c.id.in_(ids))
     conn.run(update(sessions).where(*mine).values(tags=(), agent_name=None))
     for session, _, name, source in found:
-        # What is imported once more must not come back: an import knows these by their marks.
-        known = session.hex if source is None else purging.mark_of(scope.project, name)
         this = (sessions.c.project_id == scope.project, sessions.c.id == session)
-        conn.run(update(sessions).where(*this).values(session_id=known))
+        conn.run(update(sessions).where(*this).values(session_id=_mark_of(scope, name, session, source)))
     gone = {c.name: None for c in coding_sessions.c if c.nullable and c.name != "tool_version"}
     coded = (coding_sessions.c.project_id == scope.project, coding_sessions.c.session_uuid.in_(ids))
     conn.run(update(coding_sessions).where(*coded).values(**gone))

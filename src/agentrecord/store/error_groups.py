@@ -219,9 +219,10 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
         users=_named(conn, _days_of(scope, found.id, users, OF_USER, users.c.external_id)),
         versions=_named(
             conn,
+            # How often it was met, as of agents and users: each of several in one run counts.
             select(agent_versions.c.version_number, func.count())
-            .select_from(runs.join(agent_versions, OF_VERSION))
-            .where(*in_runs)
+            .select_from(latest.join(runs, runs.c.id == latest.c.run_uuid).join(agent_versions, OF_VERSION))
+            .where(*within(scope, runs))
             .group_by(agent_versions.c.version_number),
         ),
         models=_named(

@@ -1,10 +1,12 @@
 """Full-text search over messages: FTS5 in SQLite, a tsvector in PostgreSQL, the same words for both.
 
 A query is words, all of which must occur; "words in quotes" must occur side by side; a `*` after a word finds what
-begins with it. Matching ignores case. The index holds the first 200,000 characters of a message.
+begins with it. Matching ignores case, and how a letter with a mark is written: as one character or as two. The index
+holds the first 200,000 characters of a message.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
@@ -23,6 +25,8 @@ MAX_INDEXED_CHARS = 200_000
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_MARKS = re.compile("[\u0300-\u0331]")
+"""What FTS5 takes for a part of the letter before it, where no character is both."""
 
 
 def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]]) -> None:
@@ -45,13 +49,25 @@ def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]
     )
     conn.many_tuples(
         "INSERT INTO ar_search_index (rowid, content) VALUES (?, ?)",
-        [(first + place, content) for place, (_, content) in enumerate(wanted)],
+        [(first + place, _indexed(content)) for place, (_, content) in enumerate(wanted)],
     )
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in lower case, each letter in one way of writing it."""
+    if not text.isascii():
+        return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFC", text.lower())))
+    return _WORD.findall(text.lower())
 
 
 def _plain(content: str) -> str:
     """Return the words of a text, so that PostgreSQL's parser finds no paths, hosts or tags that FTS5 does not."""
-    return " ".join(_WORD.findall(content.lower()))
+    return " ".join(_words(content))
+
+
+def _indexed(content: str) -> str:
+    """Return what FTS5 finds the same words in as we do: in ASCII the text itself."""
+    return content if content.isascii() else _plain(content)
 
 
 def forget(conn: Connection, scope: Scope, contents: Mapping[UUID, str]) -> None:
@@ -69,7 +85,7 @@ def forget(conn: Connection, scope: Scope, contents: Mapping[UUID, str]) -> None
             number = found[0][0]
             conn.text(
                 "INSERT INTO ar_search_index (ar_search_index, rowid, content) VALUES ('delete', ?, ?)",
-                (number, content[:MAX_INDEXED_CHARS]),
+                (number, _indexed(content[:MAX_INDEXED_CHARS])),
             )
             conn.text("DELETE FROM ar_search WHERE id = ?", (number,))
 
@@ -88,7 +104,7 @@ def terms(query: str) -> list[tuple[list[str], bool]]:
     values.text("query", query, max_chars=1000)
     found: list[tuple[list[str], bool]] = []
     for quoted, plain in _TERM.findall(query):
-        words = _WORD.findall(quoted or plain)
+        words = _words(quoted or plain)
         if words:
             found.append((words, not quoted and plain.endswith("*")))
     if not found:
@@ -115,7 +131,7 @@ LEFT JOIN ar_coding_sessions AS t ON t.project_id = s.project_id AND t.session_u
 WHERE ar_search_index MATCH ? AND x.project_id = ? AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}
 ORDER BY rank, m.id LIMIT ? OFFSET ?"""
 _POSTGRESQL = f"""
-SELECT {_SHOWN}, ts_headline('simple', left(m.content, 200000), q.query,
+SELECT {_SHOWN}, ts_headline('simple', normalize(left(m.content, 200000)), q.query,
 	'StartSel={_OPEN},StopSel={_CLOSE},MaxFragments=1,MaxWords=24,MinWords=8'), -ts_rank(x.words, q.query) AS rank
 FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search_in_project AS x
 JOIN agentrecord.ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid

@@ -69,19 +69,19 @@ def top(
     else:
         counter = sessions.c[ranked.column].label("n")
         each = _only(scope, include_subagents).with_only_columns(_ROOT.label("root"), counter).subquery("each")
-    added = select(each.c.root, total(each.c.n).label("n")).group_by(each.c.root).subquery("added")
+    added = select(each.c.root, total(each.c.n).label("n")).group_by(each.c.root).cte("added")
     order = added.c.n.desc() if ranked.is_down else added.c.n
-    is_outside = func.max(case((added.c.root.is_(None), 1), else_=0)).over()
-    found = conn.rows(
-        select(added.c.root, func.count().over(), is_outside).order_by(order, added.c.root).limit(ranked.limit)
-    )
+    counts = [select(func.count(one)).select_from(added).scalar_subquery() for one in (added.c.n, added.c.root)]
+    found = conn.rows(select(added.c.root, *counts).order_by(order, added.c.root).limit(ranked.limit))
     roots = [root for root, _, _ in found if root is not None]
     if is_ranged:
         measured = _from_calls(scope, since, until, include_subagents, roots=roots)
     else:
         measured = _from_sessions(scope, include_subagents).where(sessions.c.id.in_(_trees(scope, roots)))
     shown = _told(conn, scope, measured.subquery("measured"), UsageBy.SESSION) if roots else []
-    count, has_others = found[0][1:] if found else (0, False)
+    # The calls of no session have a null for it.
+    count, with_session = found[0][1:] if found else (0, 0)
+    has_others = count > with_session
     if has_others or not is_ranged:
         outside = _without_session(conn, scope, since, until, include_subagents)
         if outside is not None:

@@ -4,13 +4,13 @@ A rollup's rows are added up first by the keys that it holds, then by the names 
 once for each sum instead of once for each row, and models, whose rows lie together, are added up without being sorted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, Select, Subquery, Table, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Subquery, Table, bindparam, case, exists, func, literal_column, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Prepared
@@ -19,7 +19,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.schema.types import Whole
+from agentrecord.schema.types import Whole, Words
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total, within
 
@@ -209,6 +209,29 @@ def by_names(shape: _Shape, bys: tuple[UsageBy, ...], *, with_times: bool = True
         .group_by(*columns)
         .order_by(*columns)
     )
+
+
+@cache
+def by_few_names(shape: _Shape, bys: tuple[UsageBy, UsageBy], few: int) -> Prepared:
+    """Return the statement whose rows are what `bys` tell calls apart by, and every sum.
+
+    The latter tells apart only as many names as are `few`, which `few_names` binds; all else of it has none.
+    """
+    inner = _inner(shape, bys, with_times=False)
+    first, second = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
+    name = func.coalesce(func.nullif(second, ""), NO_NAME)
+    told = case((name.in_([bindparam(f"few_{place}", type_=Words()) for place in range(few)]), name))
+    named = (
+        select(first.label("key_0"), told.label("key_1"), *[inner.c[counter] for counter in USAGE_COUNTERS])
+        .select_from(_named(inner, bys))
+        .subquery("named")
+    )
+    return Prepared(select(named.c.key_0, named.c.key_1, *sums(named)).group_by(named.c.key_0, named.c.key_1))
+
+
+def few_names(names: Collection[str]) -> dict[str, object]:
+    """Return what the names are bound with that `by_few_names` tells apart."""
+    return {f"few_{place}": name for place, name in enumerate(names)}
 
 
 @cache

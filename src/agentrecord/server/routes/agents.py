@@ -64,6 +64,11 @@ class VersionsQuery(Query):
     b: str | None = Field(None, description="Another one")
     since: Moment | None = Field(None, description="Runs that began at or after")
     until: Moment | None = None
+    q: str | None = Field(
+        None,
+        max_length=MAX_CHARS,
+        description="A filter of runs, as their list takes it, that holds for both sides: `-env:staging`",
+    )
 
 
 @router.get("", response_model=None, responses=described(PageOf[model_of(AgentFigures)], "Agents"))  # type: ignore[misc]
@@ -107,7 +112,9 @@ async def agent_values(request: Request, query: Annotated[AgentValuesQuery, InQu
 async def compare_versions(request: Request, agent_id: str, query: Annotated[VersionsQuery, InQuery()]) -> Response:
     """Compare two versions of an agent: each measure's difference with its 95 % interval."""
     return answer(
-        await store_of(request).agents.compare(agent_id, query.a, query.b, since=query.since, until=query.until)
+        await store_of(request).agents.compare(
+            agent_id, query.a, query.b, since=query.since, until=query.until, query=query.q
+        )
     )
 
 

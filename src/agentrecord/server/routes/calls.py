@@ -10,12 +10,13 @@ from pydantic import Field
 from agentrecord.records.call_detail import CallDetail
 from agentrecord.records.error import ErrorRecord
 from agentrecord.records.llm_call import LLMCall
-from agentrecord.records.tool_call import ToolFigures
+from agentrecord.records.tool_call import ToolCall, ToolCallStatus, ToolFigures
 from agentrecord.server.fields import Moment, sort_of
 from agentrecord.server.routes.common import MISSING, NAMED, PROBLEMS, ListQuery
 from agentrecord.server.wire import ItemsOf, PageOf, Query, answer, described, model_of, no_query, store_of
 from agentrecord.store.errors import SORTS as ERROR_SORTS
 from agentrecord.store.llm_calls import SORTS as CALL_SORTS
+from agentrecord.store.tool_calls import SORTS as TOOL_SORTS
 
 router = APIRouter(prefix="/api", tags=["calls"], responses=PROBLEMS)
 
@@ -30,6 +31,18 @@ class CallQuery(ListQuery):
     until: Moment | None = None
     only_unpriced: bool = False
     sort: str = sort_of(CALL_SORTS, "-timestamp")
+
+
+class ToolCallQuery(ListQuery):
+    """Which uses of tools."""
+
+    session: str | None = Field(None, description="A session's own id or row id")
+    run: str | None = Field(None, description="A run's own id or row id")
+    tool: str | None = Field(None, examples=["Bash"])
+    status: ToolCallStatus | None = Field(None, examples=["error"])
+    since: Moment | None = Field(None, description="Begun at or after", examples=["2026-01-31T00:00:00Z"])
+    until: Moment | None = Field(None, description="Begun before")
+    sort: str = sort_of(TOOL_SORTS, "-started_at")
 
 
 class FiguresQuery(Query):
@@ -85,6 +98,29 @@ async def list_calls(request: Request, query: Annotated[CallQuery, InQuery()]) -
 async def get_call(request: Request, call_id: UUID) -> Response:
     """Return a call with the price that charged it, what each class of tokens came to, and its prompt as messages."""
     return answer(await store_of(request).llm_calls.detail(call_id))
+
+
+@router.get(
+    "/tool-calls",
+    response_model=None,
+    responses={**described(PageOf[model_of(ToolCall)], "Uses of tools"), **NAMED},  # type: ignore[misc]
+)
+async def list_tool_calls(request: Request, query: Annotated[ToolCallQuery, InQuery()]) -> Response:
+    """List uses of tools, those that began last first."""
+    session, run = await _ids(request, query.session, query.run)
+    return answer(
+        await store_of(request).tool_calls.list(
+            session=session,
+            run=run,
+            tool_name=query.tool,
+            status=query.status,
+            since=query.since,
+            until=query.until,
+            sort=query.sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    )
 
 
 @router.get(

@@ -1,6 +1,7 @@
 """Pages about one agent, user or group of errors, and their forms: plain GETs and POSTs that work without scripts."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from agentrecord.dashboard import agent_compare, filters
 from agentrecord.dashboard import agents as agent_pages
 from agentrecord.dashboard import errors as error_pages
 from agentrecord.dashboard import users as user_pages
-from agentrecord.exceptions import Conflict, InvalidValue
+from agentrecord.exceptions import Conflict, InvalidValue, NotFound
 from agentrecord.records.project import User
 from agentrecord.records.session import SessionFilter
 from agentrecord.server.forms import form_of
@@ -30,8 +31,11 @@ DELETED_AT_ONCE = 50
 
 @router.get("/agents/{agent_id:path}/compare")
 async def compare(request: Request, agent_id: str) -> HTMLResponse:
-    """Show two versions of an agent side by side."""
-    store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", *STRETCH))
+    """Show two versions of an agent side by side, or the agent whose own id ends so."""
+    if not {"a", "b", "q"} & set(request.query_params):
+        with suppress(NotFound):
+            return await agent(request, f"{agent_id}/compare")
+    store, asked = store_of(request), filters.checked(request.query_params, ("a", "b", "q", *STRETCH))
     context = await agent_compare.compare(store, agent_id, asked, store.engine.maker.clock.now())
     return page(request, "agent_compare.html", context, active="agents", asked=asked)
 

@@ -50,6 +50,18 @@ async def get_tree(request: Request, run_id: str) -> Response:
     return answer({"items": await store.runs.tree((await store.runs.get(run_id)).id)})
 
 
+@router.get(
+    "/{run_id:path}/alike",
+    response_model=None,
+    responses={**described(ItemsOf[model_of(Run)], "Other runs of its agent"), **NAMED},  # type: ignore[misc]
+    dependencies=[Depends(no_query)],
+)
+async def list_alike(request: Request, run_id: str) -> Response:
+    """List ten other runs of a run's agent to compare it with: those with the same objective first."""
+    store = store_of(request)
+    return answer({"items": await store.runs.alike((await store.runs.get(run_id)).id)})
+
+
 # An id may hold slashes, so this route is the last: it takes whatever the others leave.
 @router.get(
     "/{run_id:path}",

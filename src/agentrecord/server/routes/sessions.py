@@ -12,6 +12,7 @@ from agentrecord.exceptions import InvalidValue
 from agentrecord.records.event import Event
 from agentrecord.records.message import Message, MessageRole
 from agentrecord.records.page import MAX_OFFSET
+from agentrecord.records.people import SessionDrivers
 from agentrecord.records.session import Session, SessionChanges
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus
 from agentrecord.server.fields import JsonText, sort_of
@@ -147,6 +148,19 @@ async def list_events(request: Request, session_id: str, query: Annotated[EventQ
 async def list_children(request: Request, session_id: str) -> Response:
     """List the sessions right below one, its sub-agents."""
     return answer({"items": await store_of(request).sessions.children(await _row_id(request, session_id))})
+
+
+@router.get(
+    "/{session_id:path}/drivers",
+    response_model=None,
+    responses={**described(model_of(SessionDrivers), "What made it cost what it did"), **NAMED},
+    dependencies=[Depends(no_query)],
+)
+async def get_drivers(request: Request, session_id: str) -> Response:
+    """Return what a session and all below it cost, the model that most of it went to, and the costliest call."""
+    row_id = await _row_id(request, session_id)
+    found = await store_of(request).pages.session_drivers([row_id])
+    return answer(found.get(row_id, SessionDrivers(cost_nanos=0, calls=0, unpriced_calls=0)))
 
 
 # An id may hold slashes, so these routes are the last: they take whatever the others leave.
