@@ -36,21 +36,6 @@ def test_a_time_can_be_a_span_a_date_or_an_instant(text: str, meant: datetime | 
     assert parse_moment(text, now=NOW) == meant
 
 
-@pytest.mark.parametrize(
-    ("text", "whole", "hours", "first"),
-    [
-        ("2d", HOUR, 0, "2026-01-04 00:00"), ("1w", HOUR, 0, "2025-12-30 00:00"), ("24h", HOUR, 0, "2026-01-04 10:00"),
-        ("90m", HOUR, 0, "2026-01-05 08:00"), ("24h", DAY, 0, "2026-01-05 00:00"), ("1d", HOUR, 2, "2026-01-04 22:00"),
-        ("1d", HOUR, -10, "2026-01-04 10:00"), ("2h", HOUR, -10, "2026-01-05 08:00"),
-    ],
-)  # fmt: skip
-def test_a_span_of_whole_hours_or_days_ends_with_the_present_one(
-    text: str, whole: timedelta, hours: int, first: str
-) -> None:
-    now, zone = datetime(2026, 1, 5, 9, 40, tzinfo=UTC), timezone(timedelta(hours=hours))
-    assert f"{parse_moment(text, now=now, zone=zone, whole=whole):%Y-%m-%d %H:%M}" == first
-
-
 def test_a_date_is_one_of_the_time_zone_and_its_end_is_the_next_days_start() -> None:
     zone = timezone(timedelta(hours=2))
     assert parse_moment("2026-01-05", now=NOW, zone=zone) == datetime(2026, 1, 4, 22, tzinfo=UTC)
@@ -190,3 +175,26 @@ def test_a_long_name_gives_way_to_figures_and_what_no_row_has_takes_no_room() ->
 )
 def test_what_is_known_by_the_day_is_told_by_the_day(at: datetime | None, told: str) -> None:
     assert words.seen(at, NOW) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "meant"),
+    [
+        ("7d", 0, datetime(2026, 1, 25, tzinfo=UTC)),
+        ("1w", 0, datetime(2026, 1, 25, tzinfo=UTC)),
+        ("36h", 0, datetime(2026, 1, 30, 1, tzinfo=UTC)),
+        ("1d", 13 * 60, datetime(2026, 1, 31, 11, tzinfo=UTC)),
+        ("1d", -13 * 60, datetime(2026, 1, 30, 13, tzinfo=UTC)),
+        ("2026-01-05", 0, datetime(2026, 1, 5, tzinfo=UTC)),
+    ],
+)
+def test_what_is_spent_is_counted_over_whole_days_of_the_time_zone_or_whole_hours(
+    text: str, minutes: int, meant: datetime
+) -> None:
+    assert bounds(text, None, now=NOW, zone_minutes=minutes, whole=HOUR) == (meant, None)
+
+
+@pytest.mark.parametrize(("text", "days"), [("24h", 0), ("36h", 1), ("3d", 2), ("1w", 6)])
+def test_what_an_agent_or_a_user_did_is_counted_over_whole_days_only(text: str, days: int) -> None:
+    first = NOW.replace(hour=0) - timedelta(days=days)
+    assert bounds(text, None, now=NOW, whole=DAY) == (first, None)

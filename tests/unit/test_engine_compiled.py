@@ -87,6 +87,14 @@ def test_lists_of_different_lengths_have_words_of_their_own() -> None:
         assert found.sql == compile_(select(runs.c.id).where(runs.c.calls.in_(ids)), dialect, None, is_kept=False).sql
 
 
+def test_a_long_list_is_compiled_each_time() -> None:
+    before = dict(compiled._kept)
+    ids = list(range(compiled.MOST_LISTED + 1))
+    found = compile_(select(runs.c.id).where(runs.c.calls.in_(ids)), DIALECTS[0], None)
+    assert list(found.values(found.defaults)) == ids
+    assert compiled._kept == before
+
+
 def test_no_more_than_so_many_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "MOST_KEPT", 3)
     monkeypatch.setattr(compiled, "_kept", {})

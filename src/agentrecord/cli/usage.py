@@ -256,7 +256,7 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
                      metavar="WHAT", help=f"One row for each: {', '.join(UsageBy)}."),
         click.option("--split", type=click.Choice([str(one) for one in NAMES]),
                      help="One row for each two: periods, models, hosts, users, agents and projects can be split."),
-        since_option("In whole hours or days since"),
+        since_option(),
         until_option(),
         click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called."),
         click.option("--blocks", is_flag=True, help="By five-hour windows of a coding plan instead."),
@@ -279,7 +279,8 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
 def command(**wanted: Unpack[Wanted]) -> None:
     """Show tokens and costs, one row per day or per whatever --by names.
 
-    Every total leaves out calls without a price and says how many on standard error.
+    A range of days or weeks counts whole days, of which today is the last, as the page of costs does; one of hours
+    whole hours. Every total leaves out calls without a price and says how many on standard error.
 
     \b
     Examples:

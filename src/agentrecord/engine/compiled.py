@@ -15,8 +15,11 @@ Row = tuple[Any, ...]
 MANY = 8
 """From so many rows on it pays to read them column by column."""
 
-MOST_KEPT = 1000
+MOST_KEPT = 500
 """How many are kept before all are let go: there are as many as filters that people think of."""
+
+MOST_LISTED = 500
+"""With how many values in lists a statement is kept: each length of a list is another statement."""
 
 _kept: dict[object, "_Alike"] = {}
 
@@ -116,7 +119,9 @@ def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_
     cache_key = cast(Any, statement)._generate_cache_key() if is_kept else None
     binds = () if cache_key is None else cache_key.bindparams
     # A list of values has a parameter for each.
-    lengths = [len(cast(Any, bind.value)) if bind.expanding else None for bind in binds]
+    lengths = [len(cast(Any, bind.value)) for bind in binds if bind.expanding]
+    if sum(lengths) > MOST_LISTED:
+        cache_key = None
     key = None if cache_key is None else (dialect.name, schema, cache_key.key, *lengths)
     alike = _kept.get(key)
     if alike is not None:
