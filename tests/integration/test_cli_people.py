@@ -73,7 +73,9 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
     ]
     found = read(record, "agents", "compare", "coder", "1.0", "1.1")
     assert next((m["name"], m["a"], m["b"]) for m in found["measures"]) == ("error rate", 0, 1)
-    assert "too few runs" in run(record, "agents", "compare", "coder", "--table").stdout
+    compared = run(record, "agents", "compare", "coder", "--table").stdout
+    assert compared.count("too few runs") == 8
+    assert compared.count("too few sessions") == 1
     assert run(record, "agents", "compare", "coder", "9").exit_code == 1
     assert run(record, "agents", "show", "nobody").exit_code == 1
 

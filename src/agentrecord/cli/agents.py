@@ -218,7 +218,7 @@ def _interval(measure: Measure) -> str:
 
 def _said(measure: Measure) -> str:
     if measure.has_few_runs:
-        return "too few runs (n<30)"
+        return f"too few {'sessions' if measure.unit is Unit.SCORE else 'runs'} (n<30)"
     if measure.low is None:
         return ""
     if not measure.is_clear:
