@@ -132,3 +132,15 @@ def test_a_user_is_deleted_only_when_one_says_yes(record: Path) -> None:
     assert run(record, "users", "delete", "unassigned", "--yes").exit_code != 0
     with Store(str(record)) as store:
         assert store.usage.recount() == ()
+
+
+@pytest.mark.parametrize(
+    "option", [("--since", "7d"), ("--until", "2026-01-05"), ("--status", "new"), ("--agent", "coder"), ("--resolved",),
+               ("--sort", "count")],
+)  # fmt: skip
+def test_what_chooses_groups_of_errors_is_refused_where_occurrences_are_asked_for(
+    record: Path, option: tuple[str, ...]
+) -> None:
+    told = run(record, "errors", "--all", *option)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert f"--all and {option[0]} cannot go together" in told.stderr

@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_BUDGET = 4
 BAR_WIDTH = 16
+MINUTES = 60
+"""Of an hour."""
 MOST_TOLD = 5
 """So many models without a price are told one by one."""
 _COUNTS = (
@@ -308,6 +310,10 @@ def _blocks(store: Store, wanted: Wanted, since: datetime | None, until: datetim
 
 def run(wanted: Wanted) -> None:
     """Print the report that was asked for."""
+    if wanted["timezone"] % MINUTES and not wanted["blocks"]:
+        raise click.BadParameter(
+            "days must begin with an hour of UTC, as in +05:00: figures are kept by hour", param_hint="--timezone"
+        )
     with reading() as store:
         now = store.engine.maker.clock.now()
         since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"], whole=HOUR)
