@@ -1,11 +1,12 @@
 """Which series of a chart are told apart, and by which colour and mark."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
-from agentrecord.dashboard import charts, formats, periods
-from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
+from agentrecord.dashboard import charts, formats, periods, scales
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
 
 NAMES = [f"model-{number}" for number in range(40)]
 
@@ -87,3 +88,17 @@ def test_every_month_between_the_first_and_the_last_has_its_place_in_a_chart() -
 def test_moments_are_told_as_short_as_they_are_told_apart(labels: tuple[str, ...], told: tuple[str, ...]) -> None:
     drawn = charts.stacked_bars([charts.Bar(label=label) for label in labels], title="Runs", tick=str)
     assert re.findall(r'<text class="tick" [^>]*>([^<]*[-:][^<]*)</text>', drawn) == list(told)
+
+
+@pytest.mark.parametrize("power", range(16))
+@pytest.mark.parametrize("first", [1, 4, 9])
+def test_the_lines_of_a_scale_of_money_are_told_exactly(first: int, power: int) -> None:
+    step, top = scales.scale(first * 10**power)
+    told = [formats.round_money(nanos) for nanos in range(0, top + 1, step)]
+    assert [Decimal(text.strip("$").replace(",", "")) * NANOS_PER_DOLLAR for text in told] == [*range(0, top + 1, step)]
+    assert max(map(len, told)) <= len("$0.000000001")
+
+
+def test_round_amounts_have_as_many_decimals_as_they_need() -> None:
+    told = [formats.round_money(nanos * 1_000) for nanos in (0, 25, 250_000, 1_000_000, 7_500_000, 10**7, 10**12)]
+    assert told == ["$0", "$0.000025", "$0.25", "$1.00", "$7.50", "$10", "$1,000,000"]

@@ -15,7 +15,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.query import written
-from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
@@ -243,7 +243,7 @@ def spend_chart(
         return None if name == OTHER else words_of(of, name)
 
     measure, has_price = height_of(rows), any(row.totals.cost_nanos for row in rows)
-    tick, text = (dollars_tick, formats.money) if has_price else (formats.short, formats.number)
+    tick, text = (formats.round_money, formats.money) if has_price else (formats.short, formats.number)
     bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words)
     title = f"{'Spend' if has_price else 'Tokens'} per {by} by {of}"
     if not has_price:
@@ -255,12 +255,6 @@ def spend_chart(
         bars=bars,
         series=sorted(names.items(), key=lambda item: (item[1] == SLOTS, item[1], item[0])),
     )
-
-
-def dollars_tick(nanos: int) -> str:
-    """Return an amount as an axis has room for."""
-    value = nanos / NANOS_PER_DOLLAR
-    return f"${value:,.0f}" if value >= 5 or not value else f"${value:.2f}" if value >= 0.05 else f"${value:.4f}"
 
 
 def range_query(stretch: Range, asked: Asked) -> dict[str, str]:

@@ -11,6 +11,9 @@ from agentrecord.records.lengths import DAY_S, HOUR_S, MINUTE_S
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageTotals
 
 UNKNOWN = "–"
+WHOLE_DOLLARS = 5
+"""From how many dollars up whole ones are written without cents on a scale."""
+
 _GIST_KEYS = ("command", "file_path", "path", "pattern", "query", "url", "description", "prompt", "skill", "name")
 
 
@@ -26,6 +29,14 @@ def money(nanos: int | None) -> str:
     if value >= 1:
         return f"${value:,.2f}"
     return f"${value:.4f}" if value >= 0.0001 else "<$0.0001"
+
+
+def round_money(nanos: int) -> str:
+    """Return an amount at which a line of a scale stands, exactly: $0.000025, $0.25, $1.00, $7.50, $10."""
+    dollars, rest = divmod(nanos, NANOS_PER_DOLLAR)
+    if not rest and (dollars >= WHOLE_DOLLARS or not dollars):
+        return f"${dollars:,}"
+    return f"${dollars:,}.{f'{rest:09}'.rstrip('0'):0<2}"
 
 
 def signed_money(nanos: int) -> str:

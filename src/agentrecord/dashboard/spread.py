@@ -42,8 +42,8 @@ def buckets(found: CostSpread) -> list[Bucket]:
 
 def _label(edges: Sequence[int], place: int) -> str:
     if place == len(edges) - 1:
-        return f"{formats.money(edges[place])} and more"
-    return f"{formats.money(edges[place])} to {formats.money(edges[place + 1])}"
+        return f"{formats.round_money(edges[place])} and more"
+    return f"{formats.round_money(edges[place])} to {formats.round_money(edges[place + 1])}"
 
 
 def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
@@ -73,7 +73,7 @@ def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
         if place % 2 == 0:
             drawn.append(
                 f'<text class="tick" x="{LEFT + space * place:.1f}" y="{HEIGHT - 6}" '
-                f'text-anchor="middle">{formats.money(found.edges_nanos[place])}</text>'
+                f'text-anchor="middle">{formats.round_money(found.edges_nanos[place])}</text>'
             )
     head = f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + "".join(drawn) + "</svg>")
