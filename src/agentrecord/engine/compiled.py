@@ -18,6 +18,9 @@ MANY = 8
 MOST_KEPT = 1000
 """How many are kept before all are let go: there are as many as filters that people think of."""
 
+MOST_LISTED = 200
+"""How many values the lists of a kept one have: a long list comes in as many lengths, and each takes its room."""
+
 _kept: dict[object, "_Alike"] = {}
 
 
@@ -129,9 +132,15 @@ def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_
         render_schema_translate=bool(schema),
     )
     found = Compiled(statement, dialect, compiled)
-    # Values that stand in the words themselves are no parameters.
-    if key is not None and not compiled.literal_execute_params:
+    if key is not None and _may_be_kept(compiled, binds, lengths):
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
         _kept[key] = _Alike(found, compiled, binds)
     return found
+
+
+def _may_be_kept(compiled: Any, binds: Sequence[BindParameter[Any]], lengths: Sequence[int | None]) -> bool:
+    """Say whether others can have what was compiled: the place of each value is known, and they are not too many."""
+    # Values that stand in the words themselves are no parameters; each of a list of rows has several.
+    is_plain = not compiled.literal_execute_params and not any(bind.type._is_tuple_type for bind in binds)
+    return is_plain and sum(filter(None, lengths)) <= MOST_LISTED
