@@ -28,9 +28,10 @@ whole process, the asking side included, which other work on the machine disturb
 and with gzip."""
 
 CAUSES = """\
-over all time a page of money reads all daily figures twice or thrice: by model and time, by user, and who was active.
-Their number grows with days, users, agents and models, not with calls; coarser figures than days would cost every call
-a write more. Sessions in a range of time are ranked by adding up the calls themselves."""
+over all time a page of money reads all daily figures two or three times, side by side: by model and time, by what its
+rows are, and who was active. Their number grows with days, users, agents and models, not with calls; coarser figures
+than days would cost every call a write more. Two free cores are what the times are of: on one, such a page takes what
+is told as its CPU time."""
 
 
 def paths(filled: Filled) -> dict[str, str]:

@@ -17,6 +17,7 @@ from agentrecord.engine.postgres import SCHEMA
 from agentrecord.engine.postgres import new_dialect as postgresql
 from agentrecord.engine.sqlite import new_dialect as sqlite
 from agentrecord.schema import metadata, policies
+from agentrecord.schema.tables import with_condition
 
 FOLDER = Path(__file__).parent.parent / "src" / "agentrecord" / "migrations" / "sql"
 
@@ -25,7 +26,8 @@ def statements(dialect: Dialect, schema: str | None) -> list[str]:
     """Return the CREATE statements of every table and index, referred-to tables first."""
     found = []
     for table in metadata.sorted_tables:
-        constructs = [CreateTable(table), *(CreateIndex(i) for i in sorted(table.indexes, key=lambda i: str(i.name)))]
+        indexes = sorted(table.indexes, key=lambda i: str(i.name))
+        constructs = [CreateTable(table), *(CreateIndex(with_condition(i, dialect.name)) for i in indexes)]
         for construct in constructs:
             text = str(
                 construct.compile(

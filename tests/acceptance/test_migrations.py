@@ -22,6 +22,7 @@ from agentrecord.records.run import NewRun
 from agentrecord.records.session import CodingDetails, NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.schema import metadata
+from agentrecord.schema.tables import with_condition
 from agentrecord.store import Store
 from databases import Databases
 
@@ -43,6 +44,8 @@ def test_the_steps_arrive_at_the_declared_schema(url: str) -> None:
     is_sqlite = not url.startswith("postgresql")
     engine = create_engine(f"sqlite:///{url}" if is_sqlite else url.replace("postgresql://", "postgresql+psycopg://"))
     declared = metadata
+    for one in {one for table in metadata.tables.values() for one in table.indexes}:
+        with_condition(one, "sqlite" if is_sqlite else "postgresql")
     if not is_sqlite:
         declared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.sorted_tables:

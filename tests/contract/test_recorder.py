@@ -16,15 +16,17 @@ import pytest
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, Forbidden, InvalidValue, StoreUnavailable
+from agentrecord.ids import new_id
 from agentrecord.recorder import RunWriter, ToolUse
 from agentrecord.recorder.buffer import ALIVE_S, BATCH, MOST_WAITING
+from agentrecord.records.event import NewEvent
 from agentrecord.records.llm_call import NewLLMCall
-from agentrecord.records.run import RunFilter, RunStatus
+from agentrecord.records.run import NewRun, RunFilter, RunStatus
 from agentrecord.records.scope import Role, Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import ToolCallStatus
-from agentrecord.store import AsyncStore, Store
+from agentrecord.store import AsyncStore, Store, runs
 from faces import Facing
 from forking import ended, fork
 
@@ -324,6 +326,42 @@ def test_what_waits_while_the_database_is_away_is_written_once_when_it_is_back()
         told = [event.event_type for event in (*found, *rest)]
         assert told == ["run_started", *[f"e{number}" for number in range(BATCH + 50)], "run_completed"]
         assert store.recorder.failures == 0
+
+
+class CutOff(list[Any]):
+    """What waits, where Ctrl-C comes once between the commit of a batch and its end."""
+
+    is_cut = False
+
+    def __delitem__(self, place: Any) -> None:
+        if not self.is_cut:
+            self.is_cut = True
+            raise KeyboardInterrupt
+        super().__delitem__(place)
+
+
+def test_a_batch_that_is_cut_off_once_it_is_recorded_is_no_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), Store(str(tmp_path / "record.db")) as store:
+        buffer, run = store.recorder.buffer, new_id()
+        # No thread of its own: what waits is written here.
+        buffer._thread = threading.current_thread()
+        buffer.put(lambda conn, scope: runs.start(conn, scope, NewRun(run_id="r", id=run)))
+        buffer.put(NewEvent(id=new_id(), event_type="work", run_uuid=run))
+        buffer.put(lambda conn, scope: runs.finish(conn, scope, run))
+        waiting = buffer._waiting = CutOff(buffer._waiting)
+        with pytest.raises(KeyboardInterrupt):
+            buffer.flush()
+        assert len(waiting) == 3, "it waits on"
+        assert store.runs.get("r").status is RunStatus.COMPLETED, "though it is recorded"
+        buffer.flush()
+        assert (buffer.failures, len(waiting)) == (0, 0)
+        assert [event.event_type for event in store.events.list(run=run)] == ["work"]
+        buffer.put(lambda conn, scope: runs.finish(conn, scope, run))
+        buffer.flush()
+        assert buffer.failures == 1, "what is refused the first time is told of"
+    assert len([record for record in caplog.records if record.name == "agentrecord.recorder"]) == 1
 
 
 def test_more_than_can_wait_is_counted_as_lost(caplog: pytest.LogCaptureFixture) -> None:

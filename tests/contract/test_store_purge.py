@@ -168,8 +168,10 @@ def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(st
     store.sessions.create(NewSession(session_id="alike"), user=BOB)
     kept = what_is_seen(store.scoped(user=ANA))
     store.audit.record("read", "/s/{session_id:path}", "alike", actor="root")
+    store.audit.record("read", "/agents/{agent_id:path}", f"talk-{WORD}", actor="root")
     purged(store, BOB)
     assert store.audit.trail("/s/{session_id:path}", "alike"), "it may have been hers"
+    assert store.audit.trail("/agents/{agent_id:path}", f"talk-{WORD}"), "an agent's name is nobody's"
     assert what_is_seen(store.scoped(user=ANA)) == kept
     assert [hit.session_id for hit in store.messages.search("tern")] == ["talk-tern"]
     assert [hit.session_id for hit in store.messages.search("goose")] == ["below"]
@@ -306,6 +308,20 @@ def test_what_is_imported_once_more_stays_erased_and_is_no_unreadable_line(store
     hers = store.imports.load(batch(ANA))
     assert (hers.sessions, hers.runs, hers.messages) == (1, 1, 1), "another's session of the name is another"
     assert store.sessions.get("s").user == ANA
+
+
+@covers("users.purge", "traces.record")
+def test_traces_that_are_sent_once_more_stay_erased_but_under_a_new_key_of_the_users_own(store: Facing) -> None:
+    sent = received(*conversation())
+    count = store.traces.record(sent, derive).spans
+    assert store.sessions.get("talk").user == "ana"
+    before = store.usage.total()
+    purged(store, "ana")
+    again = store.traces.record(sent, derive)
+    assert (again.spans, again.deleted) == (0, count)
+    assert store.users.find("ana") is None
+    assert store.usage.total() == before
+    assert store.scoped(user="ana").traces.record(sent, derive).spans == count, "whoever comes by that name now"
 
 
 def test_a_change_to_an_entry_of_the_trail_shows_though_a_name_was_taken_out_of_it(store: Facing) -> None:

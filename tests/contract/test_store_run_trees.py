@@ -153,6 +153,16 @@ def test_runs_alike_are_those_of_the_agent_with_the_same_input_first(store: Faci
         store.runs.alike(new_id())
 
 
+def test_tokens_that_no_source_told_are_unknown_in_a_tree_and_told_ones_are_added_up(store: Facing) -> None:
+    run = store.runs.start(NewRun(run_id="r", agent_id="bot", started_at=START)).id
+    call(store, run, 1, tokens=TokenCounts())
+    (whole, first) = store.pages.run_tree(run).spans
+    assert (whole.calls, whole.tokens, first.tokens) == (1, None, None)
+    call(store, run, 2, tokens=TokenCounts(input=0, output=0))
+    call(store, run, 3, tokens=TokenCounts(input=7))
+    assert [span.tokens for span in store.pages.run_tree(run).spans] == [7, None, 0, 7]
+
+
 @covers("llm_calls.detail")
 def test_a_calls_detail_has_its_prompt_as_messages_and_what_each_class_of_tokens_came_to(store: Facing) -> None:
     rates = Rates(input=3_000_000_000, cache_read=300_000_000, output=15_000_000_000)

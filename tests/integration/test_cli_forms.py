@@ -174,3 +174,20 @@ def test_a_long_name_gives_way_to_figures_and_what_no_row_has_takes_no_room() ->
 )
 def test_what_is_known_by_the_day_is_told_by_the_day(at: datetime | None, told: str) -> None:
     assert words.seen(at, NOW) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "meant"),
+    [
+        ("7d", 0, datetime(2026, 1, 25, tzinfo=UTC)),
+        ("1w", 0, datetime(2026, 1, 25, tzinfo=UTC)),
+        ("36h", 0, datetime(2026, 1, 30, 1, tzinfo=UTC)),
+        ("1d", 13 * 60, datetime(2026, 1, 31, 11, tzinfo=UTC)),
+        ("1d", -13 * 60, datetime(2026, 1, 30, 13, tzinfo=UTC)),
+        ("2026-01-05", 0, datetime(2026, 1, 5, tzinfo=UTC)),
+    ],
+)
+def test_what_is_spent_is_counted_over_whole_days_of_the_time_zone_or_whole_hours(
+    text: str, minutes: int, meant: datetime
+) -> None:
+    assert bounds(text, None, now=NOW, zone_minutes=minutes, whole=True) == (meant, None)

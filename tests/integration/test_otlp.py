@@ -191,7 +191,11 @@ def test_a_resource_that_cannot_be_read_refuses_the_request(exporter: Exporter) 
 
 def test_rings_of_spans_and_spans_without_their_parents_are_stored_and_the_server_goes_on(exporter: Exporter) -> None:
     ring = [span(1, "a", parent=2), span(2, "b", parent=1), span(3, "own", parent=3), span(4, "orphan", parent=99)]
-    assert (exporter.send(as_json(*ring)).status_code, exporter.count()) == (200, 4)
+    called = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    ring.append(span(5, "chat", called, parent=97))
+    assert (exporter.send(as_json(*ring)).status_code, exporter.count()) == (200, 5)
+    run = exporter.store.runs.get(ring[0]["traceId"]).id
+    assert "m" in {piece.name for piece in exporter.store.pages.run_tree(run).spans}, "a call whose parent never came"
     assert exporter.store.usage.recount() == ()
     assert exporter.send(as_json(ONE)).status_code == 200
     assert exporter.client.get("/healthz").status_code == 200

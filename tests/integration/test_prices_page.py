@@ -10,6 +10,7 @@ from page_fixtures import START, Filled, call, dead_links, served, signed_in
 from starlette.testclient import TestClient
 from test_sign_in import OWN_PAGE
 
+from agentrecord.dashboard import formats
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.usage import UsageBy, UsageTotals
 
@@ -125,6 +126,7 @@ def test_over_rest_a_price_is_previewed_set_and_retired_and_the_past_charged_ane
 
 def test_the_forecast_is_what_was_spent_and_the_mean_of_the_last_whole_days_for_each_day_left(site: Site) -> None:
     client, filled = site
+    assert client.get("/api/usage/outlook").json()["month"]["cost_nanos"] is None
     # It is 9:00 on 3 March 2026, and the first call was made a day ago: no whole day tells what a day costs.
     assert "Month's end – needs a whole day of calls" in text(client.get("/cost").text)
     filled.store.llm_calls.record(call(filled.run, "claude-opus-4-5", 1000, 1000, at=START - timedelta(days=3)))
@@ -134,6 +136,13 @@ def test_the_forecast_is_what_was_spent_and_the_mean_of_the_last_whole_days_for_
     shown = text(client.get("/cost").text)
     assert f"Month's end ≈ ${expected / 10**9:.4f}" in shown
     assert "so far in March, without calls that have no price" in shown
+    told = client.get("/api/usage/outlook?since=2026-03-01T00:00:00Z").json()
+    assert (told["month"]["month"], told["month"]["cost_nanos"], told["month"]["days"]) == ("2026-03-01", expected, 3)
+    assert told["month"]["spent"]["cost_nanos"] == month
+    saved = told["saved_by_cache"]
+    tile = f"Saved by cache {formats.money(saved['cost_nanos'])} {formats.percent(saved['cached_share'])} of input"
+    assert tile in text(client.get("/cost?from=2026-03-01").text)
+    assert saved["unpriced_models"] == 1
     filled.store.llm_calls.record(call(filled.run, "claude-opus-4-5", 1000, 1000, at=START - timedelta(days=90)))
     week = filled.store.usage.report(UsageBy.TOTAL, since=START - timedelta(days=6, hours=9)).total.cost_nanos
     expected = month + round(week / 7 * (28 + 15 / 24))

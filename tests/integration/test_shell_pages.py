@@ -148,6 +148,8 @@ def test_every_list_leads_to_the_question_in_sql_that_gives_it(site: Site) -> No
     ):  # fmt: skip
         sql, answer = sql_of_page(client, path)
         assert shown in answer.split("<tbody>")[1], (path, sql)
+    run = client.get("/api/runs?q=run:r-1").json()["items"][0]["id"]
+    assert "claude-opus-4-5" in sql_of_page(client, f"/r/{run}")[1].split("<tbody>")[1]
     group = re.findall(r'href="(/errors/[0-9a-f]+)"', client.get("/errors?since=all").text)[0]
     assert "bad object 17" in sql_of_page(client, group)[1].split("<tbody>")[1]
     assert "view SQL" not in client.get("/cost?since=all&by=month").text

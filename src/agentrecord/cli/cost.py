@@ -13,7 +13,8 @@ from agentrecord.records.usage import UsageBy
 def command(**wanted: Unpack[Wanted]) -> None:
     """Show what was spent, one row per model or per whatever --by names: the same figures as `usage`.
 
-    Every total leaves out calls without a price and says how many on standard error.
+    A range of days or weeks counts whole days, of which today is the last, as the page of costs does; one of hours
+    whole hours. Every total leaves out calls without a price and says how many on standard error.
 
     \b
     Examples:

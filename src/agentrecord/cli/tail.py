@@ -78,7 +78,9 @@ def line(change: Change, terminal: Terminal) -> str:
         terminal.style(pad(change.kind, 9), fg="red" if bad else _COLORS[change.kind]),
         terminal.style(pad(clip(change.status or "", 9, mark=terminal.glyph("more")), 9), fg="red" if bad else None),
     ]
-    tail = [words.money(dollars(change.cost_nanos)) if change.cost_nanos is not None else "", change.session_id or ""]
+    # What made no call cost nothing that could be told.
+    is_told = change.cost_nanos if change.kind is not ChangeKind.LLM_CALL else change.cost_nanos is not None
+    tail = [words.money(dollars(change.cost_nanos or 0)) if is_told else "", change.session_id or ""]
     room = terminal.width - _HEAD
     while tail and room - sum(cells(part) + GAP for part in tail if part) < MIN_TEXT:
         tail.pop()

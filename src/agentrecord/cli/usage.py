@@ -280,7 +280,8 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
 def command(**wanted: Unpack[Wanted]) -> None:
     """Show tokens and costs, one row per day or per whatever --by names.
 
-    Every total leaves out calls without a price and says how many on standard error.
+    A range of days or weeks counts whole days, of which today is the last, as the page of costs does; one of hours
+    whole hours. Every total leaves out calls without a price and says how many on standard error.
 
     \b
     Examples:
@@ -309,7 +310,7 @@ def run(wanted: Wanted) -> None:
     """Print the report that was asked for."""
     with reading() as store:
         now = store.engine.maker.clock.now()
-        since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"])
+        since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"], whole=True)
         if wanted["blocks"]:
             _check_budget(_blocks(store, wanted, since, until).cost_usd, wanted["budget"])
             return

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 from agentrecord.dashboard import figures, formats
 from agentrecord.dashboard.filters import Range
@@ -101,19 +101,37 @@ def _amounts(
     )  # fmt: skip
 
 
-def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.FigureTile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSavings:
+    """What caches saved: None where nothing was cached that has a price; `unpriced_models` are left out of it."""
+
+    cost_nanos: int | None
+    cached_share: float | None
+    unpriced_models: int
+
+
+def savings(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> CacheSavings:
+    """Return what the caches of models saved, by the prices that charge them now."""
     rates: dict[str, Rates] = {}
     for use in sorted(uses, key=lambda use: use.totals.calls):
         if use.rates is not None:
             rates[use.model] = use.rates
     cached = [row for row in rows if _cache_tokens(row.totals)]
     saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
-    whole = sum((row.totals for row in rows), start=UsageTotals())
-    share, unknown = whole.cached_share, len(cached) - len(saved)
+    return CacheSavings(
+        cost_nanos=sum(saved) if saved else None,
+        cached_share=sum((row.totals for row in rows), start=UsageTotals()).cached_share,
+        unpriced_models=len(cached) - len(saved),
+    )
+
+
+def _saved(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> figures.FigureTile:
+    found = savings(rows, uses)
+    share, unknown = found.cached_share, found.unpriced_models
     without = f"; without {formats.counted(unknown, 'model')} that has no price" if unknown else ""
     return figures.FigureTile(
         name="Saved by cache",
-        value=formats.money(sum(saved)) if saved else formats.UNKNOWN,
+        value=formats.UNKNOWN if found.cost_nanos is None else formats.money(found.cost_nanos),
         note=(f"{formats.percent(share)} of input from cache" if share else "no input from cache") + without,
     )
 
@@ -142,30 +160,54 @@ def cache_savings(totals: UsageTotals, rates: Rates) -> int:
     return saved // 1_000_000
 
 
-async def _forecast(store: AsyncStore, now: datetime, with_subagents: bool) -> figures.FigureTile:
-    """Return what this month will have cost: so far, and each day left as one of the last whole days did.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What this month will have cost: `spent` so far, and each day left as one of the last `days` whole days did.
 
-    A record that is younger than those days is told from the days that it has, without that of its first call: it may
-    be but a part of one.
+    `cost_nanos` is None where no whole day, or none that has a price, tells what a day costs; `lately` is what these
+    days came to. `month` is its first day.
+    """
+
+    month: date
+    spent: UsageTotals
+    lately: UsageTotals
+    days: int
+    cost_nanos: int | None
+
+
+async def outlook(store: AsyncStore, now: datetime, *, with_subagents: bool = True) -> Outlook:
+    """Return what this month will have cost.
+
+    A record that is younger than a week is told from the days that it has, without that of its first call: it may be
+    but a part of one.
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today.replace(day=1)
     end = (first + timedelta(days=31)).replace(day=1)
     begun, _ = await store.usage.span() or (now, now)
-    days = min(TREND_DAYS, (today - begun) // timedelta(days=1))
-    tile = figures.FigureTile(
-        name="Month's end", value=formats.UNKNOWN, note=f"needs calls of the last {TREND_DAYS} days"
-    )
-    if days < 1:
-        return replace(tile, note="needs a whole day of calls")
+    days = max(0, min(TREND_DAYS, (today - begun) // timedelta(days=1)))
     month = Range(name="month", since=first, until=today + timedelta(days=1))
     trend = Range(name="trend", since=today - timedelta(days=days), until=today)
-    spent, lately = await asyncio.gather(_total(store, month, with_subagents), _total(store, trend, with_subagents))
-    daily = figures.spent(lately)
-    if daily is None:
-        return tile
+    spent, lately = await asyncio.gather(
+        _total(store, month, with_subagents), _total(store, trend, with_subagents) if days else _nothing()
+    )
+    daily = figures.spent(lately) if days else None
     left = (end - now) / timedelta(days=1)
-    nanos = spent.cost_nanos + round(daily / days * left)
-    so_far = f"{formats.cost(spent)} so far in {first:%B}"
-    excluded = figures.excluded(spent + lately) and ", without calls that have no price"
-    return replace(tile, value=f"≈ {formats.money(nanos)}", note=so_far + excluded)
+    return Outlook(
+        month=first.date(), spent=spent, lately=lately, days=days,
+        cost_nanos=None if daily is None else spent.cost_nanos + round(daily / days * left),
+    )  # fmt: skip
+
+
+async def _nothing() -> UsageTotals:
+    return UsageTotals()
+
+
+async def _forecast(store: AsyncStore, now: datetime, with_subagents: bool) -> figures.FigureTile:
+    found = await outlook(store, now, with_subagents=with_subagents)
+    if found.cost_nanos is None:
+        needs = f"needs calls of the last {TREND_DAYS} days" if found.days else "needs a whole day of calls"
+        return figures.FigureTile(name="Month's end", value=formats.UNKNOWN, note=needs)
+    excluded = figures.excluded(found.spent + found.lately) and ", without calls that have no price"
+    so_far = f"{formats.cost(found.spent)} so far in {found.month:%B}"
+    return figures.FigureTile(name="Month's end", value=f"≈ {formats.money(found.cost_nanos)}", note=so_far + excluded)

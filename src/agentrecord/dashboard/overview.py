@@ -241,7 +241,7 @@ def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
             said = f"{group.error_type}: {group.error_message}"
             times = f" ({group.count:,} times)" if group.count > 1 else ""
             yield Attention(
-                at=group.first_seen_at, kind=f"{group.status} error", text=formats.one_line(said, 90) + times,
+                at=group.first_seen_at, kind=f"{group.status} error", text=formats.one_line(said, 150) + times,
                 href=f"/errors/{formats.segment(group.fingerprint)}", is_bad=True,
             )  # fmt: skip
 

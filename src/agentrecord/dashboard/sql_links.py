@@ -144,6 +144,13 @@ STATEMENTS: Mapping[str, _Statement] = {
         at="m.created_at", where=("m.deleted_at IS NULL",), order="m.sequence",
         columns={"session": "s.session_id"}, words=SESSION_WORDS.known,
     ),
+    "/calls": _Statement(
+        select=f"SELECT c.timestamp, m.name AS model, c.status, {_TOLD} AS tokens,\n"
+        "  c.cost_nanos / 1e9 AS dollars, c.latency_ms, c.error_message\n"
+        "FROM ar_llm_calls AS c\nJOIN ar_models AS m ON m.id = c.model_uuid\n"
+        "JOIN ar_runs AS r ON r.project_id = c.project_id AND r.id = c.run_uuid",
+        at="c.timestamp", order="c.timestamp", columns={"run": "r.run_id"}, words=RUN_WORDS.known,
+    ),
     "/occurrences": _Statement(
         select="SELECT e.created_at, e.error_type, e.error_message, e.error_code, r.run_id, s.session_id\n"
         "FROM ar_errors AS e\n"

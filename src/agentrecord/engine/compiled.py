@@ -15,11 +15,11 @@ Row = tuple[Any, ...]
 MANY = 8
 """From so many rows on it pays to read them column by column."""
 
-MOST_KEPT = 1000
+MOST_KEPT = 500
 """How many are kept before all are let go: there are as many as filters that people think of."""
 
-MOST_LISTED = 200
-"""How many values the lists of a kept one have: a long list comes in as many lengths, and each takes its room."""
+MOST_LISTED = 500
+"""With how many values in lists a statement is kept: each length of a list is another statement."""
 
 _kept: dict[object, "_Alike"] = {}
 
@@ -119,7 +119,9 @@ def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_
     cache_key = cast(Any, statement)._generate_cache_key() if is_kept else None
     binds = () if cache_key is None else cache_key.bindparams
     # A list of values has a parameter for each.
-    lengths = [len(cast(Any, bind.value)) if bind.expanding else None for bind in binds]
+    lengths = [len(cast(Any, bind.value)) for bind in binds if bind.expanding]
+    if sum(lengths) > MOST_LISTED:
+        cache_key = None
     key = None if cache_key is None else (dialect.name, schema, cache_key.key, *lengths)
     alike = _kept.get(key)
     if alike is not None:
@@ -132,15 +134,10 @@ def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_
         render_schema_translate=bool(schema),
     )
     found = Compiled(statement, dialect, compiled)
-    if key is not None and _may_be_kept(compiled, binds, lengths):
+    # Values that stand in the words themselves are no parameters; each of a list of rows has several.
+    is_plain = not compiled.literal_execute_params and not any(bind.type._is_tuple_type for bind in binds)
+    if key is not None and is_plain:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
         _kept[key] = _Alike(found, compiled, binds)
     return found
-
-
-def _may_be_kept(compiled: Any, binds: Sequence[BindParameter[Any]], lengths: Sequence[int | None]) -> bool:
-    """Say whether others can have what was compiled: the place of each value is known, and they are not too many."""
-    # Values that stand in the words themselves are no parameters; each of a list of rows has several.
-    is_plain = not compiled.literal_execute_params and not any(bind.type._is_tuple_type for bind in binds)
-    return is_plain and sum(filter(None, lengths)) <= MOST_LISTED

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from agentrecord.engine import Connection, Engine
 from agentrecord.engine.forks import begin_anew_in_child
-from agentrecord.exceptions import AgentRecordError, StoreUnavailable
+from agentrecord.exceptions import AgentRecordError, Conflict, InvalidTransition, StoreUnavailable
 from agentrecord.records.event import NewEvent
 from agentrecord.records.scope import Scope
 from agentrecord.store import events, runs
@@ -64,6 +64,7 @@ class Buffer:
         self._changed = threading.Condition(self._lock)
         self._flushing = threading.Lock()
         self._waiting: list[Write] = []
+        self._tried = 0
         self._alive: set[UUID] = set()
         self._thread: threading.Thread | None = None
 
@@ -98,24 +99,32 @@ class Buffer:
         with self._flushing:
             while self._waiting:
                 batch = self._waiting[:BATCH]
-                self._write(batch)
+                # Where Ctrl-C or a lost connection cut a batch off, it may be recorded all the same.
+                known, self._tried = self._tried, len(batch)
+                self._write(batch, known)
                 # Only now: what is being written must wait on if that fails, and whoever appends meanwhile is behind.
                 del self._waiting[: len(batch)]
+                self._tried = 0
 
-    def _write(self, batch: list[Write]) -> None:
+    def _write(self, batch: list[Write], known: int) -> None:
+        """Write a batch, of which the first `known` may be recorded already."""
         try:
             self._engine.write(work_in(self._scope, write_all, batch))
         except StoreUnavailable:
             raise
         except AgentRecordError:
-            for write in batch:
-                self._write_alone(write)
+            for place, write in enumerate(batch):
+                self._write_alone(write, is_known=place < known)
 
-    def _write_alone(self, write: Write) -> None:
+    def _write_alone(self, write: Write, *, is_known: bool) -> None:
         try:
             self._engine.write(work_in(self._scope, write_all, (write,)))
         except StoreUnavailable:
             raise
+        except (Conflict, InvalidTransition) as error:
+            # What has an id of its own cannot be written twice, and what ended cannot end again.
+            if not is_known:
+                self.failed(error)
         except AgentRecordError as error:
             self.failed(error)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -55,6 +55,5 @@ index(
     agent_versions.c.project_id,
     agent_versions.c.agent_uuid,
     unique=True,
-    sqlite_where=agent_versions.c.is_active,
-    postgresql_where=agent_versions.c.is_active,
+    where=agent_versions.c.is_active,
 )

@@ -62,16 +62,14 @@ index(
     "ix_ar_runs_alive",
     runs.c.project_id,
     runs.c.alive_until,
-    sqlite_where=runs.c.alive_until.is_not(None),
-    postgresql_where=runs.c.alive_until.is_not(None),
+    where=runs.c.alive_until.is_not(None),
 )
 index(
     "ix_ar_runs_reason",
     runs.c.project_id,
     runs.c.status_reason,
     runs.c.started_at,
-    sqlite_where=runs.c.status_reason.is_not(None),
-    postgresql_where=runs.c.status_reason.is_not(None),
+    where=runs.c.status_reason.is_not(None),
 )
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
@@ -81,8 +79,7 @@ index(
     runs.c.agent_version_uuid,
     runs.c.created_at,
     runs.c.id,
-    sqlite_where=runs.c.agent_version_uuid.is_not(None),
-    postgresql_where=runs.c.agent_version_uuid.is_not(None),
+    where=runs.c.agent_version_uuid.is_not(None),
 )
 
 events = define(
@@ -114,22 +111,19 @@ index(
     "ix_ar_events_run_ref",
     events.c.project_id,
     events.c.run_ref,
-    sqlite_where=events.c.run_ref.is_not(None),
-    postgresql_where=events.c.run_ref.is_not(None),
+    where=events.c.run_ref.is_not(None),
 )
 index(
     "ix_ar_events_trace",
     events.c.project_id,
     events.c.trace_uuid,
-    sqlite_where=events.c.trace_uuid.is_not(None),
-    postgresql_where=events.c.trace_uuid.is_not(None),
+    where=events.c.trace_uuid.is_not(None),
 )
 index(
     "ix_ar_events_spans",
     events.c.project_id,
     events.c.timestamp,
-    sqlite_where=events.c.trace_uuid.is_not(None),
-    postgresql_where=events.c.trace_uuid.is_not(None),
+    where=events.c.trace_uuid.is_not(None),
 )
 
 traces = define(
@@ -187,8 +181,7 @@ index(
     llm_calls.c.project_id,
     llm_calls.c.dedup_key,
     unique=True,
-    sqlite_where=llm_calls.c.dedup_key.is_not(None),
-    postgresql_where=llm_calls.c.dedup_key.is_not(None),
+    where=llm_calls.c.dedup_key.is_not(None),
 )
 index("ix_ar_llm_calls_session", llm_calls.c.project_id, llm_calls.c.session_uuid)
 index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp)
@@ -201,15 +194,13 @@ index(
     llm_calls.c.timestamp,
     llm_calls.c.user_uuid,
     llm_calls.c.cost_nanos,
-    sqlite_where=llm_calls.c.status == literal_column("'error'"),
-    postgresql_where=llm_calls.c.status == literal_column("'error'"),
+    where=llm_calls.c.status == literal_column("'error'"),
 )
 index(
     "ix_ar_llm_calls_run_ref",
     llm_calls.c.project_id,
     llm_calls.c.run_ref,
-    sqlite_where=llm_calls.c.run_ref.is_not(None),
-    postgresql_where=llm_calls.c.run_ref.is_not(None),
+    where=llm_calls.c.run_ref.is_not(None),
 )
 
 tool_calls = define(
@@ -243,8 +234,7 @@ index(
     tool_calls.c.started_at,
     tool_calls.c.id,
     tool_calls.c.user_uuid,
-    sqlite_where=tool_calls.c.status == literal_column("'error'"),
-    postgresql_where=tool_calls.c.status == literal_column("'error'"),
+    where=tool_calls.c.status == literal_column("'error'"),
 )
 
 error_groups = define(

@@ -65,8 +65,7 @@ index(
     sessions.c.user_uuid,
     sessions.c.session_id,
     unique=True,
-    sqlite_where=sessions.c.deleted_at.is_(None),
-    postgresql_where=sessions.c.deleted_at.is_(None),
+    where=sessions.c.deleted_at.is_(None),
 )
 index("ix_ar_sessions_name", sessions.c.project_id, sessions.c.session_id)
 index("ix_ar_sessions_activity", sessions.c.project_id, sessions.c.last_activity_at, sessions.c.id)

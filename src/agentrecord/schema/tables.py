@@ -4,6 +4,7 @@ from typing import Any  # `Any`: SQLAlchemy columns are generic over values it d
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     ForeignKeyConstraint,
     Index,
     MetaData,
@@ -24,6 +25,9 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+WHERE = "where"
+"""Under what an index keeps its condition."""
 
 GLOBAL_TABLES = frozenset(
     {
@@ -107,9 +111,19 @@ def unique(*columns: str) -> UniqueConstraint:
     return UniqueConstraint(*columns)
 
 
-def index(name: str, *columns: Any, **options: Any) -> Index:
-    """Return an index."""
-    return Index(name, *columns, **options)
+def index(name: str, *columns: Any, unique: bool = False, where: ColumnElement[bool] | None = None) -> Index:
+    """Return an index, over the rows alone that are as `where` says.
+
+    That condition is kept in `info`: said as each dialect's option, it would have all dialects imported.
+    """
+    return Index(name, *columns, unique=unique, info={} if where is None else {WHERE: where})
+
+
+def with_condition(one: Index, dialect: str) -> Index:
+    """Return an index whose condition, if it has one, goes into its DDL in `dialect`."""
+    if WHERE in one.info:
+        one.dialect_kwargs[f"{dialect}_where"] = one.info[WHERE]
+    return one
 
 
 USAGE_COUNTERS = (

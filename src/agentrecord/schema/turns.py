@@ -34,8 +34,7 @@ index(
     turns.c.project_id,
     turns.c.session_uuid,
     unique=True,
-    sqlite_where=turns.c.finished_at.is_(None),
-    postgresql_where=turns.c.finished_at.is_(None),
+    where=turns.c.finished_at.is_(None),
 )
 index(
     "uq_ar_turns_idempotency_key",
@@ -43,8 +42,7 @@ index(
     turns.c.begun_by_uuid,
     turns.c.idempotency_key,
     unique=True,
-    sqlite_where=turns.c.idempotency_key.is_not(None),
-    postgresql_where=turns.c.idempotency_key.is_not(None),
+    where=turns.c.idempotency_key.is_not(None),
 )
 index("ix_ar_turns_session", turns.c.project_id, turns.c.session_uuid, turns.c.finished_at)
 

@@ -10,8 +10,7 @@ from typing import Any, cast  # `Any`: SQLAlchemy's TypeDecorator is generic ove
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BIGINT, BOOLEAN, INTEGER, REAL, TEXT, Dialect, types
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import BIGINT, BOOLEAN, DOUBLE_PRECISION, INTEGER, REAL, TEXT, Dialect, types
 
 from agentrecord.engine.moments import from_micros
 
@@ -43,7 +42,7 @@ class Id(ColumnType):
     impl = types.LargeBinary
     cache_ok = True
     on_sqlite = types.BLOB()
-    on_postgresql = postgresql.UUID()
+    on_postgresql = types.UUID()
 
     def decoder(self, dialect_name: str) -> Decoder | None:
         """Read bytes as a UUID."""
@@ -80,7 +79,7 @@ class Real(ColumnType):
     cache_ok = True
     is_stored_as_is = True
     on_sqlite = REAL()
-    on_postgresql = postgresql.DOUBLE_PRECISION()
+    on_postgresql = DOUBLE_PRECISION()
 
 
 class Flag(ColumnType):
@@ -109,7 +108,7 @@ class Blob(ColumnType):
     impl = types.LargeBinary
     cache_ok = True
     on_sqlite = types.BLOB()
-    on_postgresql = postgresql.BYTEA()
+    on_postgresql = types.LargeBinary()
 
     def decoder(self, dialect_name: str) -> Decoder | None:
         """Read a driver's buffer as bytes."""

@@ -19,6 +19,7 @@ from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
 from agentrecord.server.gate import Gate
 from agentrecord.server.live import Hub
+from agentrecord.server.metrics import Metrics
 from agentrecord.server.middleware import BodyLimit, KnownHosts, SecurityHeaders
 from agentrecord.server.otlp_wire import Admission, OtlpErrors
 from agentrecord.server.problems import REFERENCE, CatchAll, Problem, handle_problems
@@ -126,7 +127,7 @@ def build_app(
     trail = Trail(gate.whole)
     desk = Desk(gate, trail, is_open=settings.sign_up_is_open)
     conversations = Conversations(store, runner or EchoRunner(), limits)
-    hub = Hub(store)
+    hub, metrics = Hub(store), Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -149,11 +150,11 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        middleware=_middleware(gate, trail, settings),
+        middleware=_middleware(gate, trail, settings, metrics),
     )
     app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
     app.state.conversations, app.state.methods = conversations, _methods()
-    app.state.otlp, app.state.hub = Admission(), hub
+    app.state.otlp, app.state.hub, app.state.metrics = Admission(), hub, metrics
     handle_problems(app)
     for module in (*API_ROUTES, *PAGE_ROUTES):
         # As they are: `include_router` would make each of them once more, and look through two lists for each request.
@@ -163,10 +164,10 @@ def build_app(
     return app
 
 
-def _middleware(gate: Gate, trail: Trail, settings: IdentitySettings) -> list[Middleware]:
+def _middleware(gate: Gate, trail: Trail, settings: IdentitySettings, metrics: Metrics) -> list[Middleware]:
     """Return the checks that hold for every route, the outermost first."""
     return [
-        Middleware(SecurityHeaders),
+        Middleware(SecurityHeaders, metrics=metrics),
         Middleware(GZipMiddleware, minimum_size=1000),
         Middleware(OtlpErrors),
         Middleware(CatchAll),

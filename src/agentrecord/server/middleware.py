@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentrecord.server.metrics import Metrics
 from agentrecord.server.problems import answer, is_otlp, problem
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -31,11 +32,12 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the security headers, and the time that the answer took, to every answer."""
+    """Adds the security headers, and the time that the answer took, to every answer, and counts it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        """Wrap an application; answers are counted in `metrics`."""
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -51,7 +53,9 @@ class SecurityHeaders:
                     headers[name] = value
                 kept = scope["path"].startswith("/static/")
                 headers.setdefault("Cache-Control", "no-cache" if kept else "no-store")
-                headers["Server-Timing"] = f"total;dur={(time.perf_counter() - started) * 1000:.1f}"
+                took = time.perf_counter() - started
+                self._metrics.note(scope["path"], message["status"], took)
+                headers["Server-Timing"] = f"total;dur={took * 1000:.1f}"
                 if scope["scheme"] == "https":
                     headers["Strict-Transport-Security"] = "max-age=31536000"
             await send(message)

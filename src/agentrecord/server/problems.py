@@ -108,7 +108,7 @@ class BudgetProblem(Problem):
 
 def is_api(path: str) -> bool:
     """Say whether answers at `path` are for programs."""
-    return path in ("/healthz", "/api") or path.startswith("/api/") or is_otlp(path)
+    return path in ("/healthz", "/metrics", "/api") or path.startswith("/api/") or is_otlp(path)
 
 
 def is_otlp(path: str) -> bool:

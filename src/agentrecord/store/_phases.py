@@ -51,7 +51,8 @@ class Draft:
         """Add another's figures to these."""
         self.calls += other.calls
         self.unpriced_calls += other.unpriced_calls
-        self.tokens = (self.tokens or 0) + (other.tokens or 0)
+        if other.tokens is not None:
+            self.tokens = (self.tokens or 0) + other.tokens
         if other.cost_nanos is not None:
             self.cost_nanos = (self.cost_nanos or 0) + other.cost_nanos
 

@@ -26,9 +26,6 @@ _ADD = insert_into(audit_entries)
 _TAKE = insert_or_add(audit_heads, ("project_id",), add=("last_sequence",))
 _SET_HEAD = insert_or_replace(audit_heads, ("project_id",), update=("last_sequence", "chain_hash"))
 _COLUMNS = [c for c in audit_entries.c if c.name != "project_id"]
-_NO_WORK = frozenset(
-    {"account", "agent", "audit", "budget", "email", "error_group", "key", "price", "project", "sign-in", "user"}
-)
 REDACTED = "audit.redacted"
 START = bytes(32)
 MAX_ENTRIES = 2**31 - 1
@@ -127,12 +124,9 @@ def trail(
     return tuple(ChainedEntry(previous_hash=row.pop("previous_hash"), entry=AuditEntry(**row)) for row in rows)
 
 
-def may_name_work(kind: str) -> bool:
-    """Say whether objects of a kind may be called by the name of a session or a run: not those that are known not to.
-
-    What the server notes has an address for a kind, which says what stands in it.
-    """
-    return ("{session_id" in kind or "{run_id" in kind) if kind.startswith("/") else kind not in _NO_WORK
+def is_of_work(kind: str) -> bool:
+    """Say whether the objects of a kind are sessions or runs: what else is called like one of them is not meant."""
+    return "session" in kind or "run" in kind
 
 
 def redact(
@@ -140,13 +134,13 @@ def redact(
 ) -> None:
     """Write other names into entries, in the place of somebody's who is erased; the chain still verifies.
 
-    `works` are the names of sessions and runs, which only objects have that may be such. An entry of its own tells
-    which were changed, and what they say since: nothing else in them can change unseen.
+    `works` are the names of sessions and runs, which nothing else is called by. An entry of its own tells which were
+    changed, and what they say since: nothing else in them can change unseen.
     """
     mine = (audit_entries.c.project_id == scope.project, audit_entries.c.id.in_(entries))
     changed: dict[str, values.JsonValue] = {}
     for row in conn.maps(select(*_COLUMNS).where(*mine).order_by(audit_entries.c.sequence)):
-        called = {**works, **names} if may_name_work(row["object_kind"]) else names
+        called = {**works, **names} if is_of_work(row["object_kind"]) else names
         parts = "/".join(called.get(part, part) for part in _parts(row["object_id"], called))
         new = {"object_id": parts, "actor": names.get(row["actor"], row["actor"]), "details": None}
         if row["actor"] in names:

@@ -145,19 +145,18 @@ def _trail(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     reached = _between(scope, audit_entries, after, last)
     found = {row[0] for row in conn.rows(select(audit_entries.c.id).where(*reached, or_(told, *named)))}
     objects = {
-        entry: _beginnings(object_id)
-        for entry, kind, object_id in conn.rows(
-            select(audit_entries.c.id, audit_entries.c.object_kind, audit_entries.c.object_id).where(
-                *reached, audit_entries.c.object_id != ""
-            )
-        )
-        if audit.may_name_work(kind)
+        row[0]: _beginnings(row[1])
+        for row in conn.rows(select(audit_entries.c.id, audit_entries.c.object_id).where(*reached, _OF_WORK))
     }
     works = _works(conn, scope, user, {name for names in objects.values() for name in names})
     found.update(entry for entry, names in objects.items() if works.keys() & names)
     ids = sorted(found)[:ENTRIES_AT_ONCE]
     audit.redact(conn, scope, ids, {name: name_of(user.id) for name in names}, works)
     return len(ids), ids[-1] if len(ids) == ENTRIES_AT_ONCE else last
+
+
+_OF_WORK = or_(audit_entries.c.object_kind.contains("session"), audit_entries.c.object_kind.contains("run"))
+"""Entries about sessions and runs: what else is called like one of them is not meant."""
 
 
 def _beginnings(object_id: str) -> set[str]:

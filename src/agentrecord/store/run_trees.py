@@ -232,7 +232,7 @@ def _run_draft(known: _Known, run: UUID) -> Draft:
         error_message=row["error_message"],
         calls=sums.calls,
         unpriced_calls=sums.unpriced_calls,
-        tokens=sums.total_tokens if sums.calls else None,
+        tokens=sums.total_tokens if sums.total_tokens or sums.calls > sums.uncounted_calls else None,
         cost_nanos=sums.cost_nanos if sums.calls > sums.unpriced_calls else None,
     )
 
@@ -258,7 +258,7 @@ def _calls(conn: Connection, scope: Scope, tree: Any) -> Found:
 
 def _call_draft(row: Row) -> Draft:
     """Return a call as a span; its instant is when it was answered."""
-    failed = row["status"] == CallStatus.ERROR
+    failed, counts = row["status"] == CallStatus.ERROR, tokens_of(row)
     return Draft(
         id=row["id"],
         kind=SpanKind.LLM,
@@ -270,7 +270,7 @@ def _call_draft(row: Row) -> Draft:
         error_message=row["error_message"],
         calls=1,
         unpriced_calls=int(row["cost_nanos"] is None),
-        tokens=tokens_of(row).total,
+        tokens=counts.total if counts.total or counts.is_complete else None,
         cost_nanos=row["cost_nanos"],
     )
 

@@ -1,11 +1,14 @@
 """Activity and crossed usage over REST: what the overview and the page of costs draw."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as InQuery
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from agentrecord.dashboard.cost_tiles import CacheSavings, Outlook, outlook, savings
+from agentrecord.dashboard.figures import models_of
 from agentrecord.records.activity import Activity
 from agentrecord.records.run import Run
 from agentrecord.records.usage import UsageBy, UsageRow
@@ -39,6 +42,21 @@ class SeriesQuery(Query):
     subagents: bool = Field(True, description="Count the calls of sub-agents")
 
 
+class OutlookQuery(Query):
+    """Which stretch the savings are of, and whose calls count."""
+
+    since: Moment | None = SINCE
+    until: Moment | None = UNTIL
+    subagents: bool = Field(True, description="Count the calls of sub-agents")
+
+
+class CostOutlook(BaseModel):
+    """What this month will have cost, and what caches saved in a stretch."""
+
+    month: model_of(Outlook)  # type: ignore[valid-type]
+    saved_by_cache: model_of(CacheSavings)  # type: ignore[valid-type]
+
+
 class BrokenQuery(Query):
     """Which runs that broke their promise."""
 
@@ -68,6 +86,17 @@ async def series(request: Request, query: Annotated[SeriesQuery, InQuery()]) -> 
         query.split, by=query.by, since=query.since, until=query.until, include_subagents=query.subagents
     )
     return answer({"items": rows})
+
+
+@router.get("/usage/outlook", response_model=None, responses=described(CostOutlook, "The month, and the savings"))
+async def cost_outlook(request: Request, query: Annotated[OutlookQuery, InQuery()]) -> Response:
+    """Return what this month will have cost if its days cost what the last week's did, and what caches saved."""
+    store = store_of(request)
+    month, uses = await asyncio.gather(
+        outlook(store, store.engine.maker.clock.now(), with_subagents=query.subagents),
+        store.prices.uses(since=query.since, until=query.until, include_subagents=query.subagents),
+    )
+    return answer({"month": month, "saved_by_cache": savings(models_of(uses).rows, uses)})
 
 
 @router.get(

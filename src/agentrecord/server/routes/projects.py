@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from agentrecord.records.imports import UnreadableLine
 from agentrecord.records.project import Project
 from agentrecord.server.fields import Moment
+from agentrecord.server.metrics import CONTENT_TYPE
 from agentrecord.server.routes.common import PROBLEMS, ListQuery
 from agentrecord.server.wire import PageOf, answer, described, model_of, store_of
 
@@ -57,3 +58,11 @@ async def list_unreadable(request: Request, query: Annotated[UnreadableQuery, In
 async def health() -> Response:
     """Say that the server is up; needs no key."""
     return answer({"status": "ok"})
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Tell monitoring what this process has done since it started; for everybody who is known."""
+    state = request.app.state
+    told = state.metrics.text(streams=state.hub.watchers, unwritten=state.trail.lost)
+    return Response(told, media_type=CONTENT_TYPE)
