@@ -139,3 +139,15 @@ def test_a_search_is_narrowed_and_paged(filled: Facing) -> None:
             break
         offset = int(page.next_cursor)
     assert sorted(seen) == [2, 3, 4, 5, 6]
+
+
+@covers("messages.search")
+@pytest.mark.parametrize("before", ["\U0001f916 ", "\ue0b0 main ", "\u30cf\u309a \u0648\u0654 ", "e\u0301 "])
+def test_an_excerpt_marks_what_matched_whatever_signs_and_letters_stand_before_it(store: Facing, before: str) -> None:
+    session = store.sessions.create(NewSession(session_id="signs"), user="ana").id
+    told = f"{before}\u00e9 some heron, flew over" + " and over" * 40 + " the pond"
+    store.messages.append(session, [NewMessage(role=MessageRole.USER, content=told)])
+    for query, marked in (("HERON", ["heron"]), ('"some heron" fl*', ["some heron", "flew"]), ("pond", ["pond"])):
+        (hit,) = store.messages.search(query)
+        assert " ".join(hit.excerpt[1::2]) == " ".join(marked)
+        assert "".join(hit.excerpt).strip("\u2026") in unicodedata.normalize("NFC", told)
