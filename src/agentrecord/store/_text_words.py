@@ -16,16 +16,17 @@ _MARKED_WORD = re.compile("[^\\W_](?:[^\\W_]|[\u0300-\u0331])*", re.UNICODE)
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in lower case, each letter in one way of writing it."""
+    """Return the words of a text in lower case, each letter in one way of writing it, and one at any end of a word."""
     if not text.isascii():
-        return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFC", text.lower())))
+        alike = unicodedata.normalize("NFC", text.lower()).replace("\u03c2", "\u03c3")
+        return _WORD.findall(_MARKS.sub("", alike))
     return _WORD.findall(text.lower())
 
 
 def excerpt(text: str, terms: Sequence[Term]) -> tuple[str, ...]:
     """Return the part of a text that has most of some terms: what stands before one, the term, what follows, and so on.
 
-    Letters are shown in their one way of writing, as PostgreSQL shows them.
+    Letters are shown in their one way of writing.
     """
     shown = unicodedata.normalize("NFC", text)
     spans = [found.span() for found in _MARKED_WORD.finditer(shown)]

@@ -112,7 +112,10 @@ def _tsquery(query: str) -> str:
 
 _SHOWN = """s.id, s.session_id, coalesce(s.title, t.initial_task), m.id, m.sequence, m.role, m.created_at"""
 _IS_ASCII = "length(CAST(m.content AS BLOB)) = length(m.content)"
-"""Only then does FTS5 find the words in a text at the places that the index, which has the text's `_plain`, tells."""
+"""Only then does FTS5 find the words in a text at the places that the index, which has the text's `_plain`, tells.
+
+PostgreSQL never does: its parser takes a path for one word, where the index has those in it.
+"""
 _SQLITE = f"""
 SELECT {_SHOWN}, CASE WHEN {_IS_ASCII} THEN snippet(ar_search_index, 0, '{_OPEN}', '{_CLOSE}', '…', 24) END, rank,
 	CASE WHEN NOT {_IS_ASCII} THEN substr(m.content, 1, {MAX_INDEXED_CHARS}) END
@@ -124,8 +127,7 @@ LEFT JOIN ar_coding_sessions AS t ON t.project_id = s.project_id AND t.session_u
 WHERE ar_search_index MATCH ? AND x.project_id = ? AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}
 ORDER BY rank, m.id LIMIT ? OFFSET ?"""
 _POSTGRESQL = f"""
-SELECT {_SHOWN}, ts_headline('simple', normalize(left(m.content, 200000)), q.query,
-	'StartSel={_OPEN},StopSel={_CLOSE},MaxFragments=1,MaxWords=24,MinWords=8'), -ts_rank(x.words, q.query) AS rank, NULL
+SELECT {_SHOWN}, NULL, -ts_rank(x.words, q.query) AS rank, left(m.content, {MAX_INDEXED_CHARS})
 FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search_in_project AS x
 JOIN agentrecord.ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
 JOIN agentrecord.ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid
