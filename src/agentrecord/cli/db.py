@@ -10,6 +10,7 @@ from agentrecord.cli.db_checks import outcome
 from agentrecord.cli.opening import opened_raw, reading, writing
 from agentrecord.cli.output import Column, Listing, output_options, show, wants_json, write_json
 from agentrecord.cli.terminal import hint, say
+from agentrecord.cli.waiting import working
 from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.engine.upkeep import copy_of, faults_of_file, put_in_place, set_aside
 from agentrecord.exceptions import AgentRecordError, Conflict, StoreUnavailable
@@ -130,7 +131,7 @@ def check() -> None:
     Example:
       agentrecord db check
     """
-    with reading() as store:
+    with reading() as store, working("counting"):
         found = list(_checks(store))
     _finish(found)
 
@@ -144,7 +145,7 @@ def verify() -> None:
     Example:
       agentrecord db verify && agentrecord db backup record-copy.db
     """
-    with reading() as store:
+    with reading() as store, working("verifying"):
         is_file = isinstance(store.engine, SqliteEngine)
         found = [
             *outcome("file", damage(store.engine), "SQLite finds no damage" if is_file else BY_SERVER),
@@ -205,8 +206,10 @@ def backup(target: Path, force: bool) -> None:
             raise Conflict("file", target, "is the record itself; name another file")
         fresh = target.with_name(target.name + PARTIAL)
         fresh.unlink(missing_ok=True)
-        engine.backup(fresh)
-    faults = faults_of_file(fresh)
+        with working("copying"):
+            engine.backup(fresh)
+    with working("verifying the copy"):
+        faults = faults_of_file(fresh)
     if faults:
         fresh.unlink(missing_ok=True)
         raise AgentRecordError(f"the copy is not whole, nothing was kept: {'; '.join(faults[:3])}")
@@ -239,7 +242,8 @@ def restore(source: Path, force: bool) -> None:
     target = settings.current().path
     if target is None:
         raise StoreUnavailable(f"this record is no file; for PostgreSQL run: {_dump_command('pg_restore', source)}")
-    faults = faults_of_file(source)
+    with working("verifying the backup"):
+        faults = faults_of_file(source)
     if faults:
         raise AgentRecordError(f"{source} is no whole backup: {'; '.join(faults[:3])}")
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -276,6 +280,7 @@ def vacuum() -> None:
                 f" psql -c 'VACUUM ANALYZE' '{settings.current().shown_url}'"
             )
         before = engine.path.stat().st_size
-        compact(engine)
+        with working("giving space back"):
+            compact(engine)
         after = engine.path.stat().st_size
     say(f"{words.size(before)} before, {words.size(after)} after")

@@ -6,10 +6,9 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.terminal import clip, err
+from agentrecord.cli.waiting import QUIET_S, REDRAW_S
 from agentrecord.ingest.load import Progress
 
-QUIET_S = 1.0
-REDRAW_S = 0.1
 BAR_WIDTH = 20
 
 

@@ -10,6 +10,7 @@ from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import writing
 from agentrecord.cli.output import Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint
+from agentrecord.cli.waiting import working
 from agentrecord.records.price import RepriceRow
 from agentrecord.records.usage import dollars
 
@@ -86,7 +87,8 @@ def command(since: str | None, until: str | None, model: str | None, applies: bo
     """
     with writing() as store:
         start, end = bounds(since, until, now=store.engine.maker.clock.now())
-        rows = store.prices.reprice(since=start, until=end, model=model, apply=applies)
+        with working("charging calls anew" if applies else "comparing prices"):
+            rows = store.prices.reprice(since=start, until=end, model=model, apply=applies)
     show(_listing(rows, applied=applies))
     changed = sum(row.changed_calls for row in rows)
     if changed:

@@ -25,8 +25,8 @@ from agentrecord.cli.output import (
     wants_json,
     write_json,
 )
-from agentrecord.cli.progress import QUIET_S
 from agentrecord.cli.terminal import hint, say
+from agentrecord.cli.waiting import QUIET_S
 from agentrecord.engine.sqlite import SqliteEngine
 from agentrecord.records.people import UserFigures, UserPurge
 from agentrecord.store import Store
