@@ -56,7 +56,7 @@ class NotFound(AgentRecordError):
 
     def __init__(self, kind: str, key: object) -> None:
         """Name the `kind` of row and the `key` that was looked for."""
-        super().__init__(f"no {kind} {str(key)!r} in this scope")
+        super().__init__(f"no {kind} {str(key)!r} here")
         self.kind = kind
         self.key = key
 

@@ -85,6 +85,16 @@ def test_sub_agents_can_be_left_out_of_every_report(used: Facing) -> None:
         assert used.usage.report(by, include_subagents=False).total.cost_nanos == 111011, by
 
 
+def test_a_sub_agents_call_is_left_out_whichever_session_it_was_made_in(used: Facing) -> None:
+    top = used.sessions.get("top").id
+    used.llm_calls.record(NewLLMCall(model="m1", session_uuid=top, is_subagent=True, cost_nanos=7, timestamp=AT))
+    for by in UsageBy:
+        assert used.usage.report(by, include_subagents=False).total.cost_nanos == 111011, by
+    assert costs(used, UsageBy.SESSION, include_subagents=False) == {"top": 11, "plain": 11000, "no session": 10**5}
+    found = used.usage.sessions(include_subagents=False)
+    assert [row.totals.cost_nanos for row in found.rows] == [10**5, 11000, 11]
+
+
 def test_every_report_of_one_range_has_the_same_total(used: Facing) -> None:
     for since, until, cost in (
         (AT.replace(minute=0) + timedelta(hours=1), AT + timedelta(hours=30), 1110),

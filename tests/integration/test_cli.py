@@ -369,6 +369,20 @@ def test_options_of_the_program_may_follow_the_command(record: Path) -> None:
     assert run("db", "info", "--json", "--db", record).exit_code == 0
 
 
+@pytest.mark.parametrize("kind", ["run", "session", "error"])
+def test_what_is_not_there_is_said_in_plain_words(record: Path, kind: str) -> None:
+    told = run(kind, "nope", db=record)
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert re.fullmatch(r"error: no (run|session|error group) 'nope' here\n", told.stderr)
+
+
+def test_days_of_half_an_hour_ahead_are_refused_by_the_option_that_asks_for_them(record: Path) -> None:
+    told = run("usage", "--timezone", "+05:30", db=record)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "Invalid value for --timezone: days must begin with an hour of UTC" in told.stderr
+    assert run("usage", "--timezone", "+05:30", "--blocks", db=record).exit_code == 0
+
+
 def test_a_project_that_is_not_there_is_an_error_and_is_not_made(record: Path) -> None:
     told = run("--project", "nowhere", "usage", db=record)
     assert (told.exit_code, "no project 'nowhere'" in told.stderr) == (1, True)

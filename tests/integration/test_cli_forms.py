@@ -14,6 +14,7 @@ from agentrecord.cli.moments import Zone, bounds, parse_moment
 from agentrecord.cli.output import Column, Listing, encode, fitting, plain, table
 from agentrecord.cli.prices import TierType, nanos
 from agentrecord.cli.terminal import Terminal, cells, clip, one_line, pad
+from agentrecord.records.lengths import DAY, HOUR
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PLAIN = Terminal(is_tty=True, width=40, color=False, unicode=True)
@@ -190,4 +191,10 @@ def test_what_is_known_by_the_day_is_told_by_the_day(at: datetime | None, told: 
 def test_what_is_spent_is_counted_over_whole_days_of_the_time_zone_or_whole_hours(
     text: str, minutes: int, meant: datetime
 ) -> None:
-    assert bounds(text, None, now=NOW, zone_minutes=minutes, whole=True) == (meant, None)
+    assert bounds(text, None, now=NOW, zone_minutes=minutes, whole=HOUR) == (meant, None)
+
+
+@pytest.mark.parametrize(("text", "days"), [("24h", 0), ("36h", 1), ("3d", 2), ("1w", 6)])
+def test_what_an_agent_or_a_user_did_is_counted_over_whole_days_only(text: str, days: int) -> None:
+    first = NOW.replace(hour=0) - timedelta(days=days)
+    assert bounds(text, None, now=NOW, whole=DAY) == (first, None)

@@ -73,7 +73,9 @@ def test_agents_are_listed_shown_and_compared(record: Path) -> None:
     ]
     found = read(record, "agents", "compare", "coder", "1.0", "1.1")
     assert next((m["name"], m["a"], m["b"]) for m in found["measures"]) == ("error rate", 0, 1)
-    assert "too few runs" in run(record, "agents", "compare", "coder", "--table").stdout
+    compared = run(record, "agents", "compare", "coder", "--table").stdout
+    assert compared.count("too few runs") == 8
+    assert compared.count("too few sessions") == 1
     assert run(record, "agents", "compare", "coder", "9").exit_code == 1
     assert run(record, "agents", "show", "nobody").exit_code == 1
 
@@ -130,3 +132,15 @@ def test_a_user_is_deleted_only_when_one_says_yes(record: Path) -> None:
     assert run(record, "users", "delete", "unassigned", "--yes").exit_code != 0
     with Store(str(record)) as store:
         assert store.usage.recount() == ()
+
+
+@pytest.mark.parametrize(
+    "option", [("--since", "7d"), ("--until", "2026-01-05"), ("--status", "new"), ("--agent", "coder"), ("--resolved",),
+               ("--sort", "count")],
+)  # fmt: skip
+def test_what_chooses_groups_of_errors_is_refused_where_occurrences_are_asked_for(
+    record: Path, option: tuple[str, ...]
+) -> None:
+    told = run(record, "errors", "--all", *option)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert f"--all and {option[0]} cannot go together" in told.stderr

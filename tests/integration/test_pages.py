@@ -259,6 +259,8 @@ def test_a_page_that_is_not_there_says_so(site: Site) -> None:
         answer = site[0].get(path)
         assert answer.status_code in (404, 422), path
         assert answer.headers["content-type"].startswith("text/html")
+    assert "No run &#39;nope&#39; here; it may be of another project, or be deleted." in site[0].get("/r/nope").text
+    assert "may be of another project" not in site[0].get("/nope").text
 
 
 def test_a_session_shows_its_conversation_turn_by_turn(site: Site) -> None:

@@ -92,7 +92,7 @@ def test_an_agents_page_adds_up_and_says_how_versions_are_recorded(site: Site) -
     version = filled.store.agents.create_version("coder", "1.1", changes='{"prompt": "<b>shorter</b>"}')
     filled.store.runs.start(NewRun(run_id="v", agent_id="coder", agent_version_uuid=version.id))
     page = shown(client, "/agents/coder/compare")
-    assert "too few runs (n &lt; 30)" in page
+    assert (page.count("too few runs (n &lt; 30)"), page.count("too few sessions (n &lt; 30)")) == (8, 1)
     assert "&lt;b&gt;shorter&lt;/b&gt;" in page
     assert client.get("/agents/coder/compare?a=9").status_code == 404
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -208,6 +209,23 @@ def test_a_budget_that_is_crossed_is_an_exit_code(name: str, record: Path) -> No
     assert over.exit_code == 4
     assert "over budget" in over.stderr
     assert "a-model-of-no-price" in over.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--blocks",), ("--no-subagents",), ("--by", "session")])
+def test_the_calls_without_a_price_that_are_told_are_those_of_the_range(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    path, now = tmp_path / "record.db", datetime.now(UTC)
+    with Store(str(path)) as store:
+        for days, models in ((0, ("mine", "mine", "ours")), (40, ("mine", "ours", "theirs", "theirs"))):
+            for model in models:
+                store.llm_calls.record(
+                    NewLLMCall(model=model, tokens=TokenCounts(input=1, output=1), timestamp=now - timedelta(days=days))
+                )
+    told = ask(path, "usage", "--since", "7d", *options).stderr
+    assert told.count("excludes") == 2
+    assert "excludes 2 calls on mine:" in told
+    assert "excludes 1 call on ours:" in told
 
 
 def test_many_models_without_a_price_are_told_five_at_a_time(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from agentrecord.cli.output import (
 from agentrecord.cli.terminal import say
 from agentrecord.records.agent import AgentDetails, AgentFigures, VersionFigures
 from agentrecord.records.comparison import Measure, Unit, VersionComparison
+from agentrecord.records.lengths import HOUR
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import UsageRow
 
@@ -95,7 +96,7 @@ def show_agent(agent: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now, in_days=True)
+        first, last = bounds(since, until, now=now, whole=HOUR)
         found = store.agents.details(agent, since=first, until=last)
     if wants_json():
         write_json(found)
@@ -173,7 +174,7 @@ def compare(agent: str, a: str | None, b: str | None, since: str | None, until: 
       agentrecord agents compare support-bot --filter '-env:staging'
     """
     with reading() as store:
-        first, last = bounds(since, until, now=store.engine.maker.clock.now())
+        first, last = bounds(since, until, now=store.engine.maker.clock.now(), whole=HOUR)
         found = store.agents.compare(agent, a, b, since=first, until=last, query=query)
     if wants_json():
         write_json(found)
@@ -217,7 +218,7 @@ def _interval(measure: Measure) -> str:
 
 def _said(measure: Measure) -> str:
     if measure.has_few_runs:
-        return "too few runs (n<30)"
+        return f"too few {'sessions' if measure.unit is Unit.SCORE else 'runs'} (n<30)"
     if measure.low is None:
         return ""
     if not measure.is_clear:

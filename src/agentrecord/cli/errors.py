@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 import click
+from click.core import ParameterSource
 
 from agentrecord.cli import words
 from agentrecord.cli.filtering import Filtering, words_argument
@@ -119,6 +120,10 @@ def command(text: tuple[str, ...], everything: bool, limit: int, cursor: str | N
       agentrecord errors timeout 'count:>3' -agent:support-bot
       agentrecord errors --all --jsonl
     """
+    source = click.get_current_context().get_parameter_source
+    given = [name for name in wanted if source(name) is ParameterSource.COMMANDLINE]
+    if everything and given:
+        raise click.UsageError(f"--all and --{given[0]} cannot go together: it chooses groups, not occurrences")
     with reading() as store:
         if everything:
             _occurrences(store, text, limit=limit, cursor=cursor, everything=everything)

@@ -13,6 +13,7 @@ from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.records.facet import FigureSums
+from agentrecord.records.lengths import DAY
 from agentrecord.records.page import Page
 from agentrecord.records.query import joined
 from agentrecord.records.usage import UsageTotals
@@ -97,7 +98,7 @@ def show_list(
     """
     with reading() as store:
         now, (report, summed) = store.engine.maker.clock.now(), operations(store)
-        since, until = bounds(wanted["since"], wanted["until"], now=now, in_days=True)
+        since, until = bounds(wanted["since"], wanted["until"], now=now, whole=DAY)
         where = {"query": joined(text), "since": since, "until": until}
         page = collect(
             lambda size, place: report(**where, sort=wanted["sort"], limit=size, cursor=place),

@@ -18,7 +18,7 @@ from agentrecord.cli.output import flush, output_options, wants_json, write_json
 from agentrecord.cli.progress import Meter
 from agentrecord.cli.settings import current
 from agentrecord.cli.terminal import hint, say
-from agentrecord.cli.usage import warn_of_unpriced
+from agentrecord.cli.usage import models_of, warn_of_unpriced
 from agentrecord.exceptions import AgentRecordError
 from agentrecord.ingest.load import Importer, ImportSummary, default_paths, import_paths
 from agentrecord.ingest.registry import SOURCES
@@ -215,7 +215,6 @@ def command(source: str, paths: tuple[Path, ...], watch: bool, dry_run: bool, no
             _watch(store, work, indexed=not no_index)
             return
         summaries = _once(store, work, dry_run=dry_run, indexed=not no_index)
-        report = _report(store)
-        warn_of_unpriced(store, report.unpriced_models, report.total)
+        warn_of_unpriced(models_of(store))
     if any(summary.failed for summary in summaries):
         raise click.exceptions.Exit(1)

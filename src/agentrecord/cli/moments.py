@@ -7,24 +7,25 @@ from typing import Any, TypeVar  # `Any`: click passes option values untyped
 
 import click
 
-from agentrecord.records.lengths import DAY, HOUR, last_whole
+from agentrecord.records.lengths import DAY, last_whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SPAN = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SHORT = ("m", "min", "h")
 _OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 
 
 def parse_moment(
-    text: str, *, now: datetime, zone: timezone = UTC, is_end: bool = False, in_days: bool = False, whole: bool = False
+    text: str, *, now: datetime, zone: timezone = UTC, is_end: bool = False, whole: timedelta | None = None
 ) -> datetime | None:
     """Return the instant that `text` names; None for `all`.
 
-    A span (7d, 36h) counts back from `now`: with `in_days` in whole UTC days of which today is the last, with `whole`
-    in the whole days of `zone` where it is of days or weeks and in whole hours otherwise. A date is its first instant
-    in `zone`, or its last if `is_end`. Raises ValueError for anything else.
+    A span (7d, 36h) counts back from `now`. With `whole`, an hour or a day, it is made of whole ones of `zone`, the
+    present one the last, and of whole days where days or weeks are asked for: the same as on the pages. A date is its
+    first instant in `zone`, or its last if `is_end`. Raises ValueError for anything else.
     """
     wanted = text.strip()
     if wanted.lower() == "all":
@@ -34,10 +35,10 @@ def parse_moment(
     span = _SPAN.fullmatch(wanted)
     if span:
         length = timedelta(**{_UNITS[span[2].lower()]: int(span[1])})
-        if whole:
-            ahead = zone.utcoffset(None)
-            return last_whole(length, now + ahead, DAY if span[2].lower() in "dw" else HOUR)[0] - ahead
-        return last_whole(length, now, DAY)[0] if in_days else now - length
+        if whole is None:
+            return now - length
+        ahead = zone.utcoffset(None)
+        return last_whole(length, now + ahead, whole if span[2].lower() in _SHORT else DAY)[0] - ahead
     found = datetime.fromisoformat(wanted)
     if found.tzinfo is None:
         found = found.replace(tzinfo=zone)
@@ -98,17 +99,11 @@ def until_option() -> Callable[[F], F]:
 
 
 def bounds(
-    since: str | None,
-    until: str | None,
-    *,
-    now: datetime,
-    zone_minutes: int = 0,
-    in_days: bool = False,
-    whole: bool = False,
+    since: str | None, until: str | None, *, now: datetime, zone_minutes: int = 0, whole: timedelta | None = None
 ) -> tuple[datetime | None, datetime | None]:
     """Return the instants that `--since` and `--until` name; raise a usage error if they are the wrong way round."""
     zone = timezone(timedelta(minutes=zone_minutes))
-    start = None if since is None else parse_moment(since, now=now, zone=zone, in_days=in_days, whole=whole)
+    start = None if since is None else parse_moment(since, now=now, zone=zone, whole=whole)
     end = None if until is None else parse_moment(until, now=now, zone=zone, is_end=True)
     if start is not None and end is not None and start >= end:
         raise click.UsageError(f"--since {since} is not before --until {until}")

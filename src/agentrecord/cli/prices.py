@@ -15,7 +15,7 @@ from agentrecord.cli.output import Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint
 from agentrecord.cli.usage import Dollars, warn_of_unpriced
 from agentrecord.records.price import ModelUse, NewPrice, Price, Quote, Rates, Tier
-from agentrecord.records.usage import NANOS_PER_DOLLAR, dollars
+from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageTotals, dollars
 
 _RATES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "per_request")
 
@@ -158,8 +158,10 @@ def command(context: click.Context, own: bool) -> None:
             return
         uses = store.prices.uses()
         show(Listing(columns=_USES, rows=uses, empty="No model was called yet."))
+        models: dict[str, UsageTotals] = {}
         for use in uses:
-            warn_of_unpriced(store, [use.model], use.totals)
+            models[use.model] = models.get(use.model, UsageTotals()) + use.totals
+        warn_of_unpriced(models)
 
 
 @command.command("set", short_help="Set a price of one's own.")

@@ -1,6 +1,6 @@
 """`agentrecord usage`: tokens and costs, by whatever people ask for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypedDict, TypeVar, Unpack  # `Any`: decorators keep whatever they decorate
@@ -12,6 +12,7 @@ from agentrecord.cli.moments import Zone, bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import LEAST_NAME, Column, Listing, output_options, show
 from agentrecord.cli.terminal import hint, out
+from agentrecord.records.lengths import HOUR
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
 from agentrecord.store import Store
 from agentrecord.store.usage_sums import NAMES
@@ -20,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_BUDGET = 4
 BAR_WIDTH = 16
+MINUTES = 60
+"""Of an hour."""
 MOST_TOLD = 5
 """So many models without a price are told one by one."""
 _COUNTS = (
@@ -179,15 +182,13 @@ def listing(report: UsageReport) -> Listing[UsageRow]:
     )
 
 
-def warn_of_unpriced(store: Store, models: Sequence[str], totals: UsageTotals) -> None:
-    """Say on standard error which calls no sum contains, and the command that mends it."""
-    if not totals.unpriced_calls:
-        return
-    found = {models[0]: totals} if len(models) == 1 else _totals_of(store, models)
+def warn_of_unpriced(models: Mapping[str, UsageTotals]) -> None:
+    """Say on standard error which calls no sum contains, and the command that mends it; `models` are those summed."""
+    found = {name: totals for name, totals in models.items() if totals.unpriced_calls}
     for model in sorted(found, key=lambda name: (-found[name].unpriced_calls, name))[:MOST_TOLD]:
         told = found[model]
-        calls = words.plural(told.unpriced_calls, "call") if told.unpriced_calls else "calls"
-        if told.unpriced_calls and told.uncounted_calls >= told.unpriced_calls:
+        calls = words.plural(told.unpriced_calls, "call")
+        if told.uncounted_calls >= told.unpriced_calls:
             hint(f"excludes {calls} on {model}: the source told no token counts", warning=True)
         else:
             hint(
@@ -199,12 +200,12 @@ def warn_of_unpriced(store: Store, models: Sequence[str], totals: UsageTotals) -
         hint(f"and {words.plural(len(found) - MOST_TOLD, 'more model')}: agentrecord usage --by model", warning=True)
 
 
-def _totals_of(store: Store, models: Sequence[str]) -> dict[str, UsageTotals]:
-    found = dict.fromkeys(models, UsageTotals())
-    for row in store.usage.report(UsageBy.MODEL).rows:
-        if row.key in found:
-            found[row.key] = row.totals
-    return found
+def models_of(
+    store: Store, *, since: datetime | None = None, until: datetime | None = None, include_subagents: bool = True
+) -> dict[str, UsageTotals]:
+    """Return what was used of each model in a range."""
+    report = store.usage.report(UsageBy.MODEL, since=since, until=until, include_subagents=include_subagents)
+    return {row.key: row.totals for row in report.rows}
 
 
 def _block_listing(blocks: Sequence[UsageBlock], total: UsageTotals) -> Listing[UsageBlock]:
@@ -302,23 +303,29 @@ def _blocks(store: Store, wanted: Wanted, since: datetime | None, until: datetim
         total = total + block.totals
     show(_block_listing(blocks, total))
     if total.unpriced_calls:
-        warn_of_unpriced(store, store.usage.report(UsageBy.TOTAL).unpriced_models, total)
+        whole = {"since": blocks[0].start_at, "until": blocks[-1].end_at}
+        warn_of_unpriced(models_of(store, **whole, include_subagents=not wanted["no_subagents"]))
     return total
 
 
 def run(wanted: Wanted) -> None:
     """Print the report that was asked for."""
+    if wanted["timezone"] % MINUTES and not wanted["blocks"]:
+        raise click.BadParameter(
+            "days must begin with an hour of UTC, as in +05:00: figures are kept by hour", param_hint="--timezone"
+        )
     with reading() as store:
         now = store.engine.maker.clock.now()
-        since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"], whole=True)
+        since, until = bounds(wanted["since"], wanted["until"], now=now, zone_minutes=wanted["timezone"], whole=HOUR)
         if wanted["blocks"]:
             _check_budget(_blocks(store, wanted, since, until).cost_usd, wanted["budget"])
             return
+        with_subagents = not wanted["no_subagents"]
         report = store.usage.report(
             UsageBy(wanted["by"]), split=None if wanted["split"] is None else UsageBy(wanted["split"]),
-            since=since, until=until,
-            include_subagents=not wanted["no_subagents"], utc_offset_minutes=wanted["timezone"],
+            since=since, until=until, include_subagents=with_subagents, utc_offset_minutes=wanted["timezone"],
         )  # fmt: skip
         show(listing(report))
-        warn_of_unpriced(store, report.unpriced_models, report.total)
+        if report.total.unpriced_calls:
+            warn_of_unpriced(models_of(store, since=since, until=until, include_subagents=with_subagents))
     _check_budget(report.total.cost_usd, wanted["budget"])

@@ -28,6 +28,7 @@ from agentrecord.cli.output import (
 from agentrecord.cli.terminal import hint, say
 from agentrecord.cli.waiting import QUIET_S
 from agentrecord.engine.sqlite import SqliteEngine
+from agentrecord.records.lengths import HOUR
 from agentrecord.records.people import UserFigures, UserPurge
 from agentrecord.store import Store
 
@@ -129,7 +130,7 @@ def show_user(who: str, since: str | None, until: str | None) -> None:
     """
     with reading() as store:
         now = store.engine.maker.clock.now()
-        first, last = bounds(since, until, now=now, in_days=True)
+        first, last = bounds(since, until, now=now, whole=HOUR)
         found = store.users.details(who, since=first, until=last)
     if wants_json():
         write_json(found)

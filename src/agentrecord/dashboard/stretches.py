@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from agentrecord.dashboard.filters import Asked, Range, with_changes
 from agentrecord.exceptions import InvalidFilter
-from agentrecord.records.lengths import DAY, ceiling, floor, last_whole
+from agentrecord.records.lengths import DAY, HOUR, ceiling, floor, last_whole
 
 LIST_RANGES = ("15m", "1h", "24h", "7d", "30d", "90d", "all")
 DEFAULT = "7d"
-HOUR = timedelta(hours=1)
 _TYPED = re.compile(r"([1-9]\d{0,4})([mhdw])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -25,6 +25,8 @@ class Unit(StrEnum):
 class Measure:
     """One measure of both versions: `n_a` and `n_b` runs told it, `delta` is b less a, between `low` and `high`.
 
+    A score is told by sessions instead, each of them once.
+
     The interval holds the true difference in 95 of 100 cases: Newcombe's hybrid of two Wilson intervals for shares,
     Welch's for means. It is None where there is none: for percentiles, and with fewer than two runs on a side.
     """
@@ -41,7 +43,7 @@ class Measure:
 
     @property
     def has_few_runs(self) -> bool:
-        """Say whether either side has too few runs for the difference to say much."""
+        """Say whether either side has too few runs, or sessions, for the difference to say much."""
         return min(self.n_a, self.n_b) < FEW_RUNS
 
     @property

@@ -33,8 +33,8 @@ def rows(
     include_subagents: bool,
 ) -> list[UsageRow]:
     """Return one row for each top session, or each directory, sub-agents' sessions counted in their top one's."""
-    if since is None and until is None:
-        measured = _from_sessions(scope, include_subagents).subquery("measured")
+    if _is_of_all(since, until, include_subagents):
+        measured = _from_sessions(scope).subquery("measured")
     else:
         measured = _from_calls(scope, since, until, include_subagents).subquery("measured")
     shown = _told(conn, scope, measured, by)
@@ -63,29 +63,29 @@ def top(
     include_subagents: bool,
 ) -> tuple[list[UsageRow], int]:
     """Return the first rows by session and how many there are: only these are added up in full and named."""
-    is_ranged = since is not None or until is not None
-    if is_ranged:
+    is_of_all = _is_of_all(since, until, include_subagents)
+    if not is_of_all:
         each = _by_called_session(scope, ranked.column, since, until, include_subagents).subquery("each")
     else:
         counter = sessions.c[ranked.column].label("n")
-        each = _only(scope, include_subagents).with_only_columns(_ROOT.label("root"), counter).subquery("each")
+        each = _with_calls(scope).with_only_columns(_ROOT.label("root"), counter).subquery("each")
     added = select(each.c.root, total(each.c.n).label("n")).group_by(each.c.root).cte("added")
     order = added.c.n.desc() if ranked.is_down else added.c.n
     counts = [select(func.count(one)).select_from(added).scalar_subquery() for one in (added.c.n, added.c.root)]
     found = conn.rows(select(added.c.root, *counts).order_by(order, added.c.root).limit(ranked.limit))
     roots = [root for root, _, _ in found if root is not None]
-    if is_ranged:
+    if not is_of_all:
         measured = _from_calls(scope, since, until, include_subagents, roots=roots)
     else:
-        measured = _from_sessions(scope, include_subagents).where(sessions.c.id.in_(_trees(scope, roots)))
+        measured = _from_sessions(scope).where(sessions.c.id.in_(_trees(scope, roots)))
     shown = _told(conn, scope, measured.subquery("measured"), UsageBy.SESSION) if roots else []
     # The calls of no session have a null for it.
     count, with_session = found[0][1:] if found else (0, 0)
     has_others = count > with_session
-    if has_others or not is_ranged:
+    if has_others or is_of_all:
         outside = _without_session(conn, scope, since, until, include_subagents)
         if outside is not None:
-            # Of a range, the calls of no session were counted as one with the sessions.
+            # Where calls were added up, those of no session were counted as one with the sessions.
             shown, count = [*shown, outside], count + (0 if has_others else 1)
     return sorted(shown, key=_rank(ranked))[: ranked.limit], count
 
@@ -138,14 +138,18 @@ def _row(row: dict[str, Any]) -> UsageRow:
     )
 
 
-def _only(scope: Scope, include_subagents: bool) -> Select[Any]:
+def _is_of_all(since: datetime | None, until: datetime | None, include_subagents: bool) -> bool:
+    """Return whether the sums that sessions hold tell it: neither of a range, nor of who made their calls."""
+    return since is None and until is None and include_subagents
+
+
+def _with_calls(scope: Scope) -> Select[Any]:
     """Return the statement whose rows are the sessions with calls."""
-    statement = select(sessions).where(*within(scope, sessions), sessions.c.calls > 0)
-    return statement if include_subagents else statement.where(sessions.c.parent_uuid.is_(None))
+    return select(sessions).where(*within(scope, sessions), sessions.c.calls > 0)
 
 
-def _from_sessions(scope: Scope, include_subagents: bool) -> Select[Any]:
-    return _only(scope, include_subagents).with_only_columns(
+def _from_sessions(scope: Scope) -> Select[Any]:
+    return _with_calls(scope).with_only_columns(
         _ROOT.label("root"),
         sessions.c.created_at.label("first_at"),
         sessions.c.last_activity_at.label("last_at"),
