@@ -137,6 +137,25 @@ def test_nothing_that_a_user_said_or_was_called_is_left_in_any_table(store: Faci
 
 
 @covers("users.purge")
+def test_what_is_called_like_a_session_of_a_deleted_user_keeps_its_name_in_the_trail(store: Facing) -> None:
+    fill(store, ANA, "tern")
+    store.runs.start(NewRun(run_id="night"), user=ANA)
+    for session_id in ("main", "root", "night"):
+        store.sessions.create(NewSession(session_id=session_id), user=BOB)
+    others = [("/api/agents/{agent_id:path}", "main"), ("agent", "main"), ("/r/{run_id:path}", "night")]
+    for kind, name in [*others, ("/s/{session_id:path}", "main")]:
+        store.audit.record("read", kind, name, actor="root", origin="198.51.100.7")
+    store.audit.record("read", "/api/agents/{agent_id:path}", "main/x", actor=BOB)
+    purged(store, BOB)
+    trail = store.audit.list(limit=200).items
+    told = {(entry.object_kind, entry.object_id) for entry in trail}
+    assert told >= {*others, ("/api/agents/{agent_id:path}", "main/x")}
+    assert ("/s/{session_id:path}", "main") not in told
+    assert [entry.origin for entry in trail if entry.actor == "root"] == ["198.51.100.7"] * 4
+    assert store.audit.verify() == ()
+
+
+@covers("users.purge")
 def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(store: Facing) -> None:
     fill(store, BOB, WORD)
     fill(store, ANA, "tern")

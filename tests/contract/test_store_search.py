@@ -139,3 +139,34 @@ def test_a_search_is_narrowed_and_paged(filled: Facing) -> None:
             break
         offset = int(page.next_cursor)
     assert sorted(seen) == [2, 3, 4, 5, 6]
+
+
+@covers("messages.search")
+@pytest.mark.parametrize("before", ["\U0001f916 ", "\ue0b0 main ", "\u30cf\u309a \u0648\u0654 ", "e\u0301 "])
+def test_an_excerpt_marks_what_matched_whatever_signs_and_letters_stand_before_it(store: Facing, before: str) -> None:
+    session = store.sessions.create(NewSession(session_id="signs"), user="ana").id
+    told = f"{before}\u00e9 some heron, flew over" + " and over" * 40 + " the pond"
+    store.messages.append(session, [NewMessage(role=MessageRole.USER, content=told)])
+    for query, marked in (("HERON", ["heron"]), ('"some heron" fl*', ["some heron", "flew"]), ("pond", ["pond"])):
+        (hit,) = store.messages.search(query)
+        assert " ".join(hit.excerpt[1::2]) == " ".join(marked)
+        assert "".join(hit.excerpt).strip("\u2026") in unicodedata.normalize("NFC", told)
+
+
+@covers("messages.search")
+def test_an_excerpt_marks_words_in_paths_addresses_and_markup(filled: Facing) -> None:
+    queries = {"agentrecord": "path", "search.py": "path", "store/search": "path", "example": "path", "bold": "markup",
+               "mail@example": "code", "bar": "code"}  # fmt: skip
+    for query, name in queries.items():
+        hit = next(hit for hit in filled.messages.search(query) if hit.session_id == name)
+        assert ("".join(hit.excerpt), hit.excerpt[1::2]) == (TEXTS[name], (query,)), query
+
+
+@covers("messages.search")
+def test_a_letter_that_is_written_otherwise_at_the_end_of_a_word_is_found_within_it(store: Facing) -> None:
+    session = store.sessions.create(NewSession(session_id="greek")).id
+    store.messages.append(
+        session, [NewMessage(role=MessageRole.USER, content="\u039f\u0394\u039f\u03a3 \u03c0\u03cc\u03bb\u03b7\u03c2")]
+    )
+    for query in ("\u03bf\u03b4\u03bf\u03c2", "\u03bf\u03b4\u03bf\u03c3*", "\u03a0\u038c\u039b\u0397\u03a3"):
+        assert [len(hit.excerpt) for hit in store.messages.search(query)] == [3], query

@@ -1,11 +1,12 @@
 """The page of costs: its rows lead to the work behind them, and what is split leaves as it is shown."""
 
+import asyncio
 import csv
 import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from page_fixtures import START, Filled, call, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
-from agentrecord.dashboard import formats
+from agentrecord.dashboard import cost, formats
 from agentrecord.dashboard.figures import GROUPED
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
+from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.store import Store
+from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.store import AsyncStore, Store
 
 Site = tuple[TestClient, Filled]
 NONE = "No run matches"
@@ -149,3 +152,21 @@ def test_where_a_total_is_stands_what_priced_it_and_many_models_are_told_in_few_
         told = page.partition("Prices behind these figures")[2].partition("</details>")[0]
         assert told.count("<li>") == 100, path
         assert "And 44 models more." in told, path
+
+
+@pytest.mark.parametrize("by", [UsageBy.MODEL, UsageBy.USER, UsageBy.SESSION, UsageBy.VERSION, UsageBy.DAY])
+def test_rows_come_to_their_total_while_somebody_writes(tmp_path: Path, by: UsageBy) -> None:
+    record = f"sqlite:///{tmp_path}/record.db"
+    writer, reader = Store(record), AsyncStore(record)
+    new = NewLLMCall(model="gpt-4o", host="OpenAI", tokens=TokenCounts(input=100, output=10))
+    writer.llm_calls.record(new, user="ana")
+
+    def write(sql: str) -> None:
+        writer.llm_calls.record(new, user="ana")
+
+    reader.engine.observer = write
+    page = asyncio.run(cost.cost(reader, {"by": str(by), "since": "all"}, datetime.now(UTC)))
+    assert page.total == sum((row.usage.totals for row in page.rows), start=UsageTotals())
+    assert page.total.calls < writer.usage.total().calls
+    reader.close()
+    writer.close()

@@ -15,6 +15,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -93,6 +94,14 @@ def test_a_long_list_is_compiled_each_time() -> None:
     found = compile_(select(runs.c.id).where(runs.c.calls.in_(ids)), DIALECTS[0], None)
     assert list(found.values(found.defaults)) == ids
     assert compiled._kept == before
+
+
+def test_a_list_of_rows_is_compiled_each_time() -> None:
+    rows = [select(runs.c.id).where(tuple_(runs.c.calls, runs.c.run_id).in_([(n, "a"), (n, "b")])) for n in (1, 2)]
+    for dialect in DIALECTS:
+        for statement in rows:
+            found = compile_(statement, dialect, None)
+            assert _known(found) == _known(compile_(statement, dialect, None, is_kept=False))
 
 
 def test_no_more_than_so_many_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,12 +93,12 @@ async def cost(
     )
     uses, models = spending.uses, figures.models_of(spending.uses)
     # Those of models are there already.
-    found, row_count = (models.rows, len(models.rows)) if drawn.rows is None else drawn.rows
+    found = drawn.found or _Found(rows=models.rows, count=len(models.rows), total=models.total)
     chart = figures.spend_chart(
         spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
         width=charts.WIDE, limits=drawn.limits, path="/runs",
     )  # fmt: skip
-    shown = _rows(found, wanted, drawn.before, dict(chart.series), asked)
+    shown = _rows(found.rows, wanted, drawn.before, dict(chart.series), asked)
     return CostPage(
         stretch=wanted.stretch,
         by=wanted.by,
@@ -107,8 +107,8 @@ async def cost(
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
         rows=shown[:MOST_ROWS],
-        row_count=row_count,
-        total=models.total,
+        row_count=found.count,
+        total=models.total if found.total is None else found.total,
         tiles=cost_tiles.tiles(models, uses, beside, None if drawn.before is None else drawn.before.total),
         chart=chart,
         chart_of=_chart_of(wanted),
@@ -143,8 +143,20 @@ async def _report(store: AsyncStore, by: UsageBy, stretch: Range, wanted: _Asked
     return await figures.cost_report(store, stretch, by, None, wanted.with_subagents, name_unpriced=False)
 
 
-async def _rows_of(store: AsyncStore, wanted: _Asked) -> tuple[Sequence[UsageRow], int] | None:
-    """Return the rows that the page shows the first of, and how many there are; None for those of models alone."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The rows that the page shows the first of, how many there are, and their total as of the moment they were read.
+
+    What is read beside them may know a call more, so that its total would not be that of these rows.
+    """
+
+    rows: Sequence[UsageRow]
+    count: int
+    total: UsageTotals | None
+
+
+async def _rows_of(store: AsyncStore, wanted: _Asked) -> _Found | None:
+    """Return the rows, without a total where only some of them were added up; None for those of models alone."""
     if wanted.by is UsageBy.MODEL and wanted.split is None:
         return None
     if wanted.by is UsageBy.SESSION and wanted.sort.removeprefix("-") != "key":
@@ -153,11 +165,13 @@ async def _rows_of(store: AsyncStore, wanted: _Asked) -> tuple[Sequence[UsageRow
             since=wanted.stretch.since, until=wanted.stretch.until, include_subagents=wanted.with_subagents,
             sort=wanted.sort, limit=MOST_ROWS,
         )  # fmt: skip
-        return top.rows, top.count
+        is_whole = len(top.rows) == top.count
+        whole = sum((row.totals for row in top.rows), start=UsageTotals()) if is_whole else None
+        return _Found(rows=top.rows, count=top.count, total=whole)
     report = await figures.cost_report(
         store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents, name_unpriced=False
     )
-    return report.rows, len(report.rows)
+    return _Found(rows=report.rows, count=len(report.rows), total=report.total)
 
 
 async def _before(store: AsyncStore, wanted: _Asked) -> UsageReport | None:
@@ -231,12 +245,12 @@ def _chart_of(wanted: _Asked) -> UsageBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """The rows and how many there are, what they were before, and what the chart is drawn with.
+    """The rows, what they were before, and what the chart is drawn with.
 
     Rows and series are None where they are those of models.
     """
 
-    rows: tuple[Sequence[UsageRow], int] | None
+    found: _Found | None
     before: UsageReport | None
     series: Sequence[UsageRow] | None
     slots: Mapping[str, int]
@@ -244,17 +258,17 @@ class _Drawn:
 
 
 async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
-    names, budgets, rows = await asyncio.gather(
+    names, budgets, found = await asyncio.gather(
         store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE), _rows_of(store, wanted)
     )
-    slots, found = charts.series_slots(names), () if rows is None else rows[0]
-    series, before = await asyncio.gather(_series(store, wanted, found, step, slots), _before(store, wanted))
+    slots, rows = charts.series_slots(names), () if found is None else found.rows
+    series, before = await asyncio.gather(_series(store, wanted, rows, step, slots), _before(store, wanted))
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
         if budget.is_active and budget.user is None and budget.agent_id is None and _lasts(budget.period, step)
     ]
-    return _Drawn(rows=rows, before=before, series=series, slots=slots, limits=limits)
+    return _Drawn(found=found, before=before, series=series, slots=slots, limits=limits)
 
 
 async def _series(

@@ -134,8 +134,9 @@ def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_
         render_schema_translate=bool(schema),
     )
     found = Compiled(statement, dialect, compiled)
-    # Values that stand in the words themselves are no parameters.
-    if key is not None and not compiled.literal_execute_params:
+    # Values that stand in the words themselves are no parameters; each of a list of rows has several.
+    is_plain = not compiled.literal_execute_params and not any(bind.type._is_tuple_type for bind in binds)
+    if key is not None and is_plain:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
         _kept[key] = _Alike(found, compiled, binds)

@@ -141,9 +141,7 @@ class SqliteEngine(Engine):
             refuse_foreign_file(driver, self.path)
         for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-8000"):
             driver.execute(f"PRAGMA {pragma}")
-        connection = Connection(driver, self.dialect, memo=self.memo)
-        connection.observer = self.observer
-        return connection
+        return Connection(driver, self.dialect, memo=self.memo)
 
     def _writer_now(self) -> Writer:
         if self._closed:
@@ -187,6 +185,7 @@ class SqliteEngine(Engine):
                 connection = self._free.pop()
             except IndexError:
                 connection = self._open_reader()
+            connection.observer = self.observer
             try:
                 yield connection
             finally:

@@ -124,15 +124,24 @@ def trail(
     return tuple(ChainedEntry(previous_hash=row.pop("previous_hash"), entry=AuditEntry(**row)) for row in rows)
 
 
-def redact(conn: Connection, scope: Scope, entries: Sequence[UUID], names: Mapping[str, str]) -> None:
+def is_of_work(kind: str) -> bool:
+    """Say whether the objects of a kind are sessions or runs: what else is called like one of them is not meant."""
+    return "session" in kind or "run" in kind
+
+
+def redact(
+    conn: Connection, scope: Scope, entries: Sequence[UUID], names: Mapping[str, str], works: Mapping[str, str]
+) -> None:
     """Write other names into entries, in the place of somebody's who is erased; the chain still verifies.
 
-    An entry of its own tells which were changed, and what they say since: nothing else in them can change unseen.
+    `works` are the names of sessions and runs, which nothing else is called by. An entry of its own tells which were
+    changed, and what they say since: nothing else in them can change unseen.
     """
     mine = (audit_entries.c.project_id == scope.project, audit_entries.c.id.in_(entries))
     changed: dict[str, values.JsonValue] = {}
     for row in conn.maps(select(*_COLUMNS).where(*mine).order_by(audit_entries.c.sequence)):
-        parts = "/".join(names.get(part, part) for part in _parts(row["object_id"], names))
+        called = {**works, **names} if is_of_work(row["object_kind"]) else names
+        parts = "/".join(called.get(part, part) for part in _parts(row["object_id"], called))
         new = {"object_id": parts, "actor": names.get(row["actor"], row["actor"]), "details": None}
         if row["actor"] in names:
             # The address is theirs.

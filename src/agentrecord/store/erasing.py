@@ -151,7 +151,7 @@ def _trail(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     works = _works(conn, scope, user, {name for names in objects.values() for name in names})
     found.update(entry for entry, names in objects.items() if works.keys() & names)
     ids = sorted(found)[:ENTRIES_AT_ONCE]
-    audit.redact(conn, scope, ids, {**works, **{name: name_of(user.id) for name in names}})
+    audit.redact(conn, scope, ids, {name: name_of(user.id) for name in names}, works)
     return len(ids), ids[-1] if len(ids) == ENTRIES_AT_ONCE else last
 
 
@@ -179,10 +179,12 @@ def _works(conn: Connection, scope: Scope, user: User, names: set[str]) -> dict[
                 found[name] = _mark_of(scope, name, row_id, source)
             else:
                 others.add(name)
-        called = select(runs.c.run_id, runs.c.id).where(
-            runs.c.project_id == scope.project, runs.c.user_uuid == user.id, runs.c.run_id.in_(some)
-        )
-        found.update({name: row_id.hex for name, row_id in conn.rows(called)})
+        called = select(runs.c.run_id, runs.c.user_uuid, runs.c.id)
+        for name, owner, row_id in conn.rows(called.where(runs.c.project_id == scope.project, runs.c.run_id.in_(some))):
+            if owner == user.id:
+                found[name] = row_id.hex
+            else:
+                others.add(name)
     return {name: mark for name, mark in found.items() if name not in others}
 
 

@@ -6,7 +6,6 @@ holds the first 200,000 characters of a message.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
@@ -20,13 +19,11 @@ from agentrecord.records.message import MessageRole, SearchHit
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.store._page import checked_limit, checked_offset
+from agentrecord.store._text_words import Term, excerpt, words
 
 MAX_INDEXED_CHARS = 200_000
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _TERM = re.compile(r'"([^"]*)"|(\S+)')
-_WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_MARKS = re.compile("[\u0300-\u0331]")
-"""What FTS5 takes for a part of the letter before it, where no character is both."""
 
 
 def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]]) -> None:
@@ -53,16 +50,9 @@ def remember(conn: Connection, scope: Scope, contents: Sequence[tuple[UUID, str]
     )
 
 
-def _words(text: str) -> list[str]:
-    """Return the words of a text in lower case, each letter in one way of writing it."""
-    if not text.isascii():
-        return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFC", text.lower())))
-    return _WORD.findall(text.lower())
-
-
 def _plain(content: str) -> str:
     """Return the words of a text, so that PostgreSQL's parser finds no paths, hosts or tags that FTS5 does not."""
-    return " ".join(_words(content))
+    return " ".join(words(content))
 
 
 def _indexed(content: str) -> str:
@@ -96,17 +86,17 @@ def replace(conn: Connection, scope: Scope, message: UUID, old: str, new: str) -
     remember(conn, scope, [(message, new)])
 
 
-def terms(query: str) -> list[tuple[list[str], bool]]:
+def terms(query: str) -> list[Term]:
     """Return a query as terms: the words that must stand side by side, and whether the last one is a beginning.
 
     Raises `InvalidFilter` if there is nothing to look for.
     """
     values.text("query", query, max_chars=1000)
-    found: list[tuple[list[str], bool]] = []
+    found: list[Term] = []
     for quoted, plain in _TERM.findall(query):
-        words = _words(quoted or plain)
-        if words:
-            found.append((words, not quoted and plain.endswith("*")))
+        said = words(quoted or plain)
+        if said:
+            found.append((said, not quoted and plain.endswith("*")))
     if not found:
         raise InvalidFilter("q", query, "has no word to look for")
     return found
@@ -121,8 +111,14 @@ def _tsquery(query: str) -> str:
 
 
 _SHOWN = """s.id, s.session_id, coalesce(s.title, t.initial_task), m.id, m.sequence, m.role, m.created_at"""
+_IS_ASCII = "length(CAST(m.content AS BLOB)) = length(m.content)"
+"""Only then does FTS5 find the words in a text at the places that the index, which has the text's `_plain`, tells.
+
+PostgreSQL never does: its parser takes a path for one word, where the index has those in it.
+"""
 _SQLITE = f"""
-SELECT {_SHOWN}, snippet(ar_search_index, 0, '{_OPEN}', '{_CLOSE}', '…', 24), rank
+SELECT {_SHOWN}, CASE WHEN {_IS_ASCII} THEN snippet(ar_search_index, 0, '{_OPEN}', '{_CLOSE}', '…', 24) END, rank,
+	CASE WHEN NOT {_IS_ASCII} THEN substr(m.content, 1, {MAX_INDEXED_CHARS}) END
 FROM ar_search_index
 JOIN ar_search AS x ON x.id = ar_search_index.rowid
 JOIN ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
@@ -131,8 +127,7 @@ LEFT JOIN ar_coding_sessions AS t ON t.project_id = s.project_id AND t.session_u
 WHERE ar_search_index MATCH ? AND x.project_id = ? AND s.deleted_at IS NULL AND m.deleted_at IS NULL{{more}}
 ORDER BY rank, m.id LIMIT ? OFFSET ?"""
 _POSTGRESQL = f"""
-SELECT {_SHOWN}, ts_headline('simple', normalize(left(m.content, 200000)), q.query,
-	'StartSel={_OPEN},StopSel={_CLOSE},MaxFragments=1,MaxWords=24,MinWords=8'), -ts_rank(x.words, q.query) AS rank
+SELECT {_SHOWN}, NULL, -ts_rank(x.words, q.query) AS rank, left(m.content, {MAX_INDEXED_CHARS})
 FROM to_tsquery('simple', %s) AS q(query), agentrecord.ar_search_in_project AS x
 JOIN agentrecord.ar_messages AS m ON m.project_id = x.project_id AND m.id = x.message_uuid
 JOIN agentrecord.ar_sessions AS s ON s.project_id = m.project_id AND s.id = m.session_uuid
@@ -166,13 +161,14 @@ def messages(
     sql = (_SQLITE if conn.is_sqlite else _POSTGRESQL).format(more="".join(chosen))
     match = _fts5(query) if conn.is_sqlite else _tsquery(query)
     rows = conn.text(sql, (match, scope.project, *chosen.values(), limit + 1, offset))
-    hits = [_hit(row) for row in rows[:limit]]
+    wanted = terms(query)
+    hits = [_hit(row, wanted) for row in rows[:limit]]
     more = str(offset + limit) if len(rows) > limit else None
     return Page(hits, limit, more, None)
 
 
-def _hit(row: Sequence[Any]) -> SearchHit:
-    session, session_id, title, message, sequence, role, created_at, marked, rank = row
+def _hit(row: Sequence[Any], wanted: Sequence[Term]) -> SearchHit:
+    session, session_id, title, message, sequence, role, created_at, marked, rank, unmarked = row
     return SearchHit(
         message_uuid=message if isinstance(message, UUID) else UUID(bytes=message),
         session_uuid=session if isinstance(session, UUID) else UUID(bytes=session),
@@ -181,6 +177,6 @@ def _hit(row: Sequence[Any]) -> SearchHit:
         sequence=sequence,
         role=MessageRole(role),
         created_at=from_micros(created_at),
-        excerpt=tuple(re.split(f"[{_OPEN}{_CLOSE}]", marked)),
+        excerpt=tuple(re.split(f"[{_OPEN}{_CLOSE}]", marked)) if unmarked is None else excerpt(unmarked, wanted),
         score=-float(rank),
     )
