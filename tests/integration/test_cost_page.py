@@ -170,3 +170,19 @@ def test_rows_come_to_their_total_while_somebody_writes(tmp_path: Path, by: Usag
     assert page.total.calls < writer.usage.total().calls
     reader.close()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("since=7d", "whole UTC days"), ("since=36h", "whole hours"), ("since=all", None),
+        ("from=2026-03-01&to=2026-03-02", "whole UTC days"),
+        ("from=2026-03-01T10:23&to=2026-03-03", "whole hours"), ("to=2026-03-02T23:10", "whole UTC days"),
+        ("to=2026-03-02T03:07", "whole hours"),
+    ],
+)  # fmt: skip
+def test_a_range_of_figures_says_that_it_counts_whole_hours_or_days(site: Site, asked: str, told: str | None) -> None:
+    for path in ("/", "/cost"):
+        page = site[0].get(f"{path}?{asked}").text
+        found = re.findall(r'<span class="note">(whole [^<]+)</span>', page)
+        assert found == ([] if told is None else [told]), path
