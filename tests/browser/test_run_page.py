@@ -14,6 +14,7 @@ from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
+from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.store import Store, tool_calls
 
@@ -115,6 +116,8 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
         run = site.store.runs.start(new)
         site.store.messages.append(session.id, [NewMessage(role=MessageRole.USER, content=MARKDOWN, run_uuid=run.id)])
         site.store.events.record(NewEvent(event_type=EventType.PLANNING_STARTED, run_uuid=run.id, data='{"plan": 1}'))
+        tokens = TokenCounts(input=1_000_000, output=1)
+        site.store.llm_calls.record(NewLLMCall(model="claude-opus-4-5", run_uuid=run.id, tokens=tokens, latency_ms=70))
         for error in ("no such file", "no such file", None):
             tool = site.store.tool_calls.record(NewToolCall(tool_name="Bash", run_uuid=run.id, started_at=START))
             site.store.tool_calls.finish(tool.id, error_message=error, finished_at=START)
@@ -131,6 +134,14 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             found[path, scheme] = axe_violations(page)
+    size = tab.page.viewport_size
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    page = tab.open(f"/runs/compare?a={first}&b={second}")
+    wide = page.get_by_role("region", name="Models")
+    assert wide.evaluate("one => one.scrollWidth > one.clientWidth")
+    found["two runs on a phone", "dark"] = axe_violations(page)
+    tab.page.set_viewport_size(size or {"width": 1280, "height": 720})
+    tab.open("/s/s")
     assert {where: wrong for where, wrong in found.items() if wrong} == {}
     tab.page.get_by_role("button", name="Copy as Markdown").click()
     expect(tab.page.get_by_role("button", name="Copied")).to_be_visible()
