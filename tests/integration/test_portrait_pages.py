@@ -335,3 +335,13 @@ def test_a_group_of_errors_tells_with_which_version_it_began_and_how_often_it_wa
     assert (told_by_api["first_version"], told_by_api["days"]) == (
         "1.0", [{"date": "2026-03-03", "count": 1}, {"date": "2026-03-05", "count": 3}]
     )  # fmt: skip
+
+
+def test_a_table_behind_a_chart_can_be_moved_by_keys(site: Site) -> None:
+    client, moved = site[0], r'<div class="scroll" tabindex="0" role="region" aria-label="[^"]+, as a table">'
+    group = re.findall(r'href="(/errors/[0-9a-f]+)"', client.get("/errors?since=all").text)[0]
+    for path in ("/?since=all", "/cost?since=all", "/runs?since=all", "/agents/coder?since=all", group):
+        tables = client.get(path).text.split("<summary>As a table</summary>")[1:]
+        assert tables, path
+        for told in tables:
+            assert re.match(moved, told), path
