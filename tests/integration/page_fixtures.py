@@ -29,6 +29,14 @@ HOME = "http://localhost"
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
+MOST_NODES = 3_000
+_ELEMENT = re.compile(r"<[a-z]")
+
+
+def nodes(page: str) -> int:
+    """Return how many elements a page has."""
+    return len(_ELEMENT.findall(page))
+
 
 @dataclass
 class FixedClock:

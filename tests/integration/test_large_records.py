@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 
 import pytest
-from page_fixtures import SECRET, START, TOKEN, FixedClock, signed_in
+from page_fixtures import MOST_NODES, SECRET, START, TOKEN, FixedClock, nodes, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.ingest.otlp_facts import derive
@@ -21,8 +21,6 @@ from otlp_requests import received, span
 
 CALLS, MESSAGES, BATCHES = 20_000, 5_000, 20
 COST = "$40.00"
-MOST_NODES = 3_000
-ELEMENT = re.compile(r"<[a-z]")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Site:
         """Return a page, which is no longer than a browser likes."""
         page = self.client.get(path)
         assert page.status_code == 200, path
-        assert len(ELEMENT.findall(page.text)) <= MOST_NODES, path
+        assert nodes(page.text) <= MOST_NODES, path
         return page.text
 
     def text(self, path: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 FOLDER = "/static/"
+"""Where a server has them."""
+
 _LENGTH = 12
 
 

@@ -58,8 +58,6 @@ class Compiled:
 
     def read(self, row: Row) -> Row:
         """Turn a driver's row into ours."""
-        if not self.decoders:
-            return tuple(row)
         values = list(row)
         for place, decode in self.decoders:
             value = values[place]
@@ -115,7 +113,10 @@ class _Alike:
 
 
 def compile_(statement: Executable, dialect: Dialect, schema: str | None, *, is_kept: bool = True) -> Compiled:
-    """Return `statement` in `dialect`'s words, from what is kept if one like it was compiled; `is_kept` without."""
+    """Return `statement` in `dialect`'s words, from what is kept if one like it was compiled.
+
+    Without `is_kept` it is compiled anew, and not kept.
+    """
     cache_key = cast(Any, statement)._generate_cache_key() if is_kept else None
     binds = () if cache_key is None else cache_key.bindparams
     # A list of values has a parameter for each.

@@ -1,8 +1,8 @@
 """Rollups: exact figures by hour and day, changed in the transaction of the row they count.
 
 The nil UUID stands for "none" in a key, since a null could not be part of a unique one. Hours exist so that days in
-any time zone sum right; days, so that a year is read at once. What is only found by
-its key SQLite keeps in its key's order, without an index of the key beside it.
+any time zone sum right; days, so that a year is read at once. What is only found by its key SQLite keeps in its key's
+order, without an index of the key beside it.
 """
 
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values it does not know

@@ -14,6 +14,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
+from agentrecord.dashboard.assets import FOLDER
 from agentrecord.server.assets import Assets
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
@@ -159,7 +160,7 @@ def build_app(
     for module in (*API_ROUTES, *PAGE_ROUTES):
         # As they are: `include_router` would make each of them once more, and look through two lists for each request.
         app.router.routes.extend(module.router.routes)
-    app.mount("/static", Assets(), name="static")
+    app.mount(FOLDER.removesuffix("/"), Assets(), name="static")
     app.openapi = _described(app)  # type: ignore[method-assign]
     return app
 

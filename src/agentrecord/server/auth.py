@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentrecord.dashboard.assets import FOLDER
 from agentrecord.exceptions import InvalidValue, NotFound, StoreUnavailable, TooManyRequests
 from agentrecord.server import choosing
 from agentrecord.server.cookies import is_same_origin, local_path, signed_in
@@ -24,7 +25,7 @@ logger = logging.getLogger("agentrecord.server")
 OPEN_PATHS = frozenset({"/sign-in", "/healthz", "/api/auth/sign-in", "/api/auth/refresh", "/api/auth/sign-up"})
 """What anybody may ask for; with `OPEN_FOLDER`, and nothing else."""
 
-OPEN_FOLDER = "/static/"
+OPEN_FOLDER = FOLDER
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PER_MINUTE = 600
 

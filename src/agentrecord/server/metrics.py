@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import agentrecord
+from agentrecord.dashboard.assets import FOLDER
 from agentrecord.server.problems import is_api, is_otlp
 
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -60,7 +61,7 @@ class Metrics:
 
 def kind_of(path: str) -> str:
     """Return what is asked for at a path: `page`, `api`, `otlp` or `static`."""
-    if path.startswith("/static/"):
+    if path.startswith(FOLDER):
         return "static"
     if is_otlp(path):
         return "otlp"

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentrecord.dashboard.assets import FOLDER
 from agentrecord.server.metrics import Metrics
 from agentrecord.server.problems import answer, is_otlp, problem
 
@@ -51,7 +52,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
-                kept = scope["path"].startswith("/static/")
+                kept = scope["path"].startswith(FOLDER)
                 headers.setdefault("Cache-Control", "no-cache" if kept else "no-store")
                 took = time.perf_counter() - started
                 self._metrics.note(scope["path"], message["status"], took)
