@@ -185,7 +185,20 @@ index(
 )
 index("ix_ar_llm_calls_session", llm_calls.c.project_id, llm_calls.c.session_uuid)
 index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp)
-index("ix_ar_llm_calls_run", llm_calls.c.project_id, llm_calls.c.run_uuid)
+index(
+    "ix_ar_llm_calls_run",
+    llm_calls.c.project_id,
+    llm_calls.c.run_uuid,
+    llm_calls.c.timestamp,
+    where=llm_calls.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_llm_calls_outside",
+    llm_calls.c.project_id,
+    llm_calls.c.session_uuid,
+    llm_calls.c.timestamp,
+    where=llm_calls.c.run_uuid.is_(None),
+)
 index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, llm_calls.c.timestamp)
 index(
     "ix_ar_llm_calls_failed",
@@ -226,7 +239,20 @@ tool_calls = define(
     at("created_at"),
 )
 index("ix_ar_tool_calls_session", tool_calls.c.project_id, tool_calls.c.session_uuid, tool_calls.c.call_ref)
-index("ix_ar_tool_calls_run", tool_calls.c.project_id, tool_calls.c.run_uuid)
+index(
+    "ix_ar_tool_calls_run",
+    tool_calls.c.project_id,
+    tool_calls.c.run_uuid,
+    tool_calls.c.started_at,
+    where=tool_calls.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_tool_calls_outside",
+    tool_calls.c.project_id,
+    tool_calls.c.session_uuid,
+    tool_calls.c.started_at,
+    where=tool_calls.c.run_uuid.is_(None),
+)
 index(
     "ix_ar_tool_calls_failed",
     tool_calls.c.project_id,

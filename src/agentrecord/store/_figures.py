@@ -15,7 +15,6 @@ from sqlalchemy import bindparam, update
 from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
-from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
@@ -29,7 +28,9 @@ from agentrecord.schema import (
 )
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
+from agentrecord.store._call_counts import Spent, call_counts
 from agentrecord.store._sql import insert_or_add, later_of
+from agentrecord.store._tool_shares import ToolShares
 
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
@@ -62,7 +63,11 @@ _TOUCH = (
 TOUCH_SESSION = Prepared(_TOUCH)
 TOUCH_SESSION_RETURNING = Prepared(
     _TOUCH.where(sessions.c.deleted_at.is_(None)).returning(
-        sessions.c.last_sequence, sessions.c.last_event_sequence, sessions.c.user_uuid, sessions.c.agent_uuid
+        sessions.c.last_sequence,
+        sessions.c.last_event_sequence,
+        sessions.c.user_uuid,
+        sessions.c.agent_uuid,
+        sessions.c.tool_call_count,
     )
 )
 TOUCH_RUN = Prepared(
@@ -105,55 +110,10 @@ def latency_bucket(latency_ms: int) -> int:
     return round(4 * math.log2(latency_ms)) if latency_ms > 0 else 0
 
 
-def call_counts(call: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return what a call's row adds to every sum that counts it, in the order of `USAGE_COUNTERS`."""
-    latency, given, made = call["latency_ms"], call["input_tokens"], call["output_tokens"]
-    cost = call["cost_nanos"]
-    return (
-        1,
-        1 if call["status"] == CallStatus.ERROR else 0,
-        1 if cost is None else 0,
-        1 if given is None or made is None else 0,
-        given or 0,
-        call["cache_read_tokens"] or 0,
-        call["cache_write_5m_tokens"] or 0,
-        call["cache_write_1h_tokens"] or 0,
-        made or 0,
-        call["reasoning_tokens"] or 0,
-        call["unclassified_tokens"] or 0,
-        cost or 0,
-        latency or 0,
-        0 if latency is None else 1,
-    )
-
-
-def call_figures(call: Mapping[str, Any]) -> dict[str, int]:
-    """Return what a call's row adds to every sum that counts it, by name."""
-    return dict(zip(USAGE_COUNTERS, call_counts(call), strict=True))
-
-
 def _add(counters: dict[str, int], counts: Sequence[int]) -> None:
     for name, value in zip(USAGE_COUNTERS, counts, strict=True):
         if value:
             counters[name] += value
-
-
-class _Spent:
-    """What one key's calls add, and the time they span."""
-
-    __slots__ = ("counts", "first", "last")
-
-    def __init__(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
-        self.counts = counts
-        self.first = first
-        self.last = last
-
-    def add(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
-        self.counts = [one + other for one, other in zip(self.counts, counts, strict=True)]
-        if first < self.first:
-            self.first = first
-        if last > self.last:
-            self.last = last
 
 
 class Figures:
@@ -166,11 +126,12 @@ class Figures:
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
-        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
         self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
+        self._shares = ToolShares(project)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
         """Add to a session's own counters."""
@@ -203,12 +164,16 @@ class Figures:
         for name, value in added.items():
             counters[name] += value
 
-    def call(self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None) -> None:
+    def call(
+        self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None, is_toolless: bool = False
+    ) -> None:
         """Add a call's row to every sum that counts it, or with `sign` -1 take it away.
 
-        The session `touched` has counted it already.
+        The session `touched` has counted it already; in one that `is_toolless` no tool was used yet.
         """
         counts = call_counts(row)
+        if not is_toolless or row["run_uuid"] is not None:
+            self._shares.called(row, counts, sign)
         if sign < 0:
             counts = tuple([-value for value in counts])
         at: datetime = row["timestamp"]
@@ -222,7 +187,7 @@ class Figures:
         key = (hour, row["user_uuid"], agent, model, row["is_subagent"])
         spent = self._usage.get(key)
         if spent is None:
-            self._usage[key] = _Spent(counts, at, at)
+            self._usage[key] = Spent(counts, at, at)
         else:
             spent.add(counts, at, at)
         if row["latency_ms"] is not None:
@@ -237,6 +202,8 @@ class Figures:
         """Add a tool call's start or end to its session, run and day, or with `sign` -1 take it away."""
         at: datetime = row["started_at"] or row["created_at"]
         calls, errors = sign * calls, sign * errors
+        if calls:
+            self._shares.used(row, calls)
         self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
@@ -261,6 +228,30 @@ class Figures:
         self.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=sign)
         key = (row["group_uuid"], day_of(row["created_at"]), row["user_uuid"], row["agent_uuid"] or NIL)
         self._errors[key] += sign
+
+    def moved(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Know that a call is in another run now, or in none; the sums of runs and sessions are the caller's."""
+        counts = call_counts(now)
+        for row, sign in ((before, -1), (now, 1)):
+            self._lock_place(row)
+            self._shares.called(row, counts, sign)
+
+    def moved_use(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Know that a use of a tool is in another run now, as `moved` does of a call."""
+        for row, sign in ((before, -1), (now, 1)):
+            self._lock_place(row)
+            self._shares.used(row, sign)
+
+    def _lock_place(self, row: Mapping[str, Any]) -> None:
+        # Whatever comes or goes where a row was and where it is now waits until this is done.
+        if row["run_uuid"] is not None:
+            self.run(row["run_uuid"])
+        else:
+            self.session(row["session_uuid"])
+
+    def settle_tools(self, connection: Connection) -> None:
+        """Look up what the calls that changed so far asked for: of very many, not all are held until the end."""
+        self._shares.settle(connection)
 
     def session_params(self, session: UUID) -> dict[str, object]:
         """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""
@@ -288,18 +279,20 @@ class Figures:
                     for key, added in sorted(self._runs.items())
                 ],
             )
+        # All else that comes or goes where this did waits by now: what was before and after it stays so.
+        self._shares.apply(connection)
         self._apply_usage(connection)
         self._apply_days(connection)
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
-        days: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        days: dict[tuple[int, UUID, UUID, UUID, bool], Spent] = {}
         hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
         for (hour, user, agent, model, is_subagent), spent in hours:
             key = (hour // 24, user, agent, model, is_subagent)
             day = days.get(key)
             if day is None:
-                days[key] = _Spent(spent.counts, spent.first, spent.last)
+                days[key] = Spent(spent.counts, spent.first, spent.last)
             else:
                 day.add(spent.counts, spent.first, spent.last)
         for statement, found in ((ADD_HOURS, hours), (ADD_DAYS, list(days.items()))):

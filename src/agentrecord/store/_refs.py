@@ -10,8 +10,10 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
-from agentrecord.store._figures import Figures, call_figures
+from agentrecord.store._call_counts import call_figures
+from agentrecord.store._figures import Figures
 from agentrecord.store._sql import bound_within, scope_params
+from agentrecord.store._tool_places import PLACED
 
 _RUN = Prepared(select(runs.c.id).where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _EVENTS = Prepared(
@@ -30,6 +32,7 @@ _CALLS = Prepared(
         llm_calls.c.user_uuid == bindparam("user"),
     )
 )
+_USES = select(*[tool_calls.c[name] for name in (*PLACED, "tool_name", "started_at", "created_at", "status")])
 _TAKE_EVENT = Prepared(
     update(events)
     .where(events.c.project_id == bindparam("key_project"), events.c.id == bindparam("key_id"))
@@ -61,6 +64,7 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     calls = conn.maps(_CALLS, wanted)
     for call in calls:
         figures.run(run["id"], **call_figures(call))
+        figures.moved(call, {**call, "run_uuid": run["id"]})
     conn.many(_TAKE_CALL, [{"key_project": scope.project, "key_id": call["id"], "run": run["id"]} for call in calls])
 
 
@@ -76,8 +80,10 @@ def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], 
     for start in range(0, len(found), 500):
         # A use of a tool that an event told has the event's id.
         mine = (tool_calls.c.project_id == scope.project, tool_calls.c.id.in_(found[start : start + 500]))
-        uses = conn.rows(select(tool_calls.c.status).where(*mine))
+        uses = conn.maps(_USES.where(*mine))
         if uses:
-            failed = sum(status is ToolCallStatus.ERROR for (status,) in uses)
+            failed = sum(use["status"] is ToolCallStatus.ERROR for use in uses)
             figures.run(run, tool_call_count=len(uses), tool_error_count=failed)
             conn.run(update(tool_calls).where(*mine).values(run_uuid=run))
+        for use in uses:
+            figures.moved_use(use, {**use, "run_uuid": run})

@@ -25,7 +25,8 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import owners, purging, search, sessions
 from agentrecord.store._arrivals import note
-from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
+from agentrecord.store._call_counts import call_counts
+from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
 from agentrecord.store._sql import bound_within, insert_into, scope_params, within
@@ -90,7 +91,7 @@ def append(
     touched = conn.touch(TOUCH_SESSION_RETURNING, figures.session_params(session))
     if touched is None or (scope.user is not None and touched[2] != scope.user):
         raise NotFound("session", session)
-    last, _, user, agent = touched
+    last, _, user, agent, tool_calls = touched
     rows = [
         message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
@@ -104,7 +105,9 @@ def append(
             conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, run_agents=run_agents
         )
         figures.apply(conn)
-    turn_rows(conn, scope).add(session, rows, call_rows, agent=agent, latest=latest, indexed=indexed)
+    turn_rows(conn, scope).add(
+        session, rows, call_rows, agent=agent, latest=latest, indexed=indexed, is_toolless=not tool_calls
+    )
     return _turn(conn, stored, rows, recorded)
 
 

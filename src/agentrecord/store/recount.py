@@ -30,6 +30,7 @@ from agentrecord.schema import (
 )
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
+from agentrecord.store import recount_tools
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
@@ -89,6 +90,8 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     ):
         found.extend(_count_of(conn, scope, runs, "run_uuid", figure=figure, table=tool_calls, only=conditions))
     found.extend(_days(conn, scope))
+    for sides in recount_tools.sides(conn, scope):
+        found.extend(_compare(*sides))
     return found
 
 

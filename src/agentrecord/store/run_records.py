@@ -22,6 +22,7 @@ from agentrecord.store._page import checked_offset
 from agentrecord.store._refs import adopt
 from agentrecord.store._serials import next_serial
 from agentrecord.store._sql import bound_within, scope_params, within
+from agentrecord.store._tool_places import CALL_COLUMNS
 from agentrecord.store.runs import ADD_RUN, SELECT_RUN, count_run, get, run_of, run_row
 
 MAX_RUNS = 2**31 - 1
@@ -120,11 +121,13 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures = Figures(scope.project, conn.now)
     _delete_events(conn, scope, events.c.run_uuid == run)
     _forget_uses(conn, scope, tool_calls.c.run_uuid == run)
-    conn.run(
+    for call in conn.maps(
         update(llm_calls)
         .where(llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run)
         .values(run_uuid=None, run_ref=run_id)
-    )
+        .returning(*[llm_calls.c[name] for name in CALL_COLUMNS])
+    ):
+        figures.moved({**call, "run_uuid": run}, call)
     for table in (messages, errors):
         _untie(conn, scope, table, run)
     conn.run(update(runs).where(runs.c.project_id == scope.project, runs.c.parent_uuid == run).values(parent_uuid=None))

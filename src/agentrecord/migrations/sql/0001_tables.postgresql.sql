@@ -120,6 +120,14 @@ CREATE TABLE agentrecord.ar_call_reservations (
 
 CREATE INDEX ix_ar_call_reservations_run ON agentrecord.ar_call_reservations (project_id, run_uuid);
 
+CREATE TABLE agentrecord.ar_call_tools (
+	project_id UUID NOT NULL,
+	llm_call_uuid UUID NOT NULL,
+	tool_name TEXT NOT NULL,
+	user_uuid UUID NOT NULL,
+	CONSTRAINT pk_ar_call_tools PRIMARY KEY (project_id, llm_call_uuid, tool_name)
+);
+
 CREATE TABLE agentrecord.ar_contents (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -269,7 +277,9 @@ CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agen
 
 CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
-CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_llm_calls_outside ON agentrecord.ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid, timestamp) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON agentrecord.ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
@@ -460,7 +470,9 @@ CREATE TABLE agentrecord.ar_tool_calls (
 
 CREATE INDEX ix_ar_tool_calls_failed ON agentrecord.ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
 
-CREATE INDEX ix_ar_tool_calls_run ON agentrecord.ar_tool_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_tool_calls_outside ON agentrecord.ar_tool_calls (project_id, session_uuid, started_at) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_tool_calls_run ON agentrecord.ar_tool_calls (project_id, run_uuid, started_at) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_tool_calls_session ON agentrecord.ar_tool_calls (project_id, session_uuid, call_ref);
 
@@ -475,6 +487,74 @@ CREATE TABLE agentrecord.ar_tool_days (
 	duration_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	duration_count BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
+);
+
+CREATE TABLE agentrecord.ar_tool_usage_days (
+	project_id UUID NOT NULL,
+	bucket BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID NOT NULL,
+	model_uuid UUID NOT NULL,
+	is_subagent BOOLEAN NOT NULL,
+	calls BIGINT DEFAULT 0 NOT NULL,
+	failed_calls BIGINT DEFAULT 0 NOT NULL,
+	unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	input_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_read_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens BIGINT DEFAULT 0 NOT NULL,
+	output_tokens BIGINT DEFAULT 0 NOT NULL,
+	reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+	unclassified_tokens BIGINT DEFAULT 0 NOT NULL,
+	cost_nanos BIGINT DEFAULT 0 NOT NULL,
+	latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	latency_count BIGINT DEFAULT 0 NOT NULL,
+	first_at BIGINT NOT NULL,
+	last_at BIGINT NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls BIGINT DEFAULT 0 NOT NULL,
+	once_failed_calls BIGINT DEFAULT 0 NOT NULL,
+	once_unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	once_latency_count BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, is_subagent)
+);
+
+CREATE TABLE agentrecord.ar_tool_usage_hours (
+	project_id UUID NOT NULL,
+	bucket BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID NOT NULL,
+	model_uuid UUID NOT NULL,
+	is_subagent BOOLEAN NOT NULL,
+	calls BIGINT DEFAULT 0 NOT NULL,
+	failed_calls BIGINT DEFAULT 0 NOT NULL,
+	unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	input_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_read_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens BIGINT DEFAULT 0 NOT NULL,
+	output_tokens BIGINT DEFAULT 0 NOT NULL,
+	reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+	unclassified_tokens BIGINT DEFAULT 0 NOT NULL,
+	cost_nanos BIGINT DEFAULT 0 NOT NULL,
+	latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	latency_count BIGINT DEFAULT 0 NOT NULL,
+	first_at BIGINT NOT NULL,
+	last_at BIGINT NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls BIGINT DEFAULT 0 NOT NULL,
+	once_failed_calls BIGINT DEFAULT 0 NOT NULL,
+	once_unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	once_latency_count BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_traces (

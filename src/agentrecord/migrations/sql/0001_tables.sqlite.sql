@@ -130,6 +130,16 @@ CREATE TABLE ar_call_reservations (
 
 CREATE INDEX ix_ar_call_reservations_run ON ar_call_reservations (project_id, run_uuid);
 
+CREATE TABLE ar_call_tools (
+	project_id BLOB NOT NULL,
+	llm_call_uuid BLOB NOT NULL,
+	tool_name TEXT NOT NULL,
+	user_uuid BLOB NOT NULL,
+	CONSTRAINT pk_ar_call_tools PRIMARY KEY (project_id, llm_call_uuid, tool_name)
+)
+ WITHOUT ROWID,
+ STRICT;
+
 CREATE TABLE ar_contents (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -289,7 +299,9 @@ CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, time
 
 CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
 
-CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_llm_calls_outside ON ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid, timestamp) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
@@ -490,7 +502,9 @@ CREATE TABLE ar_tool_calls (
 
 CREATE INDEX ix_ar_tool_calls_failed ON ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
 
-CREATE INDEX ix_ar_tool_calls_run ON ar_tool_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_tool_calls_outside ON ar_tool_calls (project_id, session_uuid, started_at) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_tool_calls_run ON ar_tool_calls (project_id, run_uuid, started_at) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_tool_calls_session ON ar_tool_calls (project_id, session_uuid, call_ref);
 
@@ -505,6 +519,78 @@ CREATE TABLE ar_tool_days (
 	duration_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	duration_count INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
+)
+ WITHOUT ROWID,
+ STRICT;
+
+CREATE TABLE ar_tool_usage_days (
+	project_id BLOB NOT NULL,
+	bucket INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB NOT NULL,
+	model_uuid BLOB NOT NULL,
+	is_subagent INTEGER NOT NULL,
+	calls INTEGER DEFAULT 0 NOT NULL,
+	failed_calls INTEGER DEFAULT 0 NOT NULL,
+	unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	input_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_read_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens INTEGER DEFAULT 0 NOT NULL,
+	output_tokens INTEGER DEFAULT 0 NOT NULL,
+	reasoning_tokens INTEGER DEFAULT 0 NOT NULL,
+	unclassified_tokens INTEGER DEFAULT 0 NOT NULL,
+	cost_nanos INTEGER DEFAULT 0 NOT NULL,
+	latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	latency_count INTEGER DEFAULT 0 NOT NULL,
+	first_at INTEGER NOT NULL,
+	last_at INTEGER NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls INTEGER DEFAULT 0 NOT NULL,
+	once_failed_calls INTEGER DEFAULT 0 NOT NULL,
+	once_unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	once_latency_count INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, is_subagent)
+)
+ WITHOUT ROWID,
+ STRICT;
+
+CREATE TABLE ar_tool_usage_hours (
+	project_id BLOB NOT NULL,
+	bucket INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB NOT NULL,
+	model_uuid BLOB NOT NULL,
+	is_subagent INTEGER NOT NULL,
+	calls INTEGER DEFAULT 0 NOT NULL,
+	failed_calls INTEGER DEFAULT 0 NOT NULL,
+	unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	input_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_read_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens INTEGER DEFAULT 0 NOT NULL,
+	output_tokens INTEGER DEFAULT 0 NOT NULL,
+	reasoning_tokens INTEGER DEFAULT 0 NOT NULL,
+	unclassified_tokens INTEGER DEFAULT 0 NOT NULL,
+	cost_nanos INTEGER DEFAULT 0 NOT NULL,
+	latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	latency_count INTEGER DEFAULT 0 NOT NULL,
+	first_at INTEGER NOT NULL,
+	last_at INTEGER NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls INTEGER DEFAULT 0 NOT NULL,
+	once_failed_calls INTEGER DEFAULT 0 NOT NULL,
+	once_unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	once_latency_count INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
