@@ -13,7 +13,15 @@ from sqlalchemy import Column
 from agentrecord.schema.tables import USAGE_COUNTERS, at, column, counters, define, index, project_id
 from agentrecord.schema.types import EnumText, Flag, Id, Real, Whole, Words
 
-USAGE_KEY = ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid", "is_subagent")
+USAGE_KEY = (
+    "project_id",
+    "bucket",
+    "model_uuid",
+    "user_uuid",
+    "agent_uuid",
+    "agent_version_uuid",
+    "is_subagent",
+)
 """The model comes before the user, so that the figures of each model's hours or days lie together."""
 
 ACTIVITY_KEY = ("project_id", "day", "user_uuid", "agent_uuid")
@@ -31,7 +39,7 @@ ACTIVITY_COUNTERS = (
 )
 
 
-DIMENSIONS = ("user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+DIMENSIONS = ("user_uuid", "agent_uuid", "agent_version_uuid", "model_uuid", "is_subagent")
 """What calls are told apart by beside their time, in the order of the columns."""
 
 
@@ -52,7 +60,7 @@ CUT_KEYS: dict[ToolCut, tuple[str, ...]] = {
     ToolCut.ALL: USAGE_KEY[2:],
     ToolCut.MODEL: ("model_uuid", "is_subagent"),
     ToolCut.USER: ("user_uuid", "is_subagent"),
-    ToolCut.AGENT: ("agent_uuid", "is_subagent"),
+    ToolCut.AGENT: ("agent_uuid", "agent_version_uuid", "is_subagent"),
     ToolCut.TOOL: ("is_subagent",),
 }
 """What the rows of a cut are told apart by; all else in their keys is nil."""
@@ -89,6 +97,7 @@ def _usage_columns() -> list[Column[Any]]:
         column("bucket", Whole()),
         column("user_uuid", Id()),
         column("agent_uuid", Id()),
+        column("agent_version_uuid", Id()),
         column("model_uuid", Id()),
         column("is_subagent", Flag()),
         *counters(*USAGE_COUNTERS),

@@ -35,6 +35,8 @@ from agentrecord.store._tool_shares import ToolShares
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
 _EPOCH = date(1970, 1, 1)
+_UsageKey = tuple[int, UUID, UUID, UUID, UUID, bool]
+"""An hour or day, a user, an agent, its version, a model, and whether a sub-agent called."""
 
 SESSION_COUNTERS = (
     "message_count",
@@ -126,7 +128,7 @@ class Figures:
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
-        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], Spent] = {}
+        self._usage: dict[_UsageKey, Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
@@ -182,16 +184,27 @@ class Figures:
         if row["run_uuid"] is not None:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
-        agent, model = row["agent_uuid"] or NIL, row["model_uuid"]
-        hour = to_micros(at) // HOUR_MICROS
-        key = (hour, row["user_uuid"], agent, model, row["is_subagent"])
+        self._spend(row, counts)
+        if row["latency_ms"] is not None:
+            key = day_of(at), row["agent_uuid"] or NIL, row["model_uuid"], latency_bucket(row["latency_ms"])
+            self._latency[key] += sign
+
+    def _spend(self, row: Mapping[str, Any], counts: Sequence[int]) -> None:
+        """Add a call's counts to its hour, and so to its day."""
+        at: datetime = row["timestamp"]
+        key = (
+            to_micros(at) // HOUR_MICROS,
+            row["user_uuid"],
+            row["agent_uuid"] or NIL,
+            row["agent_version_uuid"] or NIL,
+            row["model_uuid"],
+            row["is_subagent"],
+        )
         spent = self._usage.get(key)
         if spent is None:
             self._usage[key] = Spent(counts, at, at)
         else:
             spent.add(counts, at, at)
-        if row["latency_ms"] is not None:
-            self._latency[hour // 24, agent, model, latency_bucket(row["latency_ms"])] += sign
 
     def session_call(self, session: UUID, counts: Sequence[int], at: datetime) -> None:
         """Add a call's counts to its session alone."""
@@ -230,8 +243,11 @@ class Figures:
         self._errors[key] += sign
 
     def moved(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Know that a call is in another run now, or in none; the sums of runs and sessions are the caller's."""
+        """Count a call for another run, or for none, and its version: not in the sums of runs and sessions."""
         counts = call_counts(now)
+        if before["agent_version_uuid"] != now["agent_version_uuid"]:
+            self._spend(before, tuple([-value for value in counts]))
+            self._spend(now, counts)
         for row, sign in ((before, -1), (now, 1)):
             self._lock_place(row)
             self._shares.called(row, counts, sign)
@@ -286,10 +302,10 @@ class Figures:
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
-        days: dict[tuple[int, UUID, UUID, UUID, bool], Spent] = {}
+        days: dict[_UsageKey, Spent] = {}
         hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
-        for (hour, user, agent, model, is_subagent), spent in hours:
-            key = (hour // 24, user, agent, model, is_subagent)
+        for (hour, user, agent, version, model, is_subagent), spent in hours:
+            key = (hour // 24, user, agent, version, model, is_subagent)
             day = days.get(key)
             if day is None:
                 days[key] = Spent(spent.counts, spent.first, spent.last)

@@ -26,11 +26,13 @@ _EVENTS = Prepared(
     .order_by(events.c.timestamp, events.c.id)
 )
 _CALLS = Prepared(
-    select(llm_calls).where(
+    select(llm_calls)
+    .where(
         llm_calls.c.project_id == bindparam("project"),
         llm_calls.c.run_ref == bindparam("run_id"),
         llm_calls.c.user_uuid == bindparam("user"),
     )
+    .with_for_update()
 )
 _USES = select(*[tool_calls.c[name] for name in (*PLACED, "tool_name", "started_at", "created_at", "status")])
 _TAKE_EVENT = Prepared(
@@ -41,7 +43,7 @@ _TAKE_EVENT = Prepared(
 _TAKE_CALL = Prepared(
     update(llm_calls)
     .where(llm_calls.c.project_id == bindparam("key_project"), llm_calls.c.id == bindparam("key_id"))
-    .values(run_uuid=bindparam("run"), run_ref=None)
+    .values(run_uuid=bindparam("run"), run_ref=None, agent_version_uuid=bindparam("version"))
 )
 
 
@@ -62,10 +64,12 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     if found:
         _adopt_events(conn, scope, run["id"], found, figures)
     calls = conn.maps(_CALLS, wanted)
+    version = run["agent_version_uuid"]
     for call in calls:
         figures.run(run["id"], **call_figures(call))
-        figures.moved(call, {**call, "run_uuid": run["id"]})
-    conn.many(_TAKE_CALL, [{"key_project": scope.project, "key_id": call["id"], "run": run["id"]} for call in calls])
+        figures.moved(call, {**call, "run_uuid": run["id"], "agent_version_uuid": version})
+    taken = {"key_project": scope.project, "run": run["id"], "version": version}
+    conn.many(_TAKE_CALL, [{**taken, "key_id": call["id"]} for call in calls])
 
 
 def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], figures: Figures) -> None:

@@ -121,13 +121,7 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures = Figures(scope.project, conn.now)
     _delete_events(conn, scope, events.c.run_uuid == run)
     _forget_uses(conn, scope, tool_calls.c.run_uuid == run)
-    for call in conn.maps(
-        update(llm_calls)
-        .where(llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run)
-        .values(run_uuid=None, run_ref=run_id)
-        .returning(*[llm_calls.c[name] for name in CALL_COLUMNS])
-    ):
-        figures.moved({**call, "run_uuid": run}, call)
+    _loosen_calls(conn, scope, row, figures)
     for table in (messages, errors):
         _untie(conn, scope, table, run)
     conn.run(update(runs).where(runs.c.project_id == scope.project, runs.c.parent_uuid == run).values(parent_uuid=None))
@@ -142,6 +136,16 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures.run(row["parent_uuid"], child_count=-1)
     figures.apply(conn)
     return True
+
+
+def _loosen_calls(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures) -> None:
+    """Leave a run's calls with its name alone: they are of no version then."""
+    mine = (llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run["id"])
+    loose = {"run_uuid": None, "agent_version_uuid": None}
+    columns = [llm_calls.c[name] for name in CALL_COLUMNS]
+    for call in conn.maps(select(*columns).where(*mine).with_for_update()):
+        figures.moved(call, {**call, **loose})
+    conn.run(update(llm_calls).where(*mine).values(run_ref=run["run_id"], **loose))
 
 
 def _untie(conn: Connection, scope: Scope, table: Table, run: UUID) -> None:

@@ -238,6 +238,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 	serial BIGINT,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID,
+	agent_version_uuid UUID,
 	session_uuid UUID,
 	session_ref TEXT,
 	run_uuid UUID,
@@ -494,6 +495,7 @@ CREATE TABLE agentrecord.ar_tool_usage_days (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -520,7 +522,7 @@ CREATE TABLE agentrecord.ar_tool_usage_days (
 	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
 	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	once_latency_count BIGINT DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_tool_usage_hours (
@@ -528,6 +530,7 @@ CREATE TABLE agentrecord.ar_tool_usage_hours (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -554,7 +557,7 @@ CREATE TABLE agentrecord.ar_tool_usage_hours (
 	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
 	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	once_latency_count BIGINT DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_traces (
@@ -588,6 +591,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -606,7 +610,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, agent_uuid, bucket);
@@ -620,6 +624,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -638,7 +643,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_agent_versions (

@@ -259,6 +259,7 @@ CREATE TABLE ar_llm_calls (
 	serial INTEGER,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB,
+	agent_version_uuid BLOB,
 	session_uuid BLOB,
 	session_ref TEXT,
 	run_uuid BLOB,
@@ -528,6 +529,7 @@ CREATE TABLE ar_tool_usage_days (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -554,7 +556,7 @@ CREATE TABLE ar_tool_usage_days (
 	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
 	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	once_latency_count INTEGER DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
@@ -564,6 +566,7 @@ CREATE TABLE ar_tool_usage_hours (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -590,7 +593,7 @@ CREATE TABLE ar_tool_usage_hours (
 	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
 	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	once_latency_count INTEGER DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
@@ -628,6 +631,7 @@ CREATE TABLE ar_usage_days (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -646,7 +650,7 @@ CREATE TABLE ar_usage_days (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  STRICT;
 
@@ -661,6 +665,7 @@ CREATE TABLE ar_usage_hours (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -679,7 +684,7 @@ CREATE TABLE ar_usage_hours (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
