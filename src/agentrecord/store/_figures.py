@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from operator import add
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from agentrecord.schema import (
     usage_days,
     usage_hours,
 )
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
 from agentrecord.store._call_counts import Spent, call_counts
 from agentrecord.store._sql import insert_or_add, later_of
@@ -71,6 +72,11 @@ TOUCH_SESSION_RETURNING = Prepared(
         sessions.c.agent_uuid,
         sessions.c.tool_call_count,
     )
+)
+ADD_SUBAGENTS = Prepared(
+    update(sessions)
+    .where(sessions.c.project_id == bindparam("key_project"), sessions.c.id == bindparam("key_id"))
+    .values({name: sessions.c[name] + bindparam(name) for name in SUBAGENT_COUNTERS})
 )
 TOUCH_RUN = Prepared(
     update(runs)
@@ -127,6 +133,7 @@ class Figures:
         self._now = now
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
+        self._subagents: dict[UUID, Sequence[int]] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
         self._usage: dict[_UsageKey, Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
@@ -171,7 +178,8 @@ class Figures:
     ) -> None:
         """Add a call's row to every sum that counts it, or with `sign` -1 take it away.
 
-        The session `touched` has counted it already; in one that `is_toolless` no tool was used yet.
+        The session `touched` has counted it already, but not apart as a sub-agent's; in one that `is_toolless` no tool
+        was used yet.
         """
         counts = call_counts(row)
         if not is_toolless or row["run_uuid"] is not None:
@@ -181,6 +189,9 @@ class Figures:
         at: datetime = row["timestamp"]
         if row["session_uuid"] is not None and row["session_uuid"] != touched:
             self.session_call(row["session_uuid"], counts, at)
+        if row["is_subagent"] and row["session_uuid"] is not None:
+            before = self._subagents.get(row["session_uuid"])
+            self._subagents[row["session_uuid"]] = counts if before is None else list(map(add, before, counts))
         if row["run_uuid"] is not None:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
@@ -293,6 +304,14 @@ class Figures:
                 [
                     {**added, "key_project": self._project, "key_id": key, "changed_at": self._now}
                     for key, added in sorted(self._runs.items())
+                ],
+            )
+        if self._subagents:
+            connection.many(
+                ADD_SUBAGENTS,
+                [
+                    {**dict(zip(SUBAGENT_COUNTERS, counts, strict=True)), "key_project": self._project, "key_id": key}
+                    for key, counts in sorted(self._subagents.items())
                 ],
             )
         # All else that comes or goes where this did waits by now: what was before and after it stays so.
