@@ -1,7 +1,7 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for; tools from the calls.
+the sessions' own sums, or from the calls where a range of time is asked for.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -57,7 +57,6 @@ SORTED_BY = {
 """What the rows of a report can be sorted by, and the counter of each."""
 
 _COUNTS = len(USAGE_COUNTERS)
-_OF_CALLS = {UsageBy.TOOL: usage_by_tool.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +107,16 @@ def report(
         if split is by:
             raise InvalidFilter("split", split, "must be another than what there is a row for")
         rows = _crossed(conn, scope, by, split, wanted)
+        if UsageBy.TOOL in (by, split):
+            all_calls = total(conn, scope, **wanted.bounds())
         rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
     elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
         rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
     elif by in TIME:
         rows = _by_time(conn, scope, by, wanted)
-    elif by in _OF_CALLS:
+    elif by is UsageBy.TOOL:
         all_calls = total(conn, scope, **wanted.bounds())
-        rows = sorted(_OF_CALLS[by](conn, scope, all_calls, **wanted.bounds()), key=_costliest)
+        rows = sorted(usage_by_tool.rows(conn, scope, all_calls, **wanted.bounds()), key=_costliest)
     else:
         rows = _by_name(conn, scope, by, wanted.summed(scope, by))
     if all_calls is None:
@@ -233,10 +234,15 @@ def _crossed(
     of_few: Collection[object] = () if apart is None else apart
     if apart is not None and split is UsageBy.VERSION:
         of_few = usage_by_version.rows_of(conn, scope, apart)
-    is_few = 0 < len(of_few) <= FEW_NAMES
+    is_few = 0 < len(of_few) <= FEW_NAMES and UsageBy.TOOL not in (by, split)
     if is_few:
         statement = by_few_names(calls.shape, (first_of, split), len(of_few))
         found = conn.rows(statement, {**calls.params, **few_names(of_few)})
+    elif split is UsageBy.TOOL:
+        found = usage_by_tool.crossed(conn, scope, first_of, calls, **wanted.bounds())
+    elif by is UsageBy.TOOL:
+        crossed = usage_by_tool.crossed(conn, scope, split, calls, **wanted.bounds())
+        found = [(tool, other, *counts) for other, tool, *counts in crossed]
     else:
         found = conn.rows(by_names(calls.shape, (first_of, split), with_times=False), calls.params)
     is_time, told = by in TIME, _told(conn, scope, by)
@@ -305,6 +311,8 @@ def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
     """
     if of not in NAMES:
         raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
+    if of is UsageBy.TOOL:
+        return tuple(usage_by_tool.known(conn, scope)[:MOST_NAMES])
     if of is UsageBy.VERSION:
         return tuple(key for key, _ in usage_by_version.stored(conn, scope).values())[:MOST_NAMES]
     rows = conn.rows(known(scope, of).limit(MOST_NAMES))

@@ -25,7 +25,7 @@ from agentrecord.store._sql import total, within
 
 NO_NAME = "unknown"
 TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
-NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.PROJECT)
+NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.PROJECT)
 
 _DAYS_TO_MONDAY = 3
 """Weeks of days since 1970-01-01, a Thursday, start so many days before it."""
@@ -127,7 +127,7 @@ def summed(
     )  # fmt: skip
 
 
-_KEYS = {
+KEYS = {
     UsageBy.MODEL: "model_uuid",
     UsageBy.HOST: "model_uuid",
     UsageBy.USER: "user_uuid",
@@ -139,7 +139,7 @@ _LYING = ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid", "agen
 
 def _inner(shape: _Shape, bys: Sequence[UsageBy], *, with_times: bool) -> Subquery:
     """Return the sums by the keys of a rollup that `bys` need, in the order in which the rollup lies."""
-    names = {_KEYS.get(by, "bucket" if by in TIME else "project_id") for by in bys}
+    names = {KEYS.get(by, "bucket" if by in TIME else "project_id") for by in bys}
     if names == {"model_uuid"}:
         # The order of the rows: nothing has to be sorted, and there are few of them to add up again.
         names.add("bucket")
@@ -153,7 +153,7 @@ def _inner(shape: _Shape, bys: Sequence[UsageBy], *, with_times: bool) -> Subque
     )
 
 
-def _named(of: Subquery, bys: Sequence[UsageBy]) -> Any:
+def with_names(of: Subquery, bys: Sequence[UsageBy]) -> Any:
     """Return sums joined with the tables that name their keys, each table once."""
     joined: Any = of
     if UsageBy.MODEL in bys or UsageBy.HOST in bys:
@@ -181,7 +181,7 @@ _NAME_COLUMNS = {
 }
 
 
-def _column(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]:
+def told_apart(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]:
     """Return what sums are told apart by: a name, or the bucket in which an hour, day or week begins.
 
     Months, whose lengths differ, are told by their days; versions, whose names are two, by their rows.
@@ -206,14 +206,14 @@ def by_names(shape: _Shape, bys: tuple[UsageBy, ...], *, with_times: bool = True
     What has no calls, because those that it had are counted elsewhere by now, is left out.
     """
     inner = _inner(shape, bys, with_times=with_times)
-    columns = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
+    columns = [told_apart(inner, by, is_hourly=shape.is_hourly) for by in bys]
     return Prepared(
         select(
             *[column.label(f"key_{place}") for place, column in enumerate(columns)],
             *sums(inner),
             *(times(inner) if with_times else ()),
         )
-        .select_from(_named(inner, bys))
+        .select_from(with_names(inner, bys))
         .group_by(*columns)
         .having(func.sum(inner.c.calls) > 0)
         .order_by(*columns)
@@ -227,14 +227,14 @@ def by_few_names(shape: _Shape, bys: tuple[UsageBy, UsageBy], few: int) -> Prepa
     The latter tells apart only as many names as are `few`, which `few_names` binds; all else of it has none.
     """
     inner = _inner(shape, bys, with_times=False)
-    first, second = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
+    first, second = [told_apart(inner, by, is_hourly=shape.is_hourly) for by in bys]
     is_text = bys[1] is not UsageBy.VERSION
     name = func.coalesce(func.nullif(second, ""), NO_NAME) if is_text else second
     kind = Words() if is_text else Id()
     told = case((name.in_([bindparam(f"few_{place}", type_=kind) for place in range(few)]), name))
     named = (
         select(first.label("key_0"), told.label("key_1"), *[inner.c[counter] for counter in USAGE_COUNTERS])
-        .select_from(_named(inner, bys))
+        .select_from(with_names(inner, bys))
         .subquery("named")
     )
     return Prepared(
