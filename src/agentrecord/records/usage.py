@@ -136,7 +136,7 @@ class UsageRow:
 class UsageReport:
     """A usage report: its rows and the sum of the whole filter, which the rows add up to.
 
-    A call that asked for several tools is among the calls of each: by tool, only costs and tokens add up.
+    A call that asked for several tools is among the calls of each: with tools, only costs and tokens add up.
     """
 
     by: UsageBy
