@@ -17,7 +17,7 @@ from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 
 MODELS = (
     ("claude-opus-4-5", "Anthropic"), ("claude-sonnet-4-5", "Anthropic"), ("claude-haiku-4-5", "Anthropic"),
@@ -25,6 +25,9 @@ MODELS = (
 )  # fmt: skip
 USERS, AGENTS, VERSIONS, DAYS = 60, 5, 4, 90
 CALLS_A_RUN, RUNS_A_SESSION = 10, 5
+USERS_A_HELPED = 10
+"""Of so many users, one has sub-agents, which make the calls of one run of each session."""
+
 DAY_MICROS = 86_400_000_000
 NIL = "zeroblob(16)"
 _MEASURES = {
@@ -39,7 +42,6 @@ _UNCOUNTED = {"tool_call_count": "0", "tool_error_count": "0", "last_event_seque
 """What copies have none of."""
 
 _SUMS = ", ".join(f"sum({_MEASURES.get(name, f'coalesce({name}, 0)')}) AS {name}" for name in USAGE_COUNTERS)
-_NAMED = ", ".join(USAGE_COUNTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,7 @@ def _copy_calls(bare: sqlite3.Connection) -> None:
         "timestamp": "b.at + k.k * 400000", "created_at": "b.at + k.k * 400000", "dedup_key": "NULL",
         "input_tokens": "400 + (b.n * 7 + k.k * 131) % 1500", "latency_ms": "300 + (b.n * 13 + k.k * 71) % 4000",
         "status": "CASE (b.n + k.k) % 100 WHEN 3 THEN 'error' ELSE t.status END",
+        "is_subagent": f"t.template % {USERS_A_HELPED} = 3 AND b.n % {RUNS_A_SESSION} = 1",
         "cost_nanos": "CASE WHEN t.cost_nanos IS NULL THEN NULL ELSE t.cost_nanos / 2 + (b.n * 31) % 900000 END",
     })  # fmt: skip
     bare.execute(
@@ -173,12 +176,15 @@ def _sum(bare: sqlite3.Connection) -> None:
             f" coalesce(agent_uuid, {NIL}), coalesce(agent_version_uuid, {NIL}), model_uuid, is_subagent, {_SUMS},"
             " min(timestamp), max(timestamp) FROM ar_llm_calls GROUP BY 1, 2, 3, 4, 5, 6, 7"
         )
-    for table, key in (("ar_sessions", "session_uuid"), ("ar_runs", "run_uuid")):
+    for table, key, names, only in (
+        ("ar_sessions", "session_uuid", USAGE_COUNTERS, ""), ("ar_runs", "run_uuid", USAGE_COUNTERS, ""),
+        ("ar_sessions", "session_uuid", SUBAGENT_COUNTERS, " AND is_subagent"),
+    ):  # fmt: skip
+        summed = f"SELECT {_SUMS} FROM ar_llm_calls WHERE {key} = t.id AND project_id = t.project_id{only}"
         bare.execute(
-            f"UPDATE {table} SET ({_NAMED}) = (SELECT {', '.join('s.' + name for name in USAGE_COUNTERS)} FROM"
-            f" sums s WHERE s.id = {table}.id)".replace("sums s", f"(SELECT {key} AS id, {_SUMS} FROM ar_llm_calls"
-            f" WHERE {key} = {table}.id AND project_id = {table}.project_id) s")
-        )  # fmt: skip
+            f"UPDATE {table} AS t SET ({', '.join(names)}) = ({summed})"
+            f" WHERE id IN (SELECT {key} FROM ar_llm_calls WHERE true{only})"
+        )
     bare.execute("DELETE FROM ar_latency_days")
     bare.execute(
         f"INSERT INTO ar_latency_days SELECT project_id, timestamp / {DAY_MICROS}, coalesce(agent_uuid, {NIL}),"

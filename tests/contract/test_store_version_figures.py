@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agentrecord.ids import derived_id
+from agentrecord.exceptions import NotFound
+from agentrecord.ids import derived_id, new_id
 from agentrecord.records.exchange import FactKind
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.message import MessageRole, NewMessage
@@ -15,6 +16,7 @@ from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.transcript import CallFact, Identified, ImportBatch, SessionFact
 from agentrecord.records.usage import UsageBy
+from agentrecord.store.usage_sums import NAMES, TIME
 from faces import Facing, covers
 from rich_record import leaving, told
 
@@ -114,3 +116,87 @@ def test_a_restored_call_takes_the_version_that_its_run_has_here(store: Facing, 
     third = store.scoped(project="third")
     third.exchange.restore(sent)
     assert costs(third) == {NONE: 5}
+
+
+@pytest.fixture
+def crossed(store: Facing) -> list[tuple[dict[UsageBy, str], int]]:
+    """Return what tells each of some calls apart, and its cost; the store has them."""
+    made = [(agent, number) for agent in ("bot", "scout the 2nd") for number in ("1", "2 beta", None)]
+    found = []
+    for place, (agent, number) in enumerate(made):
+        for power, (user, model, host) in enumerate((("ana", "m1", "h1"), ("ben", "m1", "h2"), ("ben", "m2", "h1"))):
+            version = None if number is None else store.agents.create_version(agent, number).id
+            run = store.runs.start(
+                NewRun(run_id=f"{place} {power}", agent_id=agent, agent_version_uuid=version), user=user
+            ).id
+            at, cost = AT + timedelta(hours=30 * power), 10 ** (3 * power) * 7**place
+            store.llm_calls.record(NewLLMCall(model=model, host=host, run_uuid=run, timestamp=at, cost_nanos=cost))
+            words = [f'"{word}"' if " " in word else word for word in (agent, number or "")]
+            found.append((
+                {UsageBy.USER: user, UsageBy.MODEL: model, UsageBy.HOST: host, UsageBy.AGENT: agent,
+                 UsageBy.PROJECT: "default", UsageBy.DAY: at.strftime("%Y-%m-%d"), UsageBy.MONTH: "2026-03",
+                 UsageBy.HOUR: at.strftime("%Y-%m-%d %H:00"), UsageBy.WEEK: "2026-03-02",
+                 UsageBy.VERSION: NONE if number is None else "agent:{} version:{}".format(*words)},
+                cost,
+            ))  # fmt: skip
+    return found
+
+
+def summed(crossed: Any, *names: UsageBy) -> dict[tuple[str, ...], int]:
+    sums: dict[tuple[str, ...], int] = {}
+    for told_apart, cost in crossed:
+        key = tuple(told_apart[name] for name in names)
+        sums[key] = sums.get(key, 0) + cost
+    return sums
+
+
+@covers("usage.report", "usage.series", "usage.names")
+def test_versions_are_crossed_with_time_and_with_every_name_in_both_directions(store: Facing, crossed: Any) -> None:
+    ways = [(by, UsageBy.VERSION) for by in (*TIME, *NAMES) if by is not UsageBy.VERSION]
+    ways += [(UsageBy.VERSION, by) for by in NAMES if by is not UsageBy.VERSION]
+    for by, split in ways:
+        report = store.usage.report(by, split=split)
+        found = {(row.key, row.split): row.totals.cost_nanos for row in report.rows}
+        assert found == summed(crossed, by, split), (by, split)
+        assert report.total == store.usage.total()
+        assert {(row.key, row.split): row.totals for row in store.usage.series(split, by=by)} == {
+            (row.key, row.split): row.totals for row in report.rows
+        }
+        assert {row.split: row.split_label for row in report.rows if split is UsageBy.VERSION} in ({}, LABELS)
+    assert set(store.usage.names(UsageBy.VERSION)) == LABELS.keys() - {NONE}
+    assert {row.key: row.label for row in store.usage.report(UsageBy.VERSION).rows} == LABELS
+    assert store.scoped(project="other").usage.names(UsageBy.VERSION) == ()
+
+
+LABELS = {
+    OLD: "bot 1", 'agent:bot version:"2 beta"': "bot 2 beta", NONE: NONE,
+    'agent:"scout the 2nd" version:1': "scout the 2nd 1",
+    'agent:"scout the 2nd" version:"2 beta"': "scout the 2nd 2 beta",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("apart", [[OLD], [OLD, NONE], [NONE, "never"], ["never"], [*map(str, range(40)), OLD]])
+def test_versions_that_are_not_told_apart_are_one_row(store: Facing, crossed: Any, apart: list[str]) -> None:
+    expected: dict[tuple[str, str | None], int] = {}
+    for (day, version), cost in summed(crossed, UsageBy.DAY, UsageBy.VERSION).items():
+        place = day, version if version in apart else None
+        expected[place] = expected.get(place, 0) + cost
+    found = store.usage.series(UsageBy.VERSION, by=UsageBy.DAY, apart=apart)
+    assert {(row.key, row.split): row.totals.cost_nanos for row in found} == expected
+    assert {row.split_label for row in found} == {LABELS.get(row.split) for row in found}
+
+
+def test_one_users_calls_are_told_apart_by_version_alone(store: Facing, crossed: Any) -> None:
+    mine = [one for one in crossed if one[0][UsageBy.USER] == "ana"]
+    found = store.scoped(user="ana").usage.report(UsageBy.VERSION, split=UsageBy.MODEL)
+    assert {(row.key, row.split): row.totals.cost_nanos for row in found.rows} == summed(
+        mine, UsageBy.VERSION, UsageBy.MODEL
+    )
+
+
+def test_a_run_of_a_version_that_was_never_stored_is_refused(store: Facing, versions: tuple[Any, Any]) -> None:
+    for where in (store, store.scoped(project="other")):
+        wrong = versions[0] if where is not store else new_id()
+        with pytest.raises(NotFound, match="agent version"):
+            where.runs.start(NewRun(run_id="r", agent_id="bot", agent_version_uuid=wrong))
+        assert where.runs.find("r") is None

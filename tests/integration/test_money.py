@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -121,7 +122,7 @@ def check_pages(client: TestClient, record: Record) -> None:
 def check_cost(client: TestClient, record: Record) -> None:
     """Hold the page of costs against the calls, by everything that it can be by, and crossed."""
     whole = record.whole()
-    crossed = ["by=model&split=user", "by=day&split=agent", "by=user&split=host"]
+    crossed = ["by=model&split=user", "by=day&split=version", "by=user&split=host", "by=version&split=model"]
     for way in [*[f"by={by}" for by in GROUPED], *crossed]:
         page = Page(client, f"/cost?since=all&{way}")
         if not whole.calls:
@@ -158,12 +159,7 @@ def check_api(client: TestClient, record: Record) -> None:
         assert report["unpriced_models"] == ([UNPRICED] if whole.unpriced else []), by
     by_tool = client.get("/api/usage", params={"by": "tool"}).json()["rows"]
     assert {row["key"]: row["totals"]["cost_nanos"] for row in by_tool} == record.by_tool()
-    versions = client.get("/api/usage", params={"by": "version"}).json()["rows"]
-    its = record.of(lambda at, _, call: at == "two")
-    found = [row["totals"] for row in versions if row["key"] == "agent:bot version:1.0"]
-    assert [(one["calls"], one["unpriced_calls"], one["cost_nanos"]) for one in found] == (
-        [its.told] if its.calls else []
-    )
+    check_versions(client, record)
     crossed = client.get("/api/usage/series", params={"by": "model", "split": "user"}).json()["items"]
     assert sum(row["totals"]["cost_nanos"] for row in crossed) == whole.nanos
     for name, session in record.sessions.items():
@@ -174,10 +170,42 @@ def check_api(client: TestClient, record: Record) -> None:
     assert sum(int(row["calls"]) for row in rows) == whole.calls
 
 
+def check_versions(client: TestClient, record: Record) -> None:
+    """Hold what the API tells of versions, alone and crossed with days both ways, against the calls."""
+    expected: dict[tuple[str, str], Sums] = {}
+    days = {call.timestamp.strftime("%Y-%m-%d") for _, _, call in record.calls}
+    for day in days:
+        for key in ("agent:bot version:1.0", "no version"):
+            sums = record.of(lambda at, _, call, day=day, key=key: (
+                version_of(at) == key and call.timestamp.strftime("%Y-%m-%d") == day
+            ))  # fmt: skip
+            if sums.calls:
+                expected[day, key] = sums
+    by_day = client.get("/api/usage/series", params={"by": "day", "split": "version"}).json()["items"]
+    assert {(row["key"], row["split"]): told(row) for row in by_day} == {
+        key: sums.told for key, sums in expected.items()
+    }
+    whole = {key: record.of(lambda at, _, call, key=key: version_of(at) == key) for _, key in expected}
+    alone = client.get("/api/usage", params={"by": "version"}).json()["rows"]
+    crossed = client.get("/api/usage/series", params={"by": "version", "split": "project"}).json()["items"]
+    for rows in (alone, crossed):
+        assert {row["key"]: told(row) for row in rows} == {key: sums.told for key, sums in whole.items()}
+
+
+def version_of(session: str | None) -> str:
+    """Return the version that the calls in a session are of."""
+    return "agent:bot version:1.0" if session == "two" else "no version"
+
+
+def told(row: dict[str, Any]) -> tuple[int, int, int]:
+    """Return what a row of a report tells of its calls, as `Sums.told`."""
+    return row["totals"]["calls"], row["totals"]["unpriced_calls"], row["totals"]["cost_nanos"]
+
+
 def check_command_line(path: Path, record: Record) -> None:
     """Hold what the command line prints against the calls."""
     whole = record.whole()
-    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "tool")):
+    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "version"), ("cost", "tool")):
         done = CliRunner().invoke(program, ["--db", str(path), command, "--by", by, "--since", "all", "--json"])
         assert done.exit_code == 0, done.output
         total = json.loads(done.stdout)["total"]

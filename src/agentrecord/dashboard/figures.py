@@ -21,7 +21,7 @@ from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
-NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
+NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.HOST, UsageBy.PROJECT)
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
 GROUPED = (
     UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
@@ -254,6 +254,7 @@ def spend_chart(
         svg=stacked_bars(bars, title=title, tick=tick, width=width, limits=limits),
         bars=bars,
         series=sorted(names.items(), key=lambda item: (item[1] == SLOTS, item[1], item[0])),
+        labels={part.series: part.told for bar in bars for part in bar.parts},
     )
 
 

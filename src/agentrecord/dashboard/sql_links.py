@@ -127,11 +127,10 @@ STATEMENTS: Mapping[str, _Statement] = {
         "k.working_directory",
         join="\nLEFT JOIN ar_coding_sessions AS k ON k.project_id = c.project_id AND k.session_uuid = c.session_uuid",
     ),
-    "/cost/version": _calls(
-        "a.agent_id", "v.version_number",
-        join="\nLEFT JOIN ar_runs AS r ON r.project_id = c.project_id AND r.id = c.run_uuid"
-        "\nLEFT JOIN ar_agent_versions AS v ON v.project_id = c.project_id AND v.id = r.agent_version_uuid"
-        "\nLEFT JOIN ar_agents AS a ON a.project_id = c.project_id AND a.id = v.agent_uuid",
+    "/cost/version": _spending(
+        "a.agent_id, v.version_number",
+        "\nLEFT JOIN ar_agent_versions AS v ON v.project_id = d.project_id AND v.id = d.agent_version_uuid"
+        "\nLEFT JOIN ar_agents AS a ON a.project_id = d.project_id AND a.id = v.agent_uuid",
     ),
     "/cost/day": _spending("d.bucket AS days_since_1970", order="d.bucket"),
     "/prices": _Statement(

@@ -118,7 +118,10 @@ class NamedCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRow:
-    """One row of a usage report: `key` is its identity, `label` what people read."""
+    """One row of a usage report: `key` is its identity, `label` what people read.
+
+    Where rows are told apart by two things, `split` and `split_label` are of the second.
+    """
 
     key: str
     label: str
@@ -126,6 +129,7 @@ class UsageRow:
     first_at: datetime | None = None
     last_at: datetime | None = None
     split: str | None = None
+    split_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,7 @@ class UsageReport:
         """Return the report as a notebook shows it."""
         texts = 1 if self.split is None else 2
         head = (str(self.by), str(self.split))[:texts]
-        rows = [*((row.label, row.split, row.totals) for row in self.rows), ("all", "", self.total)]
+        rows = [*((row.label, row.split_label or row.split, row.totals) for row in self.rows), ("all", "", self.total)]
         told = [
             (*names[:texts], *[f"{figure:,}" for figure in (*_figures(sums), sums.total_tokens)], _shown.cost(sums))
             for *names, sums in rows

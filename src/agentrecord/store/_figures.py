@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from operator import add
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from agentrecord.schema import (
     usage_days,
     usage_hours,
 )
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
 from agentrecord.store._sql import insert_or_add, later_of
 
@@ -66,6 +67,11 @@ TOUCH_SESSION_RETURNING = Prepared(
     _TOUCH.where(sessions.c.deleted_at.is_(None)).returning(
         sessions.c.last_sequence, sessions.c.last_event_sequence, sessions.c.user_uuid, sessions.c.agent_uuid
     )
+)
+ADD_SUBAGENTS = Prepared(
+    update(sessions)
+    .where(sessions.c.project_id == bindparam("key_project"), sessions.c.id == bindparam("key_id"))
+    .values({name: sessions.c[name] + bindparam(name) for name in SUBAGENT_COUNTERS})
 )
 TOUCH_RUN = Prepared(
     update(runs)
@@ -167,6 +173,7 @@ class Figures:
         self._now = now
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
+        self._subagents: dict[UUID, Sequence[int]] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
         self._usage: dict[_UsageKey, _Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
@@ -208,7 +215,7 @@ class Figures:
     def call(self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None) -> None:
         """Add a call's row to every sum that counts it, or with `sign` -1 take it away.
 
-        The session `touched` has counted it already.
+        The session `touched` has counted it already, but not apart as a sub-agent's.
         """
         counts = call_counts(row)
         if sign < 0:
@@ -216,6 +223,9 @@ class Figures:
         at: datetime = row["timestamp"]
         if row["session_uuid"] is not None and row["session_uuid"] != touched:
             self.session_call(row["session_uuid"], counts, at)
+        if row["is_subagent"] and row["session_uuid"] is not None:
+            before = self._subagents.get(row["session_uuid"])
+            self._subagents[row["session_uuid"]] = counts if before is None else list(map(add, before, counts))
         if row["run_uuid"] is not None:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
@@ -306,6 +316,14 @@ class Figures:
                 [
                     {**added, "key_project": self._project, "key_id": key, "changed_at": self._now}
                     for key, added in sorted(self._runs.items())
+                ],
+            )
+        if self._subagents:
+            connection.many(
+                ADD_SUBAGENTS,
+                [
+                    {**dict(zip(SUBAGENT_COUNTERS, counts, strict=True)), "key_project": self._project, "key_id": key}
+                    for key, counts in sorted(self._subagents.items())
                 ],
             )
         self._apply_usage(connection)

@@ -28,7 +28,7 @@ from agentrecord.schema import (
     usage_days,
     usage_hours,
 )
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.schema.usage import USAGE_KEY
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
@@ -71,6 +71,9 @@ def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
 def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     found: list[Difference] = []
     found.extend(_usage_of(conn, scope, sessions, "session_uuid"))
+    found.extend(
+        _usage_of(conn, scope, sessions, "session_uuid", names=SUBAGENT_COUNTERS, only=[llm_calls.c.is_subagent])
+    )
     found.extend(_usage_of(conn, scope, runs, "run_uuid"))
     found.extend(_rollup(conn, scope, usage_hours, HOUR_MICROS))
     found.extend(_rollup(conn, scope, usage_days, DAY_MICROS))
@@ -109,27 +112,35 @@ def _compare(
     return found
 
 
-def _summed() -> list[ColumnElement[Any]]:
-    return [total(measure).label(name) for name, measure in measures().items()]
+def _summed(names: Sequence[str] = USAGE_COUNTERS) -> list[ColumnElement[Any]]:
+    return [total(measure).label(name) for name, measure in zip(names, measures().values(), strict=True)]
 
 
-def _usage_of(conn: Connection, scope: Scope, table: Table, reference: str) -> list[Difference]:
+def _usage_of(
+    conn: Connection,
+    scope: Scope,
+    table: Table,
+    reference: str,
+    *,
+    names: tuple[str, ...] = USAGE_COUNTERS,
+    only: Sequence[ColumnElement[bool]] = (),
+) -> list[Difference]:
     kept = {
         row["id"]: row
         for row in conn.maps(
-            select(table.c.id, *[table.c[name] for name in USAGE_COUNTERS]).where(table.c.project_id == scope.project)
+            select(table.c.id, *[table.c[name] for name in names]).where(table.c.project_id == scope.project)
         )
     }
     column = llm_calls.c[reference]
     counted = {
         row["id"]: row
         for row in conn.maps(
-            select(column.label("id"), *_summed())
-            .where(llm_calls.c.project_id == scope.project, column.is_not(None))
+            select(column.label("id"), *_summed(names))
+            .where(llm_calls.c.project_id == scope.project, column.is_not(None), *only)
             .group_by(column)
         )
     }
-    return _compare(table.name, kept, counted, USAGE_COUNTERS)
+    return _compare(table.name, kept, counted, names)
 
 
 def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Difference]:

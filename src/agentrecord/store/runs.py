@@ -130,7 +130,8 @@ def run_row(
 def start(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = None) -> Run:
     """Start a run, or set a pending one going; a running one of the same `run_id` and `id` is returned as it is.
 
-    Raises `Conflict` if the `run_id` is another run's, `InvalidTransition` if that run is over.
+    Raises `Conflict` if the `run_id` is another run's, `InvalidTransition` if that run is over, `NotFound` for a
+    session, a parent or a version that is not there.
     """
     return _open(conn, scope, new, user, RunStatus.RUNNING)
 
@@ -146,6 +147,8 @@ def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status:
         taken = conn.value(_TAKEN, {"project": scope.project, "run_id": new.run_id, "id": new.id})
     if taken is not None:
         return _again(conn, scope, taken, new, status)
+    if new.agent_version_uuid is not None:
+        agent_store.check_version(conn, scope, new.agent_version_uuid)
     owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)
     agent = agent_store.agent_uuid(conn, scope, new.agent_id, new.agent_name) or session_agent
     row = run_row(conn, scope, new, run=new.id or conn.new_id(), user=owner, agent=agent, status=status)

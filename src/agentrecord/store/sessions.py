@@ -18,6 +18,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.unset import UNSET
 from agentrecord.schema import agents, coding_sessions, messages, sessions, users
+from agentrecord.schema.tables import SUBAGENT_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
 from agentrecord.store._arrivals import announcing, note
@@ -29,7 +30,7 @@ from agentrecord.store.session_trees import root_of, subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
 _SELECT = select(
-    *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at")],
+    *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at", *SUBAGENT_COUNTERS)],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
     agent_store.version_of(sessions).label("agent_version"),

@@ -1,10 +1,10 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for; versions and tools from the calls.
+the sessions' own sums, or from the calls where a range of time is asked for; tools from the calls.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import add
@@ -57,7 +57,7 @@ SORTED_BY = {
 """What the rows of a report can be sorted by, and the counter of each."""
 
 _COUNTS = len(USAGE_COUNTERS)
-_OF_CALLS = {UsageBy.VERSION: usage_by_version.rows, UsageBy.TOOL: usage_by_tool.rows}
+_OF_CALLS = {UsageBy.TOOL: usage_by_tool.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def report(
         all_calls = total(conn, scope, **wanted.bounds())
         rows = sorted(_OF_CALLS[by](conn, scope, all_calls, **wanted.bounds()), key=_costliest)
     else:
-        rows = _by_name(conn, by, wanted.summed(scope, by))
+        rows = _by_name(conn, scope, by, wanted.summed(scope, by))
     if all_calls is None:
         all_calls = sum((row.totals for row in rows), start=UsageTotals())
     is_told = name_unpriced and all_calls.unpriced_calls > 0
@@ -146,16 +146,25 @@ def _period_of(bucket: int, calls: Summed, by: UsageBy, wanted: _Wanted) -> str:
     return period(from_micros(bucket * calls.bucket_micros) + timedelta(minutes=wanted.offset_minutes), by)
 
 
-def _by_name(conn: Connection, by: UsageBy, calls: Summed) -> list[UsageRow]:
+def _by_name(conn: Connection, scope: Scope, by: UsageBy, calls: Summed) -> list[UsageRow]:
     if by is UsageBy.TOTAL:
         found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
     else:
         found = conn.rows(by_names(calls.shape, (by,)), calls.params)
+    told = _told(conn, scope, by)
     rows = []
     for name, *counts, first_at, last_at in found:
-        key = name or NO_NAME
-        rows.append(UsageRow(key=key, label=key, totals=totals_of(counts), first_at=first_at, last_at=last_at))
+        key, label = told(name)
+        rows.append(UsageRow(key=key, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at))
     return sorted(rows, key=_costliest)
+
+
+def _told(conn: Connection, scope: Scope, by: UsageBy) -> Callable[[Any], tuple[str, str]]:
+    """Return what tells the key and the label of what a statement tells apart."""
+    if by is UsageBy.VERSION:
+        versions = usage_by_version.stored(conn, scope)
+        return lambda row: versions.get(row, usage_by_version.OF_NONE)
+    return lambda name: (name or NO_NAME, name or NO_NAME)
 
 
 def _costliest(row: UsageRow) -> tuple[int, int, str]:
@@ -196,11 +205,12 @@ def series(
     include_subagents: bool = True,
     apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
-    """Return the sums for each period, model, host, user, agent or project, split by one of the latter five.
+    """Return the sums for each period, model, host, user, agent, version or project, split by one of the latter six.
 
     `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
     directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
-    by `split`: all else of a period is one row, whose `split` is None.
+    by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds its
+    runs, and `split_label` is what people read of it.
     """
     return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
 
@@ -219,23 +229,32 @@ def _crossed(
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
     calls = wanted.summed(scope, by)
     # Where days do not begin as those of UTC do, they are told by their hours.
-    told = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
-    if apart is not None and 0 < len(apart) <= FEW_NAMES:
-        found = conn.rows(by_few_names(calls.shape, (told, split), len(apart)), {**calls.params, **few_names(apart)})
+    first_of = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
+    of_few: Collection[object] = () if apart is None else apart
+    if apart is not None and split is UsageBy.VERSION:
+        of_few = usage_by_version.rows_of(conn, scope, apart)
+    is_few = 0 < len(of_few) <= FEW_NAMES
+    if is_few:
+        statement = by_few_names(calls.shape, (first_of, split), len(of_few))
+        found = conn.rows(statement, {**calls.params, **few_names(of_few)})
     else:
-        rows = conn.rows(by_names(calls.shape, (told, split), with_times=False), calls.params)
-        found = [(first, second or NO_NAME, *counts) for first, second, *counts in rows]
-    keys = {
-        first: _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
+        found = conn.rows(by_names(calls.shape, (first_of, split), with_times=False), calls.params)
+    is_time, told = by in TIME, _told(conn, scope, by)
+    firsts = {
+        first: (_period_of(first, calls, by, wanted),) * 2 if is_time else told(first)
         for first in {row[0] for row in found}
     }
-    merged: dict[tuple[str, str | None], Sequence[int]] = {}
-    for first, name, *counts in found:
-        place = keys[first], name if apart is None or name in apart else None
+    told = _told(conn, scope, split)
+    seconds = {second: (None, None) if is_few and second is None else told(second) for second in {r[1] for r in found}}
+    merged: dict[tuple[tuple[str, str], tuple[str | None, str | None]], Sequence[int]] = {}
+    for first, second, *counts in found:
+        is_apart = apart is None or seconds[second][0] in apart
+        place = firsts[first], seconds[second] if is_apart else (None, None)
         old = merged.get(place)
         merged[place] = counts if old is None else list(map(add, old, counts))
     return [
-        UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
+        UsageRow(key=key, label=label, split=name, split_label=read, totals=totals_of(counts))
+        for ((key, label), (name, read)), counts in merged.items()
     ]
 
 
@@ -279,12 +298,15 @@ def sessions(
 
 
 def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
-    """Return the models, hosts, users, agents or project of the record, in the order in which it came to know them.
+    """Return the models, hosts, users, agents, versions or project, in the order in which the record came to know them.
 
     At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
+    A version is named by the filter that finds its runs.
     """
     if of not in NAMES:
         raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
+    if of is UsageBy.VERSION:
+        return tuple(key for key, _ in usage_by_version.stored(conn, scope).values())[:MOST_NAMES]
     rows = conn.rows(known(scope, of).limit(MOST_NAMES))
     return tuple(dict.fromkeys(name or NO_NAME for (name,) in rows))
 
