@@ -258,7 +258,7 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
         click.option("--by", type=click.Choice([str(one) for one in UsageBy]), default=str(by), show_default=True,
                      metavar="WHAT", help=f"One row for each: {', '.join(UsageBy)}."),
         click.option("--split", type=click.Choice([str(one) for one in NAMES]),
-                     help=f"One row for each two: periods, and {', '.join(NAMES)}, can be split."),
+                     help="One row for each two: periods, or one of these, split by another of these."),
         since_option(),
         until_option(),
         click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called."),
