@@ -1,6 +1,7 @@
 """Exact counters: every figure changes in the transaction of the row it counts, by `SET n = n + ?`.
 
-`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go.
+`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go. What
+failed, or failed before, it lets the errors follow that are derived from it.
 """
 
 import math
@@ -15,6 +16,7 @@ from sqlalchemy import bindparam, update
 from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
@@ -29,6 +31,7 @@ from agentrecord.schema import (
 )
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
+from agentrecord.store._failures import follow
 from agentrecord.store._sql import insert_or_add, later_of
 
 HOUR_MICROS = 3_600_000_000
@@ -171,6 +174,7 @@ class Figures:
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
         self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
+        self._failed: defaultdict[ErrorKind, set[UUID]] = defaultdict(set)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
         """Add to a session's own counters."""
@@ -225,6 +229,8 @@ class Figures:
             self._usage[key] = _Spent(counts, at, at)
         else:
             spent.add(counts, at, at)
+        if counts[1]:
+            self.failed(ErrorKind.LLM, row["id"])
         if row["latency_ms"] is not None:
             self._latency[hour // 24, agent, model, latency_bucket(row["latency_ms"])] += sign
 
@@ -237,6 +243,8 @@ class Figures:
         """Add a tool call's start or end to its session, run and day, or with `sign` -1 take it away."""
         at: datetime = row["started_at"] or row["created_at"]
         calls, errors = sign * calls, sign * errors
+        if errors:
+            self.failed(ErrorKind.TOOL, row["id"])
         self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
@@ -255,10 +263,20 @@ class Figures:
             sums[2] -= row["duration_ms"]
             sums[3] -= 1
 
+    def failed(self, kind: ErrorKind, row: UUID | None) -> None:
+        """Note a use of a tool or a call that fails, or did before: what is derived from it may have changed."""
+        if row is not None:
+            self._failed[kind].add(row)
+
     def error(self, row: Mapping[str, Any], sign: int = 1) -> None:
-        """Add an error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
+        """Add a told error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
         self.session(row["session_uuid"], error_count=sign)
         self.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=sign)
+        self.failed(ErrorKind.TOOL, row["tool_call_uuid"])
+        self.failed(ErrorKind.LLM, row["llm_call_uuid"])
+        self._met(row, sign)
+
+    def _met(self, row: Mapping[str, Any], sign: int) -> None:
         key = (row["group_uuid"], day_of(row["created_at"]), row["user_uuid"], row["agent_uuid"] or NIL)
         self._errors[key] += sign
 
@@ -289,6 +307,9 @@ class Figures:
                 ],
             )
         self._apply_usage(connection)
+        for kind, ids in sorted(self._failed.items()):
+            for row, sign in follow(connection, self._project, kind, ids):
+                self._met(row, sign)
         self._apply_days(connection)
 
     def _apply_usage(self, connection: Connection) -> None:
@@ -315,4 +336,6 @@ class Figures:
         connection.many_rows(
             ADD_LATENCY, [(project, *key, calls) for key, calls in sorted(self._latency.items()) if calls]
         )
-        connection.many_rows(ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items())])
+        connection.many_rows(
+            ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items()) if count]
+        )

@@ -7,6 +7,8 @@ from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
+from agentrecord.records.error import ErrorKind
+from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
@@ -61,6 +63,8 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     calls = conn.maps(_CALLS, wanted)
     for call in calls:
         figures.run(run["id"], **call_figures(call))
+        if call["status"] is CallStatus.ERROR:
+            figures.failed(ErrorKind.LLM, call["id"])
     conn.many(_TAKE_CALL, [{"key_project": scope.project, "key_id": call["id"], "run": run["id"]} for call in calls])
 
 
@@ -76,8 +80,10 @@ def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], 
     for start in range(0, len(found), 500):
         # A use of a tool that an event told has the event's id.
         mine = (tool_calls.c.project_id == scope.project, tool_calls.c.id.in_(found[start : start + 500]))
-        uses = conn.rows(select(tool_calls.c.status).where(*mine))
+        uses = conn.rows(select(tool_calls.c.id, tool_calls.c.status).where(*mine))
         if uses:
-            failed = sum(status is ToolCallStatus.ERROR for (status,) in uses)
-            figures.run(run, tool_call_count=len(uses), tool_error_count=failed)
+            failed = [use for use, status in uses if status is ToolCallStatus.ERROR]
+            figures.run(run, tool_call_count=len(uses), tool_error_count=len(failed))
+            for use in failed:
+                figures.failed(ErrorKind.TOOL, use)
             conn.run(update(tool_calls).where(*mine).values(run_uuid=run))

@@ -112,8 +112,8 @@ def _group(row: Mapping[str, Any], now: datetime) -> ErrorGroup:
 
 
 _KEPT = (
-    "id", "fingerprint", "error_type", "error_message", "count", "first_seen_at", "last_seen_at", "resolved_at",
-    "regressed_at",
+    "id", "fingerprint", "kind", "error_type", "error_message", "tool_name", "count", "first_seen_at", "last_seen_at",
+    "resolved_at", "regressed_at",
 )  # fmt: skip
 
 

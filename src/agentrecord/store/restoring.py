@@ -15,6 +15,7 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Forbidden, InvalidValue
 from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.exchange import Carried, FactKind, Restored
 from agentrecord.records.llm_call import CostSource, NewLLMCall, PromptPart
 from agentrecord.records.run import RunStatus
@@ -27,11 +28,11 @@ from agentrecord.store import agents, people, prompts, search
 from agentrecord.store._arrivals import note
 from agentrecord.store._carried import KINDS, typed
 from agentrecord.store._charging import charge, model_uuid
+from agentrecord.store._error_rows import count_in_groups, group_of
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import tokens_of
 from agentrecord.store._sql import insert_into, insert_or_skip, insert_or_skip_telling
-from agentrecord.store.errors import count_in_group, group_of
 from agentrecord.store.runs import count_run
 from agentrecord.store.sessions import ADD_CODING, coding_row
 
@@ -322,12 +323,13 @@ class _Restoring:
                 self._places[table, owner] = max(place, self._places.get((table, owner), 0))
 
     def _fill_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        group = group_of(self._scope, row)
+        row.update(kind=row["kind"] or ErrorKind.AGENT, is_derived=False)
+        group = group_of(self._scope.project, row)
         row["group_uuid"] = group["id"]
         self._conn.run(_ADD_GROUP, group)
 
     def _count_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        count_in_group(self._conn, self._scope, row)
+        count_in_groups(self._conn, self._scope.project, [row])
         self._figures.error(row)
 
 
