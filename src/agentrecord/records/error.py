@@ -124,7 +124,8 @@ class ErrorBreakdown:
     """Where the latest occurrences of a group were met, and what the runs that met it cost.
 
     `agents` and `users` count every occurrence; the rest looks at the `looked_at` latest: `versions` counts their
-    runs' agent versions, `models` the runs that called each model, `tools` the failed uses of each tool in them.
+    runs' agent versions, `models` the runs that called each model, `tools` the failed uses of each tool in them. Of a
+    group of kind `llm`, `models` are those of the calls that failed; of kind `tool`, `tools` are those that did.
     `usage` are the sums over those of their `runs` that ended in error.
     """
 

@@ -283,6 +283,12 @@ errors = define(
 index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)
 index(
+    "ix_ar_errors_run",
+    errors.c.project_id,
+    errors.c.run_uuid,
+    where=errors.c.run_uuid.is_not(None),
+)
+index(
     "ix_ar_errors_tool_call",
     errors.c.project_id,
     errors.c.tool_call_uuid,

@@ -630,6 +630,8 @@ CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid
 
 CREATE INDEX ix_ar_errors_llm_call ON agentrecord.ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
 
+CREATE INDEX ix_ar_errors_run ON agentrecord.ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON agentrecord.ar_errors (project_id, session_uuid);
 
 CREATE INDEX ix_ar_errors_tool_call ON agentrecord.ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
