@@ -279,6 +279,22 @@ def test_an_import_in_any_order_and_twice_is_each_failure_once(store: Facing, or
     assert [one.id for one in store.errors.list()] == [found[ErrorKind.LLM].id]
 
 
+def test_a_failure_says_what_the_message_of_its_result_says_now(store: Facing) -> None:
+    for batch in batches()[:2]:
+        store.imports.load(batch)
+    (message,) = store.messages.list(store.sessions.get("s").id)
+    store.messages.edit(message.id, "Permission denied")
+    assert groups(store) == [(ErrorKind.TOOL, "bash", "Permission denied", 1)]
+    sent = leaving(store)
+    late = [one for one in sent if one.kind is FactKind.MESSAGE]
+    other = store.scoped(project="other")
+    other.exchange.restore([one for one in sent if one not in late])
+    other.exchange.restore(late)
+    assert groups(other) == groups(store)
+    store.messages.delete(message.id)
+    assert [one.error_message for one in occurrences(store)] == [""]
+
+
 def failing_trace() -> list[Any]:
     """Return a trace whose tool and request fail: the tool by an error that began below it."""
     boom = event(

@@ -107,6 +107,13 @@ def _deleted(conn: Connection, project: ProjectId, failed: Sequence[Row]) -> set
     return {row["id"] for row in rows if row["deleted_at"] is not None}
 
 
+def answered(conn: Connection, project: ProjectId, said: Mapping[UUID, UUID]) -> list[UUID]:
+    """Return the failed uses of tools whose results are messages, given by id with their sessions."""
+    columns = ("id", "status", "result_message_uuid")
+    rows = rows_by(conn, project, tool_calls, "session_uuid", sorted(set(said.values())), columns=columns)
+    return [row["id"] for row in rows if row["status"] == CallStatus.ERROR and row["result_message_uuid"] in said]
+
+
 # -- what a failure says ---------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from agentrecord.records.change import ChangeKind
 from agentrecord.records.error import ErrorKind
 from agentrecord.records.exchange import Carried, FactKind, Restored
 from agentrecord.records.llm_call import CostSource, NewLLMCall, PromptPart
+from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, SessionStatus
@@ -29,6 +30,7 @@ from agentrecord.store._arrivals import note
 from agentrecord.store._carried import KINDS, typed
 from agentrecord.store._charging import charge, model_uuid
 from agentrecord.store._error_rows import count_in_groups, group_of
+from agentrecord.store._failures import answered
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import tokens_of
@@ -95,6 +97,7 @@ class _Restoring:
         self._last: dict[UUID, int] = {}
         self._places: dict[tuple[str, UUID], int] = {}
         self._indexed: list[tuple[UUID, str]] = []
+        self._answers: dict[UUID, UUID] = {}
         self.found = Restored()
 
     def take(self, kind: FactKind, facts: Sequence[Carried]) -> None:
@@ -120,6 +123,8 @@ class _Restoring:
 
     def finish(self) -> None:
         """Write what was counted, and what search finds."""
+        for use in answered(self._conn, self._scope.project, self._answers):
+            self._figures.failed(ErrorKind.TOOL, use)
         self._figures.apply(self._conn)
         search.remember(self._conn, self._scope, self._indexed)
         for (table, row_id), place in sorted(self._places.items()):
@@ -262,6 +267,8 @@ class _Restoring:
     def _count_message(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
         session, at = row["session_uuid"], row["created_at"]
         self._last[session] += 1
+        if row["role"] is MessageRole.TOOL:
+            self._answers[row["id"]] = session
         live = int(row["deleted_at"] is None)
         self._figures.session(session, active_at=at, message_count=live, last_sequence=1)
         agent = self._agent_of(session)
