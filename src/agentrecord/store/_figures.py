@@ -307,10 +307,14 @@ class Figures:
                 ],
             )
         self._apply_usage(connection)
+        if self._failed:
+            self._apply_failures(connection)
+        self._apply_days(connection)
+
+    def _apply_failures(self, connection: Connection) -> None:
         for kind, ids in sorted(self._failed.items()):
             for row, sign in follow(connection, self._project, kind, ids):
                 self._met(row, sign)
-        self._apply_days(connection)
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
