@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agentrecord.ids import derived_id
 from agentrecord.ingest.fields import json_or_text
+from agentrecord.ingest.otlp_errors import Pieces, errors_of
 from agentrecord.ingest.otlp_memory import Remembered
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
@@ -16,7 +17,7 @@ from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of, opened
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
-from agentrecord.records.span import SOURCE, Span, instant, run_uuid, session_uuid, trace_uuid
+from agentrecord.records.span import SOURCE, Span, run_uuid, session_uuid, trace_uuid
 from agentrecord.records.transcript import (
     CallFact,
     ErrorFact,
@@ -61,6 +62,7 @@ class _Facts:
         self.owner = salt or tree.user or ""
         self.messages: dict[UUID, MessageFact] = {}
         self.tools: dict[tuple[str, str], Tool] = {}
+        self.tool_spans: dict[str, tuple[UUID, str]] = {}
         self.asked: list[tuple[str, Use, Seen, str]] = []
         self.given: list[tuple[str, Chat, datetime, UUID]] = []
 
@@ -149,7 +151,7 @@ class _Facts:
             answer = self._conversation(one)
             failure = one.failure
             yield (
-                Identified(row_id=self._id(one.span.started_at, "call", one.id), message_uuid=answer),
+                Identified(row_id=self._call_id(one), message_uuid=answer),
                 CallFact(
                     session_id=self.tree.session_of(one),
                     run_id=self.tree.run_of(one),
@@ -171,6 +173,9 @@ class _Facts:
                     agent_id=self.tree.agent_of(one),
                 ),
             )
+
+    def _call_id(self, one: Seen) -> UUID:
+        return self._id(one.span.started_at, "call", one.id)
 
     def _conversation(self, one: Seen) -> UUID | None:
         """Note the messages that a request shows; return the row id of the answer.
@@ -251,6 +256,7 @@ class _Facts:
                 result=_text_at(one, _TOOL_RESULTS) or one.failure,
             )
             self.tools[session, ref] = (Identified(row_id=self._tool(session, ref)), call, result)
+            self.tool_spans[one.id] = (self._tool(session, ref), call.tool_name)
 
     def _use_of(self, one: Seen, session: str) -> str | None:
         """Return which use a tool's span is that does not say: the first one asked for with its name and arguments."""
@@ -338,42 +344,9 @@ class _Facts:
             )
 
     def _errors(self) -> Iterator[tuple[Identified, ErrorFact]]:
-        """Yield each error once: where it began, not at every span that it passed through on its way up."""
-        told = {one.id: list(_errors_in(one)) for one in self.tree.spans}
-        for one in self.tree.spans:
-            below = {error[:2] for under in self.tree.below(one) for error in told[under.id]} if told[one.id] else set()
-            fails_below = bool(below)
-            for number, (kind, message, trace, at) in enumerate(told[one.id]):
-                if (kind, message) in below or (fails_below and trace is None):
-                    continue
-                yield (
-                    Identified(row_id=self._id(at, "error", one.id, number)),
-                    ErrorFact(
-                        session_id=self.tree.session_of(one),
-                        key=f"{one.id}:{number}",
-                        error_type=kind,
-                        error_message=message,
-                        created_at=at,
-                        run_id=self.tree.run_of(one),
-                        stack_trace=trace,
-                        agent_id=self.tree.agent_of(one),
-                    ),
-                )
-
-
-def _errors_in(one: Seen) -> Iterator[tuple[str, str, str | None, datetime]]:
-    found = False
-    for event in one.data.get("events", ()):
-        if event["name"] == "exception":
-            found = True
-            told = event["attributes"]
-            kind = name_of(str(told.get("exception.type") or "")) or "Exception"
-            message = str(told.get("exception.message") or one.failure or kind)
-            trace = told.get("exception.stacktrace")
-            at = instant(event["time"]) if event["time"] > 0 else one.span.ended_at
-            yield kind, message, trace if isinstance(trace, str) else "", at
-    if not found and (failure := one.failure) is not None:
-        yield name_of(one.text("error.type")) or "SpanError", failure, None, one.span.ended_at
+        calls = {one.id: self._call_id(one) for one in self.tree.requests}
+        pieces = Pieces(calls=calls, tools=self.tool_spans)
+        return errors_of(self.tree, pieces, lambda at, span, number: self._id(at, "error", span, number))
 
 
 def _text_at(one: Seen, names: tuple[str, ...]) -> str | None:

@@ -165,7 +165,7 @@ class RunFilter:
     """Which runs to list; whatever is left out does not matter.
 
     `query` is a filter's text, in the words of docs/reference/filters.md; `words` must occur in the run's id or
-    objective as they stand; `since` and `until` bound the start.
+    objective as they stand; `since` and `until` bound the start; those that `tells_error` have a told error of theirs.
     """
 
     query: str | None = None
@@ -176,6 +176,7 @@ class RunFilter:
     session_uuid: UUID | None = None
     parent_uuid: UUID | None = None
     has_error: bool | None = None
+    tells_error: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     include_children: bool = True

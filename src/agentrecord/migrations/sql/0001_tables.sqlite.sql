@@ -166,8 +166,10 @@ CREATE TABLE ar_error_groups (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
 	fingerprint TEXT NOT NULL,
+	kind TEXT DEFAULT 'agent' NOT NULL,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
+	tool_name TEXT,
 	count INTEGER DEFAULT 0 NOT NULL,
 	first_seen_at INTEGER NOT NULL,
 	last_seen_at INTEGER NOT NULL,
@@ -737,6 +739,11 @@ CREATE TABLE ar_errors (
 	agent_uuid BLOB,
 	session_uuid BLOB,
 	run_uuid BLOB,
+	tool_call_uuid BLOB,
+	llm_call_uuid BLOB,
+	kind TEXT DEFAULT 'agent' NOT NULL,
+	is_derived INTEGER NOT NULL,
+	tool_name TEXT,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
 	error_code TEXT,
@@ -752,7 +759,13 @@ CREATE TABLE ar_errors (
 
 CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid, created_at, id);
 
+CREATE INDEX ix_ar_errors_llm_call ON ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_run ON ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON ar_errors (project_id, session_uuid);
+
+CREATE INDEX ix_ar_errors_tool_call ON ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
 
 CREATE TABLE ar_models (
 	id BLOB NOT NULL,
