@@ -160,4 +160,5 @@ def toggled(item: Item, is_open: Collection[UUID]) -> Mapping[str, str | None]:
 def folded(item: Item, folds: Folds, chosen: int | None) -> Mapping[str, str | None]:
     """Return the changes of the address that fold a piece, or show again what is below it."""
     changes = {"fold": folds.without(item.span, is_folded=item.is_folded)}
-    return {**changes, "span": None} if item.keeps_open(chosen) else changes
+    # What was chosen in it would keep it open: it is chosen itself, so that what it is in stays open.
+    return {**changes, "span": str(item.span.id)} if item.keeps_open(chosen) else changes

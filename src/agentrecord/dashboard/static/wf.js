@@ -46,11 +46,11 @@ function linkTo(id, group) {
   return `?${address}#${id}`;
 }
 
-// The address names what is folded; "all" turns that round, but for the whole. What is chosen would keep it open.
+// The address names what is folded; "all" turns that round, but for the whole. What is chosen in a row keeps it open.
 function foldLink(id, depth, state) {
   const address = new URLSearchParams(location.search);
   address.delete("row");
-  if (state === AROUND) address.delete("span");
+  if (state === AROUND) address.set("span", id);
   const named = (address.get("fold") ?? "").split(",").filter((one) => one && one !== id);
   const all = named.includes("all");
   let ids = named.filter((one) => one !== "all");
