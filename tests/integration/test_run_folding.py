@@ -1,4 +1,4 @@
-"""Folded rows and detached pieces, on pages that no script has touched, over REST, on the command line, in notebooks."""
+"""Folded rows and detached pieces, on pages without a script, over REST, on the command line, in notebooks."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from otlp_requests import TRACE, chat, received, said, span
 from page_fixtures import Filled, served, signed_in
 from starlette.testclient import TestClient
 
 from agentrecord.cli.main import program
 from agentrecord.ingest.otlp_facts import derive
 from agentrecord.store import Store
+from otlp_requests import TRACE, chat, received, said, span
 
 Site = tuple[TestClient, Filled]
 AGENT = {"openinference.span.kind": "AGENT"}
@@ -79,7 +79,9 @@ def test_a_detached_piece_says_which_span_has_not_come_until_it_comes(site: Site
     assert "2 pieces are" in page
     assert [row for row in rows(page) if "detached" in row] == ["run ▾ helper detached", "llm gpt-4o detached"]
     events = client.get(f"/api/runs/{TRACE}/events").json()["items"]
-    assert {one["span_id"]: one["detached_from"] for one in events if one["detached_from"]} == {f"{5:016x}": f"{2:016x}"}
+    assert {one["span_id"]: one["detached_from"] for one in events if one["detached_from"]} == {
+        f"{5:016x}": f"{2:016x}"
+    }
     assert "helper (detached)" in filled.store.pages.run_tree(filled.store.runs.get(TRACE).id)._repr_html_()
     filled.store.traces.record(received(LATE), derive)
     page = client.get(f"/r/{TRACE}").text

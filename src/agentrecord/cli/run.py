@@ -179,19 +179,16 @@ def command(run_id: str, errors: bool, find: str | None) -> None:
         show(fields_of(found, "depth", "kind", "name", "started_at", "duration_ms", "cost_usd", "is_failed",
                        "error_message", "detached_from"))  # fmt: skip
     else:
-        if find is not None and not tree.found:
-            nothing = "Nothing in this run matches."
-        else:
-            nothing = "Nothing failed in this run." if errors and not found else None
-        _tell(run, tree, found, nothing)
+        nothing = "Nothing failed in this run." if errors and not found else ""
+        _tell(run, tree, found, "Nothing in this run matches." if find is not None and not tree.found else nothing)
 
 
-def _tell(run: Run, tree: RunTree, found: Sequence[RunSpan], nothing: str | None) -> None:
-    """Print a run for people, with those of its pieces that were found."""
+def _tell(run: Run, tree: RunTree, found: Sequence[RunSpan], nothing: str) -> None:
+    """Print a run for people, with those of its pieces that were found, or why there are none."""
     terminal = out()
     for line in (*_header(tree, run, terminal), "", *waterfall(found, terminal)):
         say(line)
-    if nothing is not None:
+    if nothing:
         say(nothing)
     if loose := sum(span.is_detached for span in found):
         hint(f"{words.plural(loose, 'piece')} detached: what would be above has not come")

@@ -86,6 +86,8 @@ class RunContent:
 class Run:
     """A run with the figures of its own calls; a sub-agent's run has a `parent_uuid`.
 
+    `subtree` adds those of the runs below it: in a list where there are any, else where asked for.
+
     A running run whose `alive_until` is past belongs to a process that died; without one nobody promised to tell.
     """
 

@@ -62,7 +62,10 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A conversation with its own figures; `subtree` adds those of the sessions below it, where asked for."""
+    """A conversation with its own figures.
+
+    `subtree` adds those of the sessions below it: in a list where there are any, else where asked for.
+    """
 
     id: UUID
     serial: int | None = None

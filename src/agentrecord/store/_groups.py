@@ -378,7 +378,7 @@ class Pages:
 
     conversation = reads(pages.conversation)
     run_tree = reads(run_trees.run_tree)
-    subtree_sums = reads(pages.subtree_sums)
+    subtree_sums = reads(session_trees.subtree_sums)
     session_drivers = reads(session_drivers.drivers)
     find = reads(finding.find)
 

@@ -30,7 +30,6 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._rows import call_of
 from agentrecord.store._sql import by_value, total, usage_totals, within
 from agentrecord.store.usage_by_session import measures
-from agentrecord.store.usage_sums import sums
 
 COSTLY_NANOS = 50_000_000
 """From how many nano-dollars on a call is named among what made a session's cost: five cents."""
@@ -115,7 +114,7 @@ def conversation(
         events=_events(conn, scope, session, since, until, run),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
-        child_sums=subtree_sums(conn, scope, [child.id for child in below]),
+        child_sums=session_trees.subtree_sums(conn, scope, [child.id for child in below]),
         costly_calls=costly_calls,
         costliest=costliest,
     )
@@ -225,28 +224,6 @@ def _events(
 
 def _count(conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]]) -> int:
     return int(conn.value(select(func.count()).select_from(table).where(*conditions)))
-
-
-def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> Mapping[UUID, UsageTotals]:
-    """Return, for each session, the sums over it and every session below it."""
-    if not session_ids:
-        return {}
-    tree = (
-        select(sessions.c.id.label("top"), sessions.c.id)
-        .where(*within(scope, sessions), sessions.c.id.in_(list(session_ids)))
-        .cte("tree", recursive=True)
-    )
-    below = sessions.alias("below")
-    tree = tree.union(
-        select(tree.c.top, below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id)
-    )
-    rows = conn.maps(
-        select(tree.c.top, *sums(sessions))
-        .select_from(sessions.join(tree, tree.c.id == sessions.c.id))
-        .where(*within(scope, sessions))
-        .group_by(tree.c.top)
-    )
-    return {row["top"]: usage_totals(row) for row in rows}
 
 
 def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = None) -> SessionSums:

@@ -26,6 +26,7 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._phases import EXCERPT, STEPS, Draft, Row, milliseconds, paired
 from agentrecord.store._rows import TOKEN_COLUMNS, tokens_of
 from agentrecord.store._sql import by_value, usage_totals, within
+from agentrecord.store._trees import with_trees
 
 MAX_PIECES = 50_000
 """As many calls, uses of tools, runs and phases, each, as a tree can hold."""
@@ -155,7 +156,7 @@ def alike(conn: Connection, scope: Scope, run: UUID, *, limit: int = 10) -> tupl
         .order_by(same, runs.c.created_at.desc(), runs.c.id.desc())
         .limit(checked_limit(limit))
     )
-    return tuple(run_store.run_of(row) for row in rows)
+    return tuple(with_trees(conn, scope, runs, [run_store.run_of(row) for row in rows]))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

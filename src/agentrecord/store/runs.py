@@ -30,6 +30,7 @@ from agentrecord.store._page import page
 from agentrecord.store._refs import adopt
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, TOKENS, run_conditions
 from agentrecord.store._sql import bound_within, by_value, insert_into, scope_params, total, usage_totals, within
+from agentrecord.store._trees import with_trees
 
 SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
@@ -343,10 +344,13 @@ def list_(
     offset: int = 0,
     counted: bool = True,
 ) -> Page[Run]:
-    """Return runs, the last started first; how many there are in all is not told where they are not `counted`."""
+    """Return runs, the last started first; how many there are in all is not told where they are not `counted`.
+
+    Those with runs below them have the sums over these too; a list is ordered, and filtered, by each run's own figures.
+    """
     wanted = where or RunFilter()
     of_few = wanted.session_uuid is not None or wanted.parent_uuid is not None
-    return page(
+    found = page(
         conn,
         SELECT_RUN.where(*run_conditions(scope, wanted)),
         run_of,
@@ -359,3 +363,4 @@ def list_(
         counted=counted,
         whole=SELECT_RUN.where(*within(scope, runs)),
     )
+    return replace(found, items=with_trees(conn, scope, runs, found.items))

@@ -25,6 +25,7 @@ from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
 from agentrecord.store._session_words import COST, DURATION, ERRORS, JOINED, LIVE, TOKENS, session_conditions
 from agentrecord.store._sql import bound_within, insert_into, insert_or_skip, scope_params, usage_totals, within
+from agentrecord.store._trees import with_trees
 from agentrecord.store.session_trees import root_of, subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
@@ -311,14 +312,16 @@ def list_(
 ) -> Page[Session]:
     """Return sessions, the last active first; without `include_children` only the tops of trees.
 
-    How many there are in all is not told where they are not `counted`.
+    Those with sessions below them have the sums over these too. How many there are in all is not told where they are
+    not `counted`.
     """
     statement = _SELECT.where(*session_conditions(scope, where or SessionFilter()))
-    return page(
+    found = page(
         conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
         limit=limit, cursor=cursor, offset=offset,
         counted=counted, whole=_SELECT.where(*within(scope, sessions)),
     )  # fmt: skip
+    return replace(found, items=with_trees(conn, scope, sessions, found.items))
 
 
 def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:
