@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import warn_of_unpriced
+from agentrecord.cli.filtering import tell_prices, warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     Form,
@@ -195,4 +195,5 @@ def _tell(run: Run, tree: RunTree, found: Sequence[RunSpan], nothing: str) -> No
     if tree.hidden:
         say(f"{tree.hidden:,} more pieces are not shown.")
     warn_of_unpriced(run.subtree or run.usage)
+    tell_prices(run.prices)
     say(terminal.style(permalink(run), dim=True))

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of severa
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import Filtering, tell_excluded, words_argument
+from agentrecord.cli.filtering import Filtering, tell_excluded, tell_prices, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
@@ -160,4 +160,5 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
         empty="No runs match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
     tell_excluded(sums.totals)
+    tell_prices(sums.prices)
     tell_rest(page)

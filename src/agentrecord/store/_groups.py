@@ -298,6 +298,7 @@ class Prices:
     list = reads(prices.list_)
     find = reads(prices.find)
     uses = reads(prices.uses)
+    behind = reads(prices.behind)
     spending = reads(prices.spending)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)

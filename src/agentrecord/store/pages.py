@@ -12,6 +12,7 @@ from agentrecord.engine import Connection
 from agentrecord.records.event import Event
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.message import Message
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.run import Run
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
@@ -22,8 +23,8 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import messages as message_store
+from agentrecord.store import prices, session_trees
 from agentrecord.store import runs as run_store
-from agentrecord.store import session_trees
 from agentrecord.store import sessions as session_store
 from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
@@ -64,13 +65,17 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSums:
-    """How many sessions a filter finds, and the sums over them and all below them."""
+    """How many sessions a filter finds, and the sums over them and all below them.
+
+    `prices` are those behind all that was spent in its range.
+    """
 
     sessions: int
     messages: int
     tool_errors: int
     errors: int
     totals: UsageTotals
+    prices: PriceSources | None = None
 
 
 NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
@@ -248,4 +253,5 @@ def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = 
         tool_errors=tool_errors,
         errors=error_count,
         totals=usage_totals(row) if row else UsageTotals(),
+        prices=prices.behind(conn, scope, since=wanted.since, until=wanted.until) if row and row["calls"] else None,
     )
