@@ -227,8 +227,8 @@ def test_a_sum_says_which_prices_are_behind_it_and_where_they_come_from(store: F
     agents = {agent.agent_id: agent.id for agent in store.agents.list()}
     assert store.prices.behind(agent=agents["scout"]) == built_in
     assert store.prices.behind(agent=agents["bot"]) == own
-    assert store.prices.behind(user=session.user_uuid) == own
-    assert store.users.details("ana").prices == own
+    assert store.prices.behind(user=session.user_uuid) == store.users.details("ana").prices == both
+    assert store.prices.behind(user=new_id()) is None
     assert store.agents.details("scout").prices == built_in
     for sums in (store.usage.report(UsageBy.DAY), store.users.sums(), store.agents.sums(), store.sessions.sums()):
         assert sums.prices == both, sums
