@@ -63,6 +63,7 @@ class _Facts:
         self.messages: dict[UUID, MessageFact] = {}
         self.tools: dict[tuple[str, str], Tool] = {}
         self.tool_spans: dict[str, tuple[UUID, str]] = {}
+        self.pieces: dict[str, UUID] = {}
         self.asked: list[tuple[str, Use, Seen, str]] = []
         self.given: list[tuple[str, Chat, datetime, UUID]] = []
 
@@ -128,6 +129,10 @@ class _Facts:
         asked = next((chat.text for chat in reversed(inputs) if chat.role is MessageRole.USER and chat.text), None)
         answered = next((chat.text for chat in reversed(outputs) if chat.text), None)
         name = self.tree.runs[one.id]
+        row_id = self._run_id(name)
+        if not (one.asks_a_model or one.kind is SpanKind.TOOL):
+            self.pieces[one.id] = row_id
+        self.pieces.setdefault(one.id, row_id)
         return RunFact(
             session_id=self.tree.session_of(one),
             run_id=name,
@@ -141,7 +146,7 @@ class _Facts:
             output=answered,
             error_message=one.failure,
             trace_id=self.tree.trace_id,
-            row_id=self._run_id(name),
+            row_id=row_id,
         )
 
     # -- calls and their messages ----------------------------------------------------------------------------------
@@ -150,8 +155,9 @@ class _Facts:
         for one in self.tree.requests:
             answer = self._conversation(one)
             failure = one.failure
+            call = self.pieces[one.id] = self._call_id(one)
             yield (
-                Identified(row_id=self._call_id(one), message_uuid=answer),
+                Identified(row_id=call, message_uuid=answer),
                 CallFact(
                     session_id=self.tree.session_of(one),
                     run_id=self.tree.run_of(one),
@@ -255,8 +261,9 @@ class _Facts:
                 is_error=one.failure is not None,
                 result=_text_at(one, _TOOL_RESULTS) or one.failure,
             )
-            self.tools[session, ref] = (Identified(row_id=self._tool(session, ref)), call, result)
-            self.tool_spans[one.id] = (self._tool(session, ref), call.tool_name)
+            use = self.pieces[one.id] = self._tool(session, ref)
+            self.tools[session, ref] = (Identified(row_id=use), call, result)
+            self.tool_spans[one.id] = (use, call.tool_name)
 
     def _use_of(self, one: Seen, session: str) -> str | None:
         """Return which use a tool's span is that does not say: the first one asked for with its name and arguments."""
@@ -322,6 +329,8 @@ class _Facts:
                     ended_at=one.span.ended_at,
                     trace_uuid=trace,
                     parent_event_uuid=None if parent is None else self._event_id(parent),
+                    piece_uuid=self.pieces.get(one.id),
+                    detached_from=self.tree.detached.get(one.id),
                 ),
             )
         for log in self.tree.logs:
@@ -340,6 +349,7 @@ class _Facts:
                     ended_at=log.span.started_at,
                     trace_uuid=trace,
                     parent_event_uuid=None if place is None else self._event_id(place),
+                    detached_from=log.span.parent_span_id if place is None else self.tree.detached.get(place.id),
                 ),
             )
 

@@ -153,6 +153,8 @@ class EventFact:
     ended_at: datetime | None = None
     trace_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
+    piece_uuid: UUID | None = None
+    detached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,8 @@ events = define(
     optional("parent_event_uuid", Id()),
     optional("trace_uuid", Id()),
     optional("span_id"),
+    optional("piece_uuid", Id()),
+    optional("detached_from"),
     optional("data"),
     optional("duration_ms", Whole()),
     at("timestamp"),
@@ -125,6 +127,12 @@ index(
     events.c.project_id,
     events.c.timestamp,
     where=events.c.trace_uuid.is_not(None),
+)
+index(
+    "ix_ar_events_detached",
+    events.c.project_id,
+    events.c.run_uuid,
+    where=events.c.detached_from.is_not(None),
 )
 
 traces = define(

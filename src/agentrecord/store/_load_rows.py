@@ -329,6 +329,8 @@ class Rows:
                 parent_event_uuid=fact.parent_event_uuid,
                 trace_uuid=fact.trace_uuid,
                 span_id=fact.span_id,
+                piece_uuid=fact.piece_uuid,
+                detached_from=fact.detached_from,
             )
             agent = self._agent(session, fact.agent_id)
             row = event_row(self._conn, self._scope, new, event=identity.row_id, user=self._user, agent=agent)

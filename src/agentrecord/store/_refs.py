@@ -36,7 +36,7 @@ _CALLS = Prepared(
     )
     .with_for_update()
 )
-_USES = select(*[tool_calls.c[name] for name in (*PLACED, "tool_name", "started_at", "created_at", "status")])
+_USES = select(*[tool_calls.c[name] for name in ("id", *PLACED, "tool_name", "started_at", "created_at", "status")])
 _TAKE_EVENT = Prepared(
     update(events)
     .where(events.c.project_id == bindparam("key_project"), events.c.id == bindparam("key_id"))

@@ -1,5 +1,6 @@
 // Upgrades a run's page: long waterfalls scroll, and a run that is going on draws itself.
 import { here } from "./here.js";
+import { rovingTables } from "./keys.js";
 import { attach, update } from "./wf.js";
 
 const EVERY_MS = 3000, LEAST_MS = 700;
@@ -33,16 +34,22 @@ function exchange(old, fresh) {
   if (focused) fresh.querySelector(focused)?.focus({ preventScroll: true });
 }
 
-async function refresh() {
+// One after another, so that what was asked for last is what is shown. Null where the page cannot be had.
+let before = Promise.resolve();
+const refresh = () => (before = before.catch(() => {}).then(renew));
+
+async function renew() {
   const answer = await fetch(here(location.href), { headers: { accept: "text/html" } });
-  if (!answer.ok) return false;
+  if (!answer.ok) return null;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const [left, top] = [scrollX, scrollY];
   for (const old of document.querySelectorAll("[data-part]")) {
     const fresh = page.getElementById(old.id);
     const table = old.querySelector("table.fall[data-drawn]");
-    if (table && await update(table)) {
-      table.tHead.replaceWith(document.importNode(fresh.querySelector("table.fall").tHead, true));
+    const now = fresh?.querySelector("table.fall");
+    if (table && now?.dataset.rows) table.dataset.rows = now.dataset.rows;
+    if (table && now?.dataset.rows && await update(table)) {
+      table.tHead.replaceWith(document.importNode(now.tHead, true));
     } else if (fresh && fresh.innerHTML !== old.dataset.shown) {
       const shown = fresh.innerHTML;
       exchange(old, document.importNode(fresh, true));
@@ -51,6 +58,7 @@ async function refresh() {
   }
   scrollTo({ left, top, behavior: "instant" });
   upgrade();
+  rovingTables();
   return page.querySelector("[data-going]") !== null;
 }
 
@@ -91,6 +99,39 @@ function follow() {
     if (!document.hidden && items.some(concerns)) told();
   });
 }
+
+// Folding, and opening a group, change the rows alone: the page stays where it is, under the new address.
+async function fold(link) {
+  history.replaceState(history.state, "", link.href);
+  if (await refresh() === null) location.reload();
+}
+
+const FOLDS = "table.fall tbody a[aria-expanded]";
+const depthOf = (row) => Number(/\bd(\d)\b/.exec(row.cells[0].className)?.[1] ?? 0);
+
+// As in any tree: ← folds or goes to what a row is in, → shows what is below it or goes there.
+function step(row, isIn) {
+  const link = row.querySelector("a[aria-expanded]");
+  if (link && (link.getAttribute("aria-expanded") === "true") !== isIn) return fold(link);
+  let to = isIn ? row.nextElementSibling : row.previousElementSibling;
+  while (!isIn && to && !to.matches(".gap") && depthOf(to) >= depthOf(row)) to = to.previousElementSibling;
+  if (!to || to.matches(".gap") || (isIn && !link)) return;
+  to.querySelector("a:not(.fold)").focus();
+}
+
+addEventListener("click", (event) => {
+  const link = event.target.closest?.(FOLDS);
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  fold(link);
+});
+
+addEventListener("keydown", (event) => {
+  const isIn = event.key === "ArrowRight", row = event.target.closest?.("table.fall tbody tr");
+  if (!row || !(isIn || event.key === "ArrowLeft") || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  step(row, isIn);
+});
 
 upgrade();
 wait();

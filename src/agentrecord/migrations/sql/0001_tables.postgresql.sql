@@ -181,12 +181,16 @@ CREATE TABLE agentrecord.ar_events (
 	parent_event_uuid UUID,
 	trace_uuid UUID,
 	span_id TEXT,
+	piece_uuid UUID,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms BIGINT,
 	timestamp BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 );
+
+CREATE INDEX ix_ar_events_detached ON agentrecord.ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON agentrecord.ar_events (project_id, run_uuid, run_sequence);
 

@@ -197,6 +197,8 @@ CREATE TABLE ar_events (
 	parent_event_uuid BLOB,
 	trace_uuid BLOB,
 	span_id TEXT,
+	piece_uuid BLOB,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms INTEGER,
 	timestamp INTEGER NOT NULL,
@@ -204,6 +206,8 @@ CREATE TABLE ar_events (
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_events_detached ON ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 
