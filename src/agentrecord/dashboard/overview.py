@@ -198,7 +198,12 @@ def _run_chart(activity: Activity, by: UsageBy) -> Chart:
             for (name, slot), value in zip(ENDS, counts, strict=True)
             if value > 0
         ]
-        bars.append(charts.Bar(label=row.key, parts=tuple(parts), href="/runs" + periods.days_query(row.key, by)))
+        bars.append(
+            charts.Bar(
+                label=row.key, parts=tuple(parts), href="/runs" + periods.days_query(row.key, by),
+                total=formats.counted(row.runs, "run") if row.runs else "", span=periods.span_of(row.key, by),
+            )
+        )  # fmt: skip
     shown = bars if activity.runs else []
     title = f"Runs per {by} by how they ended"
     svg = charts.stacked_bars(shown, title=title, tick=formats.short)

@@ -8,9 +8,10 @@ from uuid import UUID
 from agentrecord.dashboard.charts import WIDE, Bar, Line, Part, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.formats import counted
 from agentrecord.dashboard.list_page import Kind, ListPage, Reads, list_page
 from agentrecord.dashboard.listing import Column, folded
-from agentrecord.dashboard.stretches import between
+from agentrecord.dashboard.stretches import between, written
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
 from agentrecord.records.run import Run, RunFilter, RunStatus
@@ -140,6 +141,8 @@ def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | 
             label=_label(bucket.start, bucket_s),
             parts=_parts(bucket),
             href=between(asked, bucket.start, bucket.start + width),
+            total=counted(sum(bucket.by_status.values()), "run") if bucket.by_status else "",
+            span=(written(bucket.start), written(bucket.start + width)),
         )
         for bucket in buckets
     ]
