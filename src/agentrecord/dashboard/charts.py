@@ -228,8 +228,8 @@ def stacked_bars(
     head = f'<svg class="bars" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
     at_right = [(TOP + plot - plot * share_of(at, times), TIMES_MS[at]) for at in times]
-    told = [Reading(label=bar.label, total=bar.total, span=bar.span) for bar in bars]
-    data = data_of(told, left=LEFT / width, right=right / width)
+    readings = [Reading(label=bar.label, total=bar.total, span=bar.span) for bar in bars]
+    data = data_of(readings, left=LEFT / width, right=right / width)
     return framed(drawing, levels, at_right, width=width, height=height, look="over-time", data=data)
 
 
