@@ -27,7 +27,7 @@ MODELS = (
     ("claude-opus-4-5", "Anthropic"), ("claude-sonnet-4-5", "Anthropic"), ("claude-haiku-4-5", "Anthropic"),
     ("gpt-4o", "OpenAI"), ("gpt-4o-mini", "OpenAI"), ("acme-local-70b", "local"),
 )  # fmt: skip
-USERS, AGENTS, DAYS = 60, 5, 90
+USERS, AGENTS, VERSIONS, DAYS = 60, 5, 4, 90
 CALLS_A_RUN, RUNS_A_SESSION = 10, 5
 DAY_MICROS = 86_400_000_000
 NIL = "zeroblob(16)"
@@ -84,10 +84,17 @@ def _templates(store: Store) -> None:
     """Let the store write one session with its run and calls for each user: what all others are copied from."""
     for number in range(USERS):
         agent = f"agent-{number % AGENTS}"
+        version = store.agents.create_version(agent, f"1.{number // AGENTS % VERSIONS}")
         user = f"user-{number:02}@example.org"
         session = store.sessions.create(NewSession(session_id=f"t{number}", agent_id=agent), user=user)
         run = store.runs.start(
-            NewRun(run_id=f"t{number}", agent_id=agent, session_uuid=session.id, objective="Answer the customer"),
+            NewRun(
+                run_id=f"t{number}",
+                agent_id=agent,
+                agent_version_uuid=version.id,
+                session_uuid=session.id,
+                objective="Answer the customer",
+            ),
             user=user,
         )
         for model, host in MODELS:
@@ -194,8 +201,8 @@ def _sum(bare: sqlite3.Connection) -> None:
         bare.execute(f"DELETE FROM {table}")
         bare.execute(
             f"INSERT INTO {table} SELECT project_id, timestamp / {hours * 3_600_000_000} AS bucket, user_uuid,"
-            f" coalesce(agent_uuid, {NIL}), model_uuid, is_subagent, {_SUMS}, min(timestamp), max(timestamp)"
-            " FROM ar_llm_calls GROUP BY 1, 2, 3, 4, 5, 6"
+            f" coalesce(agent_uuid, {NIL}), coalesce(agent_version_uuid, {NIL}), model_uuid, is_subagent, {_SUMS},"
+            " min(timestamp), max(timestamp) FROM ar_llm_calls GROUP BY 1, 2, 3, 4, 5, 6, 7"
         )
     for table, key in (("ar_sessions", "session_uuid"), ("ar_runs", "run_uuid")):
         bare.execute(

@@ -144,6 +144,7 @@ llm_calls = define(
     serial(),
     column("user_uuid", Id()),
     optional("agent_uuid", Id()),
+    optional("agent_version_uuid", Id()),
     optional("session_uuid", Id()),
     optional("session_ref"),
     optional("run_uuid", Id()),

@@ -12,7 +12,15 @@ from sqlalchemy import Column
 from agentrecord.schema.tables import USAGE_COUNTERS, at, column, counters, define, index, project_id
 from agentrecord.schema.types import Flag, Id, Real, Whole, Words
 
-USAGE_KEY = ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid", "is_subagent")
+USAGE_KEY = (
+    "project_id",
+    "bucket",
+    "model_uuid",
+    "user_uuid",
+    "agent_uuid",
+    "agent_version_uuid",
+    "is_subagent",
+)
 """The model comes before the user, so that the figures of each model's hours or days lie together."""
 
 ACTIVITY_KEY = ("project_id", "day", "user_uuid", "agent_uuid")
@@ -39,6 +47,7 @@ def _usage_columns() -> list[Column[Any]]:
         column("bucket", Whole()),
         column("user_uuid", Id()),
         column("agent_uuid", Id()),
+        column("agent_version_uuid", Id()),
         column("model_uuid", Id()),
         column("is_subagent", Flag()),
         *counters(*USAGE_COUNTERS),

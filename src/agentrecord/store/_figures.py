@@ -37,6 +37,8 @@ from agentrecord.store._sql import insert_or_add, later_of
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
 _EPOCH = date(1970, 1, 1)
+_UsageKey = tuple[int, UUID, UUID, UUID, UUID, bool]
+"""An hour or day, a user, an agent, its version, a model, and whether a sub-agent called."""
 
 SESSION_COUNTERS = (
     "message_count",
@@ -169,7 +171,7 @@ class Figures:
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
-        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        self._usage: dict[_UsageKey, _Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
@@ -221,18 +223,36 @@ class Figures:
         if row["run_uuid"] is not None:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
-        agent, model = row["agent_uuid"] or NIL, row["model_uuid"]
-        hour = to_micros(at) // HOUR_MICROS
-        key = (hour, row["user_uuid"], agent, model, row["is_subagent"])
+        self._spend(row, counts)
+        if counts[1]:
+            self.failed(ErrorKind.LLM, row["id"])
+        if row["latency_ms"] is not None:
+            key = day_of(at), row["agent_uuid"] or NIL, row["model_uuid"], latency_bucket(row["latency_ms"])
+            self._latency[key] += sign
+
+    def version(self, row: Mapping[str, Any], version: UUID | None) -> None:
+        """Count a call's row for another version than it was counted for: in hours and days alone."""
+        if row["agent_version_uuid"] != version:
+            counts = call_counts(row)
+            self._spend(row, tuple([-value for value in counts]))
+            self._spend({**row, "agent_version_uuid": version}, counts)
+
+    def _spend(self, row: Mapping[str, Any], counts: Sequence[int]) -> None:
+        """Add a call's counts to its hour, and so to its day."""
+        at: datetime = row["timestamp"]
+        key = (
+            to_micros(at) // HOUR_MICROS,
+            row["user_uuid"],
+            row["agent_uuid"] or NIL,
+            row["agent_version_uuid"] or NIL,
+            row["model_uuid"],
+            row["is_subagent"],
+        )
         spent = self._usage.get(key)
         if spent is None:
             self._usage[key] = _Spent(counts, at, at)
         else:
             spent.add(counts, at, at)
-        if counts[1]:
-            self.failed(ErrorKind.LLM, row["id"])
-        if row["latency_ms"] is not None:
-            self._latency[hour // 24, agent, model, latency_bucket(row["latency_ms"])] += sign
 
     def session_call(self, session: UUID, counts: Sequence[int], at: datetime) -> None:
         """Add a call's counts to its session alone."""
@@ -318,10 +338,10 @@ class Figures:
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
-        days: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        days: dict[_UsageKey, _Spent] = {}
         hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
-        for (hour, user, agent, model, is_subagent), spent in hours:
-            key = (hour // 24, user, agent, model, is_subagent)
+        for (hour, user, agent, version, model, is_subagent), spent in hours:
+            key = (hour // 24, user, agent, version, model, is_subagent)
             day = days.get(key)
             if day is None:
                 days[key] = _Spent(spent.counts, spent.first, spent.last)

@@ -212,8 +212,10 @@ class Rows:
             time_to_first_token_ms=fact.time_to_first_token_ms,
             origin=CallOrigin.IMPORT,
         )
-        agent = self._agent(session, fact.agent_id)
-        return call_row(self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=agent)
+        return call_row(
+            self._conn, self._scope, new, call=identity.row_id,
+            user=self._user, agent=self._agent(session, fact.agent_id), version=self._trees.versions.get(new.run_uuid),
+        )  # fmt: skip
 
     # -- tool calls ----------------------------------------------------------------------------------------------
 

@@ -26,11 +26,13 @@ _EVENTS = Prepared(
     .order_by(events.c.timestamp, events.c.id)
 )
 _CALLS = Prepared(
-    select(llm_calls).where(
+    select(llm_calls)
+    .where(
         llm_calls.c.project_id == bindparam("project"),
         llm_calls.c.run_ref == bindparam("run_id"),
         llm_calls.c.user_uuid == bindparam("user"),
     )
+    .with_for_update()
 )
 _TAKE_EVENT = Prepared(
     update(events)
@@ -40,7 +42,7 @@ _TAKE_EVENT = Prepared(
 _TAKE_CALL = Prepared(
     update(llm_calls)
     .where(llm_calls.c.project_id == bindparam("key_project"), llm_calls.c.id == bindparam("key_id"))
-    .values(run_uuid=bindparam("run"), run_ref=None)
+    .values(run_uuid=bindparam("run"), run_ref=None, agent_version_uuid=bindparam("version"))
 )
 
 
@@ -61,11 +63,14 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     if found:
         _adopt_events(conn, scope, run["id"], found, figures)
     calls = conn.maps(_CALLS, wanted)
+    version = run["agent_version_uuid"]
     for call in calls:
         figures.run(run["id"], **call_figures(call))
+        figures.version(call, version)
         if call["status"] is CallStatus.ERROR:
             figures.failed(ErrorKind.LLM, call["id"])
-    conn.many(_TAKE_CALL, [{"key_project": scope.project, "key_id": call["id"], "run": run["id"]} for call in calls])
+    taken = {"key_project": scope.project, "run": run["id"], "version": version}
+    conn.many(_TAKE_CALL, [{**taken, "key_id": call["id"]} for call in calls])
 
 
 def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], figures: Figures) -> None:

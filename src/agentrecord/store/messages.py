@@ -97,13 +97,14 @@ def append(
         message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
     ]
-    run_agents = owners.agents_of_runs(conn, scope, [new.run_uuid for new in calls])
+    of_runs = owners.of_runs(conn, scope, [new.run_uuid for new in calls])
     for call in call_rows:
-        call["user_uuid"], call["agent_uuid"] = user, run_agents.get(call["run_uuid"], agent)
+        own, call["agent_version_uuid"] = of_runs.get(call["run_uuid"], owners.OF_NO_RUN)
+        call["user_uuid"], call["agent_uuid"] = user, own or agent
     recorded = call_rows
     if not plain:
         recorded = call_store.record_rows(
-            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, run_agents=run_agents
+            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, of_runs=of_runs
         )
         figures.apply(conn)
     turn_rows(conn, scope).add(session, rows, call_rows, agent=agent, latest=latest, indexed=indexed)

@@ -32,6 +32,7 @@ from agentrecord.schema import (
 )
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
+from agentrecord.schema.usage import USAGE_KEY
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
@@ -75,6 +76,7 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     found.extend(_usage_of(conn, scope, runs, "run_uuid"))
     found.extend(_rollup(conn, scope, usage_hours, HOUR_MICROS))
     found.extend(_rollup(conn, scope, usage_days, DAY_MICROS))
+    found.extend(_versions(conn, scope))
     live = messages.c.deleted_at.is_(None)
     for figure, table, conditions in (
         ("message_count", messages, [live]),
@@ -182,7 +184,7 @@ def _usage_of(conn: Connection, scope: Scope, table: Table, reference: str) -> l
 
 
 def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Difference]:
-    key_names = ("bucket", "user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+    key_names = ("bucket", *[name for name in USAGE_KEY if name not in ("project_id", "bucket")])
     kept: dict[tuple[object, ...], Any] = {
         tuple(row[name] for name in key_names): row
         for row in conn.maps(select(table).where(table.c.project_id == scope.project))
@@ -195,10 +197,27 @@ def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Dif
         .where(llm_calls.c.project_id == scope.project)
         .group_by(*key)
     )
-    counted = {
-        tuple(row[name] or (NIL if name == "agent_uuid" else row[name]) for name in key_names): row for row in rows
-    }
+    counted = {tuple(NIL if row[name] is None else row[name] for name in key_names): row for row in rows}
     return _compare(table.name, kept, counted, USAGE_COUNTERS)
+
+
+def _versions(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare how many calls are of each version with how many calls there are in its runs."""
+    of_run = (runs.c.project_id == llm_calls.c.project_id) & (runs.c.id == llm_calls.c.run_uuid)
+    tables = ((llm_calls, llm_calls), (runs, llm_calls.join(runs, of_run)))
+    kept, counted = (
+        {
+            version: {"calls": calls}
+            for version, calls in conn.rows(
+                select(table.c.agent_version_uuid, func.count())
+                .select_from(joined)
+                .where(llm_calls.c.project_id == scope.project, table.c.agent_version_uuid.is_not(None))
+                .group_by(table.c.agent_version_uuid)
+            )
+        }
+        for table, joined in tables
+    )
+    return _compare("ar_llm_calls", kept, counted, ("calls",))
 
 
 def _count_of(

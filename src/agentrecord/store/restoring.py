@@ -137,7 +137,7 @@ class _Restoring:
         """Learn which of the sessions or runs that facts name are here, for this scope."""
         known = self._known[table.name]
         ids = {row[name] for _, row in told if row.get(name) is not None}
-        columns = ("id", "user_uuid", *(("deleted_at",) if table is sessions else ()))
+        columns = ("id", "user_uuid", "deleted_at" if table is sessions else "agent_version_uuid")
         wanted = sorted(ids - {*known})
         for row in rows_by(self._conn, self._scope.project, table, "id", wanted, columns=columns, lock=True):
             if self._scope.user in (None, row["user_uuid"]):
@@ -289,6 +289,8 @@ class _Restoring:
     def _fill_call(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
         model, host = fields.get("model") or None, fields.get("host") or None
         row["model_uuid"] = model_uuid(self._conn, model, host)
+        if row["run_uuid"] is not None:
+            row["agent_version_uuid"] = self._known["ar_runs"][row["run_uuid"]]["agent_version_uuid"]
         if row["cost_source"] is CostSource.PRICE:
             # The price is each record's own row; here it is the one that charges the same.
             tokens = tokens_of(row)

@@ -120,11 +120,7 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures = Figures(scope.project, conn.now)
     _delete_events(conn, scope, events.c.run_uuid == run)
     _forget_uses(conn, scope, tool_calls.c.run_uuid == run)
-    conn.run(
-        update(llm_calls)
-        .where(llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run)
-        .values(run_uuid=None, run_ref=run_id)
-    )
+    _loosen_calls(conn, scope, row, figures)
     for table in (messages, errors):
         _untie(conn, scope, table, run)
     conn.run(update(runs).where(runs.c.project_id == scope.project, runs.c.parent_uuid == run).values(parent_uuid=None))
@@ -139,6 +135,15 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures.run(row["parent_uuid"], child_count=-1)
     figures.apply(conn)
     return True
+
+
+def _loosen_calls(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures) -> None:
+    """Leave a run's calls with its name alone: they are of no version then."""
+    mine = (llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run["id"])
+    if run["agent_version_uuid"] is not None:
+        for call in conn.maps(select(llm_calls).where(*mine).with_for_update()):
+            figures.version(call, None)
+    conn.run(update(llm_calls).where(*mine).values(run_uuid=None, run_ref=run["run_id"], agent_version_uuid=None))
 
 
 def _untie(conn: Connection, scope: Scope, table: Table, run: UUID) -> None:

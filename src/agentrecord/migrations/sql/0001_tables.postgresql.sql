@@ -232,6 +232,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 	serial BIGINT,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID,
+	agent_version_uuid UUID,
 	session_uuid UUID,
 	session_ref TEXT,
 	run_uuid UUID,
@@ -510,6 +511,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -528,7 +530,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, agent_uuid, bucket);
@@ -542,6 +544,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -560,7 +563,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_agent_versions (

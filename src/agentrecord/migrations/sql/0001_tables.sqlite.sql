@@ -251,6 +251,7 @@ CREATE TABLE ar_llm_calls (
 	serial INTEGER,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB,
+	agent_version_uuid BLOB,
 	session_uuid BLOB,
 	session_ref TEXT,
 	run_uuid BLOB,
@@ -544,6 +545,7 @@ CREATE TABLE ar_usage_days (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -562,7 +564,7 @@ CREATE TABLE ar_usage_days (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  STRICT;
 
@@ -577,6 +579,7 @@ CREATE TABLE ar_usage_hours (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -595,7 +598,7 @@ CREATE TABLE ar_usage_hours (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
