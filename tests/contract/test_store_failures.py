@@ -76,7 +76,6 @@ def test_what_fails_forms_groups_by_kind_name_and_words_without_numbers(store: F
     ]
     facets = {one.word: {v.value: v.count for v in one.values} for one in store.errors.group_facets().facets}
     assert facets["kind"] == {"tool": 2, "agent": 1, "llm": 1}
-    assert facets["tool"] == {"lookup": 1, "refund": 1}
     assert store.errors.group_values("kind", prefix="t") == ("tool",)
     assert store.errors.group_values("tool") == ("lookup", "refund")
 

@@ -67,11 +67,12 @@ class _Changes:
 def follow(conn: Connection, project: ProjectId, kind: ErrorKind, ids: Iterable[UUID]) -> list[tuple[Row, int]]:
     """Make the errors derived from some uses or calls what these say now; return the rows to count and uncount."""
     source, wanted = _SOURCES[kind], sorted(ids)
-    found = {row["id"]: row for row in rows_by(conn, project, source.table, "id", wanted, columns=source.columns)}
+    # Locked, so that an error which tells of a failure and the failure itself, stored at once, know of each other.
+    rows = rows_by(conn, project, source.table, "id", wanted, columns=source.columns, lock=True)
     known: defaultdict[UUID, list[Row]] = defaultdict(list)
     for row in rows_by(conn, project, errors, source.reference, wanted, columns=_COLUMNS):
         known[row[source.reference]].append(row)
-    failed = [row for row in found.values() if row["status"] == CallStatus.ERROR and not _is_told_of(row, known)]
+    failed = [row for row in rows if row["status"] == CallStatus.ERROR and not _is_told_of(row, known)]
     derived = {
         one["id"]: _derived(project, kind, one, words) for one, words in _with_words(conn, project, kind, failed)
     }
@@ -101,9 +102,7 @@ def _is_told_of(source: Row, known: Mapping[UUID, Sequence[Row]]) -> bool:
 
 def _deleted(conn: Connection, project: ProjectId, failed: Sequence[Row]) -> set[UUID]:
     named = {row["session_uuid"] for row in failed if row["session_uuid"] is not None}
-    rows = rows_by(
-        conn, project, sessions, "id", sorted(named), columns=("id", "deleted_at"), across_users=True
-    )  # fmt: skip
+    rows = rows_by(conn, project, sessions, "id", sorted(named), columns=("id", "deleted_at"), across_users=True)
     return {row["id"] for row in rows if row["deleted_at"] is not None}
 
 

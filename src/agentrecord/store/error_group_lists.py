@@ -90,7 +90,7 @@ def facets(
         seen.statement.where(*asked)
         .with_only_columns(
             error_groups.c.id, columns["kind"].label("kind"), _status(conn, seen).label("status"),
-            columns["error_type"].label("type"), columns["tool_name"].label("tool"),
+            columns["error_type"].label("type"),
             maintain_column_froms=True,
         )
         .order_by(columns["last_seen_at"].desc(), error_groups.c.id.desc())
@@ -101,7 +101,7 @@ def facets(
         "agent": _met_by(conn, scope, found, agents.c.agent_id, error_days.join(agents, IN_WORK_OF)),
         "user": _met_by(conn, scope, found, users.c.external_id, error_days.join(users, OF_USER)),
     }
-    return counted(conn, found, ("kind", "status", "type", "tool"), others, top=top, deep=COUNT_LIMIT)
+    return counted(conn, found, ("kind", "status", "type"), others, top=top, deep=COUNT_LIMIT)
 
 
 def _status(conn: Connection, seen: Seen) -> ColumnElement[str]:
