@@ -22,6 +22,7 @@ from agentrecord.records.tool_call import NewToolCall
 from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.store._error_rows import group_of
 from agentrecord.store._failures import UNTOLD
+from benchmarks import many_uses
 
 MODELS = (
     ("claude-opus-4-5", "Anthropic"), ("claude-sonnet-4-5", "Anthropic"), ("claude-haiku-4-5", "Anthropic"),
@@ -70,8 +71,10 @@ def fill(path: Path, calls: int, now: datetime) -> Filled:
     bare.execute("PRAGMA cache_size=-500000")
     bare.execute("BEGIN")
     _copy(bare, calls, now)
+    many_uses.use(bare, {row[1]: f"t.{row[1]}" for row in bare.execute("PRAGMA table_info(ar_tool_calls)")})
     _fail(bare)
     _sum(bare)
+    many_uses.count(bare)
     bare.execute("COMMIT")
     bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     session, run = (
