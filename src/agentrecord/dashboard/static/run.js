@@ -102,8 +102,10 @@ function follow() {
 
 // Folding, and opening a group, change the rows alone: the page stays where it is, under the new address.
 async function fold(link) {
+  const row = link.closest("tr").id, name = document.activeElement === link && link.matches(".fold") ? ".fold" : "a:not(.fold)";
   history.replaceState(history.state, "", link.href);
   if (await refresh() === null) location.reload();
+  document.getElementById(row)?.querySelector(name)?.focus({ preventScroll: true });
 }
 
 const FOLDS = "table.fall tbody a[aria-expanded]";
