@@ -151,8 +151,9 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
 def test_a_tree_is_folded_by_hand_and_by_keys_and_its_address_reproduces_it(serve: Serve, open_tab: Open) -> None:
     site = serve()
     run = site.store.runs.start(NewRun(run_id="top", agent_id="bot", started_at=START)).id
-    for agent, count in (("short", 2), ("long", 300)):
-        below = site.store.runs.start(NewRun(run_id=agent, agent_id=agent, parent_uuid=run, started_at=START)).id
+    for second, (agent, count) in enumerate((("short", 2), ("long", 300))):
+        began = START + timedelta(seconds=second)
+        below = site.store.runs.start(NewRun(run_id=agent, agent_id=agent, parent_uuid=run, started_at=began)).id
         used(site.store, below, count)
         site.store.runs.finish(below)
     site.store.runs.finish(run)

@@ -102,8 +102,10 @@ function follow() {
 
 // Folding, and opening a group, change the rows alone: the page stays where it is, under the new address.
 async function fold(link) {
+  const row = link.closest("tr").id, name = document.activeElement === link && link.matches(".fold") ? ".fold" : "a:not(.fold)";
   history.replaceState(history.state, "", link.href);
   if (await refresh() === null) location.reload();
+  document.getElementById(row)?.querySelector(name)?.focus({ preventScroll: true });
 }
 
 const FOLDS = "table.fall tbody a[aria-expanded]";
@@ -132,6 +134,61 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   step(row, isIn);
 });
+
+// A card at the bar under the pointer, or of the row that has the focus: all of the name, which a row may cut off, and
+// the figures that it has no room for on a phone. It stays while the pointer is on it; Esc takes it away.
+const card = document.createElement("div");
+card.className = "card-at";
+card.id = "card-at";
+card.setAttribute("role", "tooltip");
+card.hidden = true;
+document.querySelector("main")?.append(card);
+let shown = null;
+
+function hush() {
+  card.hidden = true;
+  shown?.removeAttribute("aria-describedby");
+  shown = null;
+}
+
+function tell(row) {
+  const link = row.querySelector("a:not(.fold)");
+  if (!link || link === shown) return;
+  hush();
+  const [, time, tokens, cost] = [...row.cells].map((cell) => cell.textContent.trim());
+  const kind = row.querySelector(".kind")?.textContent, beside = [...row.querySelectorAll("th .warn, th .note")];
+  const name = document.createElement("strong"), said = document.createElement("span");
+  name.textContent = link.textContent;
+  said.textContent = [kind, time, tokens && `${tokens} tokens`, cost, ...beside.map((one) => one.textContent)].filter(Boolean).join(" · ");
+  card.replaceChildren(name, said);
+  card.hidden = false;
+  shown = link;
+  link.setAttribute("aria-describedby", card.id);
+  place();
+}
+
+function place() {
+  const where = shown.closest("tr").querySelector(".where"), cell = where.getBoundingClientRect();
+  const bar = (where.querySelector("rect") ?? where).getBoundingClientRect();
+  card.style.left = `${Math.max(8, Math.min(bar.left, innerWidth - card.offsetWidth - 8))}px`;
+  card.style.top = `${cell.bottom + card.offsetHeight < innerHeight ? cell.bottom : cell.top - card.offsetHeight}px`;
+}
+
+addEventListener("pointerover", ({ target, pointerType }) => {
+  const row = pointerType === "mouse" && target.closest?.("table.fall .where")?.closest("tbody tr");
+  if (row) tell(row);
+  else if (target !== card && !card.contains(target)) hush();
+});
+addEventListener("focusin", ({ target }) => {
+  const row = target.matches?.(":focus-visible") && target.closest("table.fall tbody tr");
+  if (row) tell(row);
+  else hush();
+});
+addEventListener("scroll", () => {
+  if (shown && shown === document.activeElement) place();
+  else hush();
+}, { passive: true, capture: true });
+addEventListener("keydown", ({ key }) => { if (key === "Escape") hush(); });
 
 upgrade();
 wait();

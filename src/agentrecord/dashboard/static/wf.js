@@ -147,16 +147,18 @@ export async function attach(table) {
     const count = Math.min(MOST_ROWS, Math.ceil(innerHeight / height) + 2 * MORE);
     const end = Math.min(rows.length, begin + count);
     if (begin === from && end === to) return;
-    const focus = document.activeElement, focused = focus?.closest?.("tr")?.getAttribute("aria-rowindex");
-    const id = body.contains(focus) && focus.id;
+    const focus = document.activeElement, held = body.contains(focus) ? focus.closest("tr") : null;
+    const places = held ? [focus.id, held.id].filter(Boolean).map((id) => `#${CSS.escape(id)}`) : [];
+    const index = held?.getAttribute("aria-rowindex");
+    if (index) places.push(`[aria-rowindex="${index}"]`);
     [from, to] = [begin, end];
     first.cells[0].style.height = `${begin * height}px`;
     last.cells[0].style.height = `${(rows.length - end) * height}px`;
     first.hidden = !begin;
     last.hidden = end === rows.length;
     body.replaceChildren(first, ...rows.slice(begin, end).map((row, place) => rowOf(row, begin + place, chosen)), last);
-    const again = (id && document.getElementById(id)) || (focused && body.querySelector(`[aria-rowindex="${focused}"] a:not(.fold)`));
-    if (again) again.focus({ preventScroll: true });
+    const again = places.map((place) => body.querySelector(place)).find(Boolean);
+    (again?.matches("tr") ? again.querySelector("a:not(.fold)") : again)?.focus({ preventScroll: true });
   }
 
   let waiting = false;
