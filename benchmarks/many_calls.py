@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from agentrecord import Store
-from agentrecord.records.error import NewError
+from agentrecord.ids import ProjectId
+from agentrecord.records.error import ErrorKind, NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
+from agentrecord.store._error_rows import group_of
+from agentrecord.store._failures import UNTOLD
 from benchmarks import many_uses
 
 MODELS = (
@@ -68,6 +72,7 @@ def fill(path: Path, calls: int, now: datetime) -> Filled:
     bare.execute("BEGIN")
     _copy(bare, calls, now)
     many_uses.use(bare, {row[1]: f"t.{row[1]}" for row in bare.execute("PRAGMA table_info(ar_tool_calls)")})
+    _fail(bare)
     _sum(bare)
     many_uses.count(bare)
     bare.execute("COMMIT")
@@ -167,6 +172,32 @@ def _copy_calls(bare: sqlite3.Connection) -> None:
         f" INSERT INTO ar_llm_calls SELECT {copied} FROM begun b, k"
         f" JOIN samples t ON t.template = b.template AND t.place = (b.n + k.k) % {len(MODELS)}",
         (CALLS_A_RUN - 1,),
+    )
+
+
+def _fail(bare: sqlite3.Connection) -> None:
+    """Let each failed call be an error in its model's group, as the store does where it writes them."""
+    project = UUID(bytes=bare.execute("SELECT project_id FROM ar_llm_calls LIMIT 1").fetchone()[0])
+    for model in dict.fromkeys(model for model, _ in MODELS):
+        told = {"kind": ErrorKind.LLM, "is_derived": True, "error_type": model, "error_message": UNTOLD}
+        group = group_of(ProjectId(project), {**told, "tool_name": None, "created_at": None, "resolved_at": None})
+        failed = "FROM ar_llm_calls c JOIN ar_models m ON m.id = c.model_uuid WHERE c.status = 'error' AND m.name = ?"
+        bare.execute(
+            "INSERT INTO ar_error_groups (project_id, id, fingerprint, kind, error_type, error_message, count,"
+            " first_seen_at, last_seen_at) SELECT c.project_id, ?, ?, 'llm', m.name, ?, count(*), min(c.timestamp),"
+            f" max(c.timestamp) {failed} GROUP BY c.project_id, m.name",
+            (group["id"].bytes, group["fingerprint"], UNTOLD, model),
+        )
+        bare.execute(
+            "INSERT INTO ar_errors (project_id, id, group_uuid, user_uuid, agent_uuid, session_uuid, run_uuid,"
+            " llm_call_uuid, kind, is_derived, error_type, error_message, is_resolved, created_at)"
+            " SELECT c.project_id, randomblob(16), ?, c.user_uuid, c.agent_uuid, c.session_uuid, c.run_uuid, c.id,"
+            f" 'llm', 1, m.name, ?, 0, c.timestamp {failed}",
+            (group["id"].bytes, UNTOLD, model),
+        )
+    bare.execute(
+        f"INSERT INTO ar_error_days SELECT project_id, group_uuid, created_at / {DAY_MICROS}, user_uuid,"
+        f" coalesce(agent_uuid, {NIL}), count(*) FROM ar_errors WHERE is_derived GROUP BY 1, 2, 3, 4, 5"
     )
 
 

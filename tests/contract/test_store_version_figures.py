@@ -134,8 +134,8 @@ def crossed(store: Facing) -> list[tuple[dict[UsageBy, str], int]]:
             words = [f'"{word}"' if " " in word else word for word in (agent, number or "")]
             found.append((
                 {UsageBy.USER: user, UsageBy.MODEL: model, UsageBy.HOST: host, UsageBy.AGENT: agent,
-                 UsageBy.TOOL: "no tool", UsageBy.PROJECT: "default", UsageBy.MONTH: "2026-03",
-                 UsageBy.DAY: at.strftime("%Y-%m-%d"),
+                 UsageBy.TOOL: "no tool", UsageBy.PROJECT: "default",
+                 UsageBy.DAY: at.strftime("%Y-%m-%d"), UsageBy.MONTH: "2026-03",
                  UsageBy.HOUR: at.strftime("%Y-%m-%d %H:00"), UsageBy.WEEK: "2026-03-02",
                  UsageBy.VERSION: NONE if number is None else "agent:{} version:{}".format(*words)},
                 cost,

@@ -66,6 +66,13 @@ class Page:
         assert found, self.path
         return unescape(found[1])
 
+    def cell(self, name: str, label: str) -> str:
+        """Return what a list's row of a name says in one column."""
+        row = re.search(rf'<tr data-name="{name}">(.*?)</tr>', self.html, re.DOTALL)
+        found = row and re.search(rf'data-label="{label}"[^>]*>(.*?)</td>', row[1])
+        assert found, (self.path, name, label)
+        return unescape(re.sub("<.*?>|⚠", "", found[1]))
+
     def rows(self) -> list[int]:
         """Return the exact costs of the rows of the page's first table with a row of totals."""
         body = re.search(r"<tbody>(?:(?!<tbody>).)*?</tbody>\s*<tfoot>", self.html, re.DOTALL)
@@ -99,9 +106,15 @@ def check_pages(client: TestClient, record: Record) -> None:
         named = bool(record.of(lambda _, model, call: model == UNPRICED).calls)
         assert (f"on <strong>{UNPRICED}</strong>" in page.html) == named, path
     check_cost(client, record)
+    runs, sessions = Page(client, "/runs?since=all"), Page(client, "/sessions?since=all")
     for name, session in record.sessions.items():
         below = {name, "below"} if name == "one" else {name}
         subtree = record.of(lambda at, _, call, below=below: at in below)
+        own = record.of(lambda at, _, call, name=name: at == name)
+        assert runs.cell(f"run-{name}", "cost") == text_of(own), name
+        said = text_of(subtree) if name == "one" else formats.UNKNOWN
+        assert runs.cell(f"run-{name}", "with sub-agents") == said, name
+        assert name == "below" or sessions.cell(name, "cost") == text_of(subtree), name
         assert Page(client, f"/s/{session}").tile("Cost")[0] == text_of(subtree), name
         assert Page(client, f"/r/{record.runs[name]}").tile("Cost")[0] == text_of(subtree), name
     in_runs = record.of(lambda at, _, call: at is not None)
@@ -170,6 +183,15 @@ def check_api(client: TestClient, record: Record) -> None:
         shown = client.get(f"/api/sessions/{session}").json()["usage"]
         own = record.of(lambda at, _, call, name=name: at == name)
         assert (shown["calls"], shown["unpriced_calls"], shown["cost_nanos"]) == own.told, name
+    its = record.of(lambda at, _, call: at in ("one", "below"))
+    for kind, top in (("runs", "run-one"), ("sessions", "one")):
+        listed = {row[f"{kind[:-1]}_id"]: row["subtree"] for row in client.get(f"/api/{kind}").json()["items"]}
+        told = listed.pop(top)
+        assert (told["calls"], told["unpriced_calls"], told["cost_nanos"]) == its.told, kind
+        assert set(listed.values()) == {None}, kind
+    exported = {row["run_id"]: row for row in csv.DictReader(io.StringIO(client.get("/runs.csv?since=all").text))}
+    assert int(exported["run-one"]["tree_calls"]) == its.calls
+    assert int(exported["run-two"]["tree_calls"]) == int(exported["run-two"]["calls"])
     rows = list(csv.DictReader(io.StringIO(client.get("/cost.csv?since=all&by=session").text)))
     assert sum(int(row["calls"]) for row in rows) == whole.calls
 
@@ -219,6 +241,11 @@ def check_command_line(path: Path, record: Record) -> None:
         cost = None if whole.calls and whole.unpriced == whole.calls else whole.nanos / 10**9
         assert total["cost_usd"] == cost
         assert (f"on {UNPRICED}" in done.stderr) == bool(whole.unpriced)
+    done = CliRunner().invoke(program, ["--db", str(path), "runs", "--csv"])
+    spent = {row["run_id"]: row["tree_cost_usd"] for row in csv.DictReader(io.StringIO(done.stdout))}
+    its = record.of(lambda at, _, call: at in ("one", "below"))
+    assert float(spent["run-one"] or 0) == its.nanos / 10**9
+    assert bool(spent["run-one"]) == (its.calls > its.unpriced)
 
 
 @CHECKED

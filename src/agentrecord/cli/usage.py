@@ -8,9 +8,10 @@ from typing import Any, TypedDict, TypeVar, Unpack  # `Any`: decorators keep wha
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import tell_prices
 from agentrecord.cli.moments import Zone, bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import LEAST_NAME, Column, Listing, output_options, show
+from agentrecord.cli.output import LEAST_NAME, Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.terminal import hint, out
 from agentrecord.records.lengths import HOUR
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
@@ -177,6 +178,7 @@ def listing(report: UsageReport) -> Listing[UsageRow]:
             "rows": [_record(report, row) for row in report.rows],
             "total": figures(report.total),
             "unpriced_models": list(report.unpriced_models),
+            "prices": report.prices,
         },
         record=lambda row: _record(report, row),
         empty="No calls in this range. `agentrecord import` brings in transcripts; --since all looks at everything.",
@@ -329,4 +331,6 @@ def run(wanted: Wanted) -> None:
         show(listing(report))
         if report.total.unpriced_calls:
             warn_of_unpriced(models_of(store, since=since, until=until, include_subagents=with_subagents))
+        if chosen_form() is Form.TABLE:
+            tell_prices(report.prices)
     _check_budget(report.total.cost_usd, wanted["budget"])

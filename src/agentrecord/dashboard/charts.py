@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
-from agentrecord.dashboard.periods import days_of, filled
+from agentrecord.dashboard.periods import days_of, filled, span_of
+from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
 from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_by_tool import NO_TOOL
@@ -83,11 +84,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A bar: a moment or a name, its parts from below, and where a click on it leads, if anywhere."""
+    """A bar: a moment or a name, its parts from below, and where a click on it leads, if anywhere.
+
+    `total` is the whole in words; `span` is the `from` and `to` by which an address asks for the bar's stretch of time.
+    """
 
     label: str
     parts: tuple[Part, ...] = ()
     href: str | None = None
+    total: str = ""
+    span: tuple[str, str] | None = None
 
     @property
     def value(self) -> int:
@@ -169,7 +175,8 @@ def bars_of(
             if value
         ]  # fmt: skip
         href = None if path is None else path + with_changes(days)
-        bars.append(Bar(label=label, parts=tuple(parts_of_bar), href=href))
+        total = text(sum(part.value for part in parts_of_bar)) if parts_of_bar else ""
+        bars.append(Bar(label=label, parts=tuple(parts_of_bar), href=href, total=total, span=span_of(label, by)))
     return tuple(bars)
 
 
@@ -222,7 +229,9 @@ def stacked_bars(
     head = f'<svg class="bars" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
     at_right = [(TOP + plot - plot * share_of(at, times), TIMES_MS[at]) for at in times]
-    return framed(drawing, levels, at_right, width=width, height=height, look="over-time")
+    readings = [Reading(label=bar.label, total=bar.total, span=bar.span) for bar in bars]
+    data = data_of(readings, left=LEFT / width, right=right / width)
+    return framed(drawing, levels, at_right, width=width, height=height, look="over-time", data=data)
 
 
 _PATTERNS = {
@@ -261,7 +270,7 @@ def _drawn_over(
                 continue
             x, y = LEFT + space * (place + 0.5), TOP + plot - plot * share_of(point, scale)
             pieces[-1].append((x, y))
-            told = f"{bar.label} · {line.name}: {duration(point)}"
+            told = f"{bar.label}{BETWEEN}{line.name}: {duration(point)}"
             drawn.append(
                 f'<circle class="{line.look}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"><title>{escape(told)}</title></circle>'
             )
@@ -309,7 +318,7 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
         y -= height
         shape = (
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
-            f"<title>{_escaped(bar.label)} · {_escaped(part.told)}: {_escaped(part.text)}</title></rect>"
+            f"<title>{_escaped(bar.label)}{BETWEEN}{_escaped(part.told)}: {_escaped(part.text)}</title></rect>"
         )
         mark = "hatched" if part.is_bad else mark_of(part.slot)
         if mark is not None:

@@ -114,7 +114,6 @@ class ChatPage:
     """
 
     found: Page[Session]
-    sums: Mapping[UUID, UsageTotals]
     is_first: bool
     shows_all: bool
     talk: SessionPage | None

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from agentrecord.dashboard.filters import with_changes
 from agentrecord.records.usage import UsageBy
 
+_HOUR = "%Y-%m-%dT%H:%M"
 MOST_MONTHS = 120
 """How many months a chart shows without a gap."""
 
@@ -24,6 +25,15 @@ def days_of(label: str, by: UsageBy) -> dict[str, str]:
         first = date.fromisoformat(label[:10])
         last = first + timedelta(days=6 if by is UsageBy.WEEK else 0)
     return {"from": first.isoformat(), "to": last.isoformat()}
+
+
+def span_of(label: str, by: UsageBy) -> tuple[str, str]:
+    """Return the `from` and `to` that ask for a period alone: days as they are written, hours by their instants."""
+    if by is UsageBy.HOUR:
+        start = datetime.fromisoformat(label)
+        return start.strftime(_HOUR), (start + timedelta(hours=1)).strftime(_HOUR)
+    days = days_of(label, by)
+    return days["from"], days["to"]
 
 
 def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:

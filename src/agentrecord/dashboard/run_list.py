@@ -1,22 +1,26 @@
 """The list of runs: what a filter finds, its sums, its facets, and how it spreads over time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from agentrecord.dashboard.charts import WIDE, Bar, Line, Part, stacked_bars
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
+from agentrecord.dashboard.formats import counted
 from agentrecord.dashboard.list_page import Kind, ListPage, Reads, list_page
 from agentrecord.dashboard.listing import Column, folded
-from agentrecord.dashboard.stretches import between
+from agentrecord.dashboard.stretches import between, written
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.store import AsyncStore
 from agentrecord.store.runs import SORTS
 from agentrecord.store.words import RUN_WORDS
+
+WHOLE = "whole"
+"""The column of what a run cost with the runs below it: shown where any run of a page has some."""
 
 COLUMNS = (
     Column(name="input", title="input", sort="objective"),
@@ -29,6 +33,7 @@ COLUMNS = (
     Column(name="tools", title="tools", sort="tools", is_number=True),
     Column(name="tokens", title="tokens", sort="tokens", is_number=True),
     Column(name="cost", title="cost", sort="cost", is_number=True),
+    Column(name=WHOLE, title="with sub-agents", is_number=True),
     Column(name="duration", title="duration", sort="duration", is_number=True),
     Column(name="error", title="first failure", sort="errors"),
     Column(name="run", title="run id", sort="run_id", is_shown=False),
@@ -98,6 +103,9 @@ RUNS = _Runs(
 async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
     """Return a page of runs with all that is told about the whole filter; a filter not understood finds nothing."""
     page = await list_page(RUNS, store, given, now)
+    if "cols" not in page.asked and all(run.subtree is None for run in page.found):
+        columns = [column for column in page.view.columns if column.name != WHOLE]
+        page = replace(page, view=replace(page.view, columns=columns))
     if not page.found.items:
         return RunsPage(**page.parts(), failures={}, chart=None)
     failed = [run.id for run in page.found if run.tool_error_count or run.usage.failed_calls]
@@ -133,6 +141,8 @@ def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | 
             label=_label(bucket.start, bucket_s),
             parts=_parts(bucket),
             href=between(asked, bucket.start, bucket.start + width),
+            total=counted(sum(bucket.by_status.values()), "run") if bucket.by_status else "",
+            span=(written(bucket.start), written(bucket.start + width)),
         )
         for bucket in buckets
     ]

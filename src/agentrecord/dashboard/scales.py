@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 LEFT, BOTTOM = 58, 24
 """How much room the scale at the left has, and what stands below the bars."""
 
+NOTHING = Markup("")
 RIGHT = 52
 """How much room the scale of lines over bars has, at the right."""
 TIMES_MS = {
@@ -42,16 +43,17 @@ def share_of(time_ms: float, scale: Sequence[int]) -> float:
 
 def framed(
     drawing: Markup, left: Sequence[tuple[float, str]], right: Sequence[tuple[float, str]] = (), *, width: int,
-    height: int, look: str = "",
+    height: int, look: str = "", data: Markup = NOTHING,
 ) -> Markup:  # fmt: skip
     """Return a drawing between its scales, which stay in sight where it is wider than the screen and scrolls.
 
     A scale is a height and a text for each of its lines. It lies over the margin that the drawing leaves at that side.
+    `data` is the attribute for scripts.
     """
     scales = [_scale(left, f"at-left of-{width}", LEFT, height, f'x="{LEFT - 8}" text-anchor="end"')]
     if right:
         scales.append(_scale(right, f"at-right of-{width}", RIGHT, height, 'x="8"'))
-    return Markup(f'<div class="plot w{width} {look}">') + drawing + Markup("".join(scales) + "</div>")
+    return Markup(f'<div class="plot w{width} {look}"{data}>') + drawing + Markup("".join(scales) + "</div>")
 
 
 def _scale(levels: Sequence[tuple[float, str]], look: str, width: int, height: int, place: str) -> str:

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import HEIGHT, TOP, WIDTH
+from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
 from agentrecord.dashboard.scales import BOTTOM, LEFT, framed, scale
 from agentrecord.records.comparison import CostSpread
 
@@ -65,7 +66,7 @@ def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
             (left, SLOT_A, a, row.share_a, row.count_a), (left + thick, SLOT_B, b, row.share_b, row.count_b),
         ):  # fmt: skip
             height = plot * 1000 * (share or 0) / top
-            said = f"{row.label} · {name}: {formats.counted(count, 'run')}, {formats.percent(share)}"
+            said = f"{row.label}{BETWEEN}{name}: {formats.counted(count, 'run')}, {formats.percent(share)}"
             drawn.append(
                 f'<rect class="s{slot}" x="{x:.1f}" y="{TOP + plot - height:.2f}" width="{thick:.1f}" '
                 f'height="{height:.2f}"><title>{escape(said)}</title></rect>'
@@ -77,4 +78,5 @@ def paired_bars(found: CostSpread, *, title: str, a: str, b: str) -> Markup:
             )
     head = f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + "".join(drawn) + "</svg>")
-    return framed(drawing, levels, width=WIDTH, height=HEIGHT)
+    data = data_of([Reading(label=row.label) for row in rows], left=LEFT / WIDTH, right=1)
+    return framed(drawing, levels, width=WIDTH, height=HEIGHT, data=data)

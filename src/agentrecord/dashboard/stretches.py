@@ -70,7 +70,7 @@ def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
     """Return where a range can be moved: back and forth by its own length."""
     end = stretch.until or now
     if stretch.since is None:
-        return Moves(earlier=None, later=None, fixed=None, start="", end=_written(stretch.until))
+        return Moves(earlier=None, later=None, fixed=None, start="", end=written(stretch.until))
     length = end - stretch.since
     # There is no time before the year 1.
     has_earlier = stretch.since - _EARLIEST >= length
@@ -78,17 +78,17 @@ def moves_of(asked: Asked, stretch: Range, now: datetime) -> Moves:
         earlier=between(asked, stretch.since - length, stretch.since) if has_earlier else None,
         later=None if end >= now else between(asked, end, end + length),
         fixed=between(asked, stretch.since, end),
-        start=_written(stretch.since),
-        end=_written(stretch.until),
+        start=written(stretch.since),
+        end=written(stretch.until),
     )
 
 
 def between(asked: Asked, start: datetime, end: datetime) -> str:
     """Return the address of the same list between two instants."""
-    return with_changes(asked, since=None, after=None, **{"from": _written(start), "to": _written(end)})
+    return with_changes(asked, since=None, after=None, **{"from": written(start), "to": written(end)})
 
 
-def _written(at: datetime | None) -> str:
+def written(at: datetime | None) -> str:
     """Return an instant as an address and a form have it: to the second, UTC."""
     return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 

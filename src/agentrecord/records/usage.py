@@ -10,6 +10,7 @@ from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
 from agentrecord.records import _shown
+from agentrecord.records.price_sources import PriceSources
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
@@ -136,7 +137,8 @@ class UsageRow:
 class UsageReport:
     """A usage report: its rows and the sum of the whole filter, which the rows add up to.
 
-    A call that asked for several tools is among the calls of each: with tools, only costs and tokens add up.
+    A call that asked for several tools is among the calls of each: by tool, only costs and tokens add up. `prices` are
+    those behind what was spent on the days of the range.
     """
 
     by: UsageBy
@@ -144,6 +146,7 @@ class UsageReport:
     rows: tuple[UsageRow, ...]
     total: UsageTotals
     unpriced_models: tuple[str, ...] = ()
+    prices: PriceSources | None = None
 
     def __repr__(self) -> str:
         """Return the report in one line: what it has rows for, and the sum of them."""
@@ -159,8 +162,9 @@ class UsageReport:
             (*names[:texts], *[f"{figure:,}" for figure in (*_figures(sums), sums.total_tokens)], _shown.cost(sums))
             for *names, sums in rows
         ]
-        excludes = f", {self._excludes}" if self._excludes else ""
-        return _shown.table(f"Usage by {self._by}{excludes}", (*head, *_HEAD), told, texts=texts)
+        beside = [self._excludes, "" if self.prices is None else f"prices: {self.prices}"]
+        caption = ", ".join([f"Usage by {self._by}", *filter(None, beside)])
+        return _shown.table(caption, (*head, *_HEAD), told, texts=texts)
 
     @property
     def _by(self) -> str:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import literal_column
 
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import CallOrigin, CallStatus, CostSource
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tool_call import ToolCallStatus
@@ -100,6 +101,8 @@ events = define(
     optional("parent_event_uuid", Id()),
     optional("trace_uuid", Id()),
     optional("span_id"),
+    optional("piece_uuid", Id()),
+    optional("detached_from"),
     optional("data"),
     optional("duration_ms", Whole()),
     at("timestamp"),
@@ -124,6 +127,12 @@ index(
     events.c.project_id,
     events.c.timestamp,
     where=events.c.trace_uuid.is_not(None),
+)
+index(
+    "ix_ar_events_detached",
+    events.c.project_id,
+    events.c.run_uuid,
+    where=events.c.detached_from.is_not(None),
 )
 
 traces = define(
@@ -269,8 +278,10 @@ error_groups = define(
     project_id(),
     row_id(),
     column("fingerprint", Words()),
+    column("kind", EnumText(ErrorKind), default="'agent'"),
     column("error_type", Words()),
     column("error_message", Words()),
+    optional("tool_name"),
     *counters("count"),
     at("first_seen_at"),
     at("last_seen_at"),
@@ -289,6 +300,11 @@ errors = define(
     optional("agent_uuid", Id()),
     optional("session_uuid", Id()),
     optional("run_uuid", Id()),
+    optional("tool_call_uuid", Id()),
+    optional("llm_call_uuid", Id()),
+    column("kind", EnumText(ErrorKind), default="'agent'"),
+    column("is_derived", Flag()),
+    optional("tool_name"),
     column("error_type", Words()),
     column("error_message", Words()),
     optional("error_code"),
@@ -301,3 +317,21 @@ errors = define(
 )
 index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)
+index(
+    "ix_ar_errors_run",
+    errors.c.project_id,
+    errors.c.run_uuid,
+    where=errors.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_errors_tool_call",
+    errors.c.project_id,
+    errors.c.tool_call_uuid,
+    where=errors.c.tool_call_uuid.is_not(None),
+)
+index(
+    "ix_ar_errors_llm_call",
+    errors.c.project_id,
+    errors.c.llm_call_uuid,
+    where=errors.c.llm_call_uuid.is_not(None),
+)

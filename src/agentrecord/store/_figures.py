@@ -1,6 +1,7 @@
 """Exact counters: every figure changes in the transaction of the row it counts, by `SET n = n + ?`.
 
-`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go.
+`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go. What
+failed, or failed before, it lets the errors follow that are derived from it.
 """
 
 import math
@@ -16,6 +17,7 @@ from sqlalchemy import bindparam, update
 from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
@@ -30,6 +32,7 @@ from agentrecord.schema import (
 from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
 from agentrecord.store._call_counts import Spent, call_counts
+from agentrecord.store._failures import follow
 from agentrecord.store._sql import insert_or_add, later_of
 from agentrecord.store._tool_shares import ToolShares
 
@@ -141,6 +144,7 @@ class Figures:
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
         self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
         self._shares = ToolShares(project)
+        self._failed: defaultdict[ErrorKind, set[UUID]] = defaultdict(set)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
         """Add to a session's own counters."""
@@ -196,6 +200,8 @@ class Figures:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
         self._spend(row, counts)
+        if counts[1]:
+            self.failed(ErrorKind.LLM, row["id"])
         if row["latency_ms"] is not None:
             key = day_of(at), row["agent_uuid"] or NIL, row["model_uuid"], latency_bucket(row["latency_ms"])
             self._latency[key] += sign
@@ -228,6 +234,8 @@ class Figures:
         calls, errors = sign * calls, sign * errors
         if calls:
             self._shares.used(row, calls)
+        if errors:
+            self.failed(ErrorKind.TOOL, row["id"])
         self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
@@ -246,10 +254,20 @@ class Figures:
             sums[2] -= row["duration_ms"]
             sums[3] -= 1
 
+    def failed(self, kind: ErrorKind, row: UUID | None) -> None:
+        """Note a use of a tool or a call that fails, or did before: what is derived from it may have changed."""
+        if row is not None:
+            self._failed[kind].add(row)
+
     def error(self, row: Mapping[str, Any], sign: int = 1) -> None:
-        """Add an error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
+        """Add a told error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
         self.session(row["session_uuid"], error_count=sign)
         self.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=sign)
+        self.failed(ErrorKind.TOOL, row["tool_call_uuid"])
+        self.failed(ErrorKind.LLM, row["llm_call_uuid"])
+        self._met(row, sign)
+
+    def _met(self, row: Mapping[str, Any], sign: int) -> None:
         key = (row["group_uuid"], day_of(row["created_at"]), row["user_uuid"], row["agent_uuid"] or NIL)
         self._errors[key] += sign
 
@@ -317,7 +335,14 @@ class Figures:
         # All else that comes or goes where this did waits by now: what was before and after it stays so.
         self._shares.apply(connection)
         self._apply_usage(connection)
+        if self._failed:
+            self._apply_failures(connection)
         self._apply_days(connection)
+
+    def _apply_failures(self, connection: Connection) -> None:
+        for kind, ids in sorted(self._failed.items()):
+            for row, sign in follow(connection, self._project, kind, ids):
+                self._met(row, sign)
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
@@ -343,4 +368,6 @@ class Figures:
         connection.many_rows(
             ADD_LATENCY, [(project, *key, calls) for key, calls in sorted(self._latency.items()) if calls]
         )
-        connection.many_rows(ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items())])
+        connection.many_rows(
+            ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items()) if count]
+        )

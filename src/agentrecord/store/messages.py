@@ -13,6 +13,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound, StaleRevision
 from agentrecord.ids import NIL, UserId
 from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
 from agentrecord.records.page import Page
@@ -26,6 +27,7 @@ from agentrecord.store import llm_calls as call_store
 from agentrecord.store import owners, purging, search, sessions
 from agentrecord.store._arrivals import note
 from agentrecord.store._call_counts import call_counts
+from agentrecord.store._failures import answered
 from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
@@ -269,8 +271,18 @@ def edit(
     if content is not UNSET:
         conn.run(_ADD_REVISION, _revision_row(scope, old))
         search.replace(conn, scope, message, old.content, content)
+        _retell(conn, scope, old)
     note(conn, scope.project, ChangeKind.MESSAGE, message, changed[1])
     return get(conn, scope, message)
+
+
+def _retell(conn: Connection, scope: Scope, changed: Message) -> None:
+    """Let the failure of a tool say what its result, a message that was changed, says now."""
+    if changed.role is MessageRole.TOOL:
+        figures = Figures(scope.project, conn.now)
+        for use in answered(conn, scope.project, {changed.id: changed.session_uuid}):
+            figures.failed(ErrorKind.TOOL, use)
+        figures.apply(conn)
 
 
 def _revision_row(scope: Scope, old: Message) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import cast as sql_cast
 
 from agentrecord.engine import Connection
 from agentrecord.ids import NIL
+from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionStatus
@@ -17,6 +18,7 @@ from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
     error_days,
+    error_groups,
     errors,
     latency_days,
     llm_calls,
@@ -47,7 +49,7 @@ _ACTIVITY: dict[str, tuple[Table, list[ColumnElement[bool]], ColumnElement[int]]
     "run_iterations": (runs, [], total(runs.c.total_iterations)),
     "tool_calls": (tool_calls, [], _NUMBER),
     "tool_errors": (tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR], _NUMBER),
-    "error_count": (errors, [], _NUMBER),
+    "error_count": (errors, [~errors.c.is_derived], _NUMBER),
 }
 
 
@@ -86,7 +88,7 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
         ("run_count", runs, []),
         ("tool_call_count", tool_calls, []),
         ("tool_error_count", tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR]),
-        ("error_count", errors, []),
+        ("error_count", errors, [~errors.c.is_derived]),
     ):
         found.extend(_count_of(conn, scope, sessions, "session_uuid", figure=figure, table=table, only=conditions))
     for figure, conditions in (
@@ -97,7 +99,56 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     found.extend(_days(conn, scope))
     for sides in recount_tools.sides(conn, scope):
         found.extend(_compare(*sides))
+    found.extend(_groups(conn, scope))
+    found.extend(_derived(conn, scope))
     return found
+
+
+def _groups(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare how often groups of equal errors were met with their errors."""
+    mine = error_groups.c.project_id == scope.project
+    kept = {
+        row[0]: {"count": row[1]} for row in conn.rows(select(error_groups.c.id, error_groups.c["count"]).where(mine))
+    }
+    rows = conn.rows(
+        select(errors.c.group_uuid, func.count())
+        .where(errors.c.project_id == scope.project)
+        .group_by(errors.c.group_uuid)
+    )
+    return _compare(error_groups.name, kept, {group: {"count": number} for group, number in rows}, ("count",))
+
+
+def _derived(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare the errors derived from uses of tools and calls with those that failed and that no told error names.
+
+    Of deleted sessions nothing is derived anew, and what was derived stays: they are left out.
+    """
+    found: list[Difference] = []
+    for table, reference in ((tool_calls, errors.c.tool_call_uuid), (llm_calls, errors.c.llm_call_uuid)):
+        told = select(errors.c.id).where(
+            errors.c.project_id == table.c.project_id,
+            reference == table.c.id,
+            errors.c.user_uuid == table.c.user_uuid,
+            ~errors.c.is_derived,
+        )
+        expected = select(table.c.id).where(
+            table.c.project_id == scope.project, table.c.status == CallStatus.ERROR, ~told.exists(), _is_live(table)
+        )
+        kept = select(reference).where(
+            errors.c.project_id == scope.project, reference.is_not(None), errors.c.is_derived, _is_live(errors)
+        )
+        sides = [{row[0]: {"derived_errors": 1} for row in conn.rows(one)} for one in (kept, expected)]
+        found += _compare(table.name, sides[0], sides[1], ("derived_errors",))
+    return found
+
+
+def _is_live(table: Table) -> ColumnElement[bool]:
+    gone = select(sessions.c.id).where(
+        sessions.c.project_id == table.c.project_id,
+        sessions.c.id == table.c.session_uuid,
+        sessions.c.deleted_at.is_not(None),
+    )
+    return ~gone.exists()
 
 
 def _compare(

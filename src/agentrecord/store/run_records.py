@@ -161,6 +161,10 @@ def _delete_events(conn: Connection, scope: Scope, mine: Any) -> None:
 def _forget_uses(conn: Connection, scope: Scope, mine: Any) -> None:
     """Delete tool calls and take them out of every figure that counts them."""
     found = conn.maps(delete_from(tool_calls).where(*within(scope, tool_calls), mine).returning(*tool_calls.c))
+    ids = [row["id"] for row in found]
+    for start in range(0, len(ids), 500):
+        told = (errors.c.tool_call_uuid.in_(ids[start : start + 500]), ~errors.c.is_derived)
+        conn.run(update(errors).where(errors.c.project_id == scope.project, *told).values(tool_call_uuid=None))
     figures = Figures(scope.project, conn.now)
     for row in found:
         failed = int(row["status"] is ToolCallStatus.ERROR)

@@ -20,7 +20,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
 from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
+from agentrecord.store import prices, usage_by_session, usage_by_tool, usage_by_version
 from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import usage_totals, within
@@ -96,8 +96,8 @@ def report(
     Monday) and months are those of a time zone `utc_offset_minutes` ahead of UTC. Rows of time come in order of time,
     others the costliest first. A call counts for the version of its run's agent, and for each tool that it asked for,
     its cost and tokens evenly divided among them: there the rows' costs and tokens add up to the total, and their
-    calls may come to more. Which models have no price costs about as much to find as the sums, and is left out without
-    `name_unpriced`.
+    calls may come to more. Which models have no price costs about as much to find as the sums: that, and which prices
+    are behind the sums, is left out without `name_unpriced`.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
@@ -128,6 +128,7 @@ def report(
         rows=tuple(rows),
         total=all_calls,
         unpriced_models=_unpriced(conn, scope, by, rows, wanted) if is_told else (),
+        prices=prices.behind(conn, scope, since=since, until=until) if name_unpriced and all_calls.calls else None,
     )
 
 

@@ -1,5 +1,6 @@
 // Completes the words of a filter and the values that rows have; the form works without it.
 import { here } from "./here.js";
+import { completions } from "./options.js";
 
 const input = document.querySelector("[data-words]");
 const WAIT_MS = 120;
@@ -16,17 +17,8 @@ for (const link of document.querySelectorAll("[data-fixed]")) {
 
 function complete(field) {
   const words = JSON.parse(field.dataset.words);
-  const list = document.createElement("ul");
-  list.id = "filter-options";
-  list.className = "options";
-  list.hidden = true;
-  list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Completions");
-  field.after(list);
-  for (const [name, value] of Object.entries({
-    role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
-  })) field.setAttribute(name, value);
-  let options = [], at = -1, timer = 0, asked = 0;
+  const { list, show, onKey } = completions(field, { id: "filter-option", take });
+  let timer = 0, asked = 0;
 
   // The term in which the caret stands: its place, its word and what is typed of its last value.
   function term() {
@@ -64,45 +56,12 @@ function complete(field) {
     return isPlain ? value : `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   }
 
-  function show(found) {
-    options = found;
-    at = -1;
-    list.replaceChildren(...found.map(({ text, note, title }, place) => {
-      const item = document.createElement("li");
-      item.id = `filter-option-${place}`;
-      item.setAttribute("role", "option");
-      item.setAttribute("aria-selected", "false");
-      const [left, right] = [document.createElement("span"), document.createElement("span")];
-      left.textContent = text || title;
-      right.textContent = note;
-      right.className = "note";
-      item.append(left, right);
-      item.addEventListener("mousedown", (event) => { event.preventDefault(); take(place); });
-      return item;
-    }));
-    list.hidden = !found.length;
-    field.setAttribute("aria-expanded", String(!list.hidden));
-    field.removeAttribute("aria-activedescendant");
-  }
-
-  function choose(step) {
-    if (list.hidden) return;
-    list.children[at]?.setAttribute("aria-selected", "false");
-    at = (at + step + options.length) % options.length;
-    list.children[at].setAttribute("aria-selected", "true");
-    list.children[at].scrollIntoView({ block: "nearest" });
-    field.setAttribute("aria-activedescendant", list.children[at].id);
-  }
-
-  function take(place) {
-    const { text } = options[place];
-    if (!text) return show([]);
+  function take({ text }) {
     const { start } = term();
     const end = field.selectionStart;
     const after = text.endsWith(":") ? "" : " ";
     field.value = field.value.slice(0, start) + text + after + field.value.slice(end).trimStart();
     field.selectionStart = field.selectionEnd = start + text.length + after.length;
-    show([]);
     if (!after) ask();
   }
 
@@ -116,12 +75,8 @@ function complete(field) {
   field.addEventListener("focus", () => { if (!field.value) ask(); });
   field.addEventListener("blur", () => { asked++; show([]); });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && list.hidden) ask();
-    else if (event.key === "ArrowDown") choose(1);
-    else if (event.key === "ArrowUp" && !list.hidden) choose(-1);
-    else if ((event.key === "Enter" || event.key === "Tab") && at >= 0 && !list.hidden) take(at);
-    else if (event.key === "Escape" && !list.hidden) { event.stopPropagation(); show([]); }
-    else return;
+    if (onKey(event) || event.key !== "ArrowDown" || !list.hidden) return;
+    ask();
     event.preventDefault();
   });
 }

@@ -3,6 +3,7 @@ import { announce, start } from "./keys.js";
 import { openPalette } from "./palette.js";
 
 if (document.querySelector("main[data-live]")) import("./tail.js");
+if (document.querySelector("main[data-live], [data-chart]")) import("./charts.js");
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;

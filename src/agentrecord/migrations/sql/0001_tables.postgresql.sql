@@ -151,8 +151,10 @@ CREATE TABLE agentrecord.ar_error_groups (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
 	fingerprint TEXT NOT NULL,
+	kind TEXT DEFAULT 'agent' NOT NULL,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
+	tool_name TEXT,
 	count BIGINT DEFAULT 0 NOT NULL,
 	first_seen_at BIGINT NOT NULL,
 	last_seen_at BIGINT NOT NULL,
@@ -179,12 +181,16 @@ CREATE TABLE agentrecord.ar_events (
 	parent_event_uuid UUID,
 	trace_uuid UUID,
 	span_id TEXT,
+	piece_uuid UUID,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms BIGINT,
 	timestamp BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 );
+
+CREATE INDEX ix_ar_events_detached ON agentrecord.ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON agentrecord.ar_events (project_id, run_uuid, run_sequence);
 
@@ -692,6 +698,11 @@ CREATE TABLE agentrecord.ar_errors (
 	agent_uuid UUID,
 	session_uuid UUID,
 	run_uuid UUID,
+	tool_call_uuid UUID,
+	llm_call_uuid UUID,
+	kind TEXT DEFAULT 'agent' NOT NULL,
+	is_derived BOOLEAN NOT NULL,
+	tool_name TEXT,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
 	error_code TEXT,
@@ -706,7 +717,13 @@ CREATE TABLE agentrecord.ar_errors (
 
 CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid, created_at, id);
 
+CREATE INDEX ix_ar_errors_llm_call ON agentrecord.ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_run ON agentrecord.ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON agentrecord.ar_errors (project_id, session_uuid);
+
+CREATE INDEX ix_ar_errors_tool_call ON agentrecord.ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_models (
 	id UUID NOT NULL,

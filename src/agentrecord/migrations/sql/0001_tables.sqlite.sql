@@ -166,8 +166,10 @@ CREATE TABLE ar_error_groups (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
 	fingerprint TEXT NOT NULL,
+	kind TEXT DEFAULT 'agent' NOT NULL,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
+	tool_name TEXT,
 	count INTEGER DEFAULT 0 NOT NULL,
 	first_seen_at INTEGER NOT NULL,
 	last_seen_at INTEGER NOT NULL,
@@ -195,6 +197,8 @@ CREATE TABLE ar_events (
 	parent_event_uuid BLOB,
 	trace_uuid BLOB,
 	span_id TEXT,
+	piece_uuid BLOB,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms INTEGER,
 	timestamp INTEGER NOT NULL,
@@ -202,6 +206,8 @@ CREATE TABLE ar_events (
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_events_detached ON ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 
@@ -737,6 +743,11 @@ CREATE TABLE ar_errors (
 	agent_uuid BLOB,
 	session_uuid BLOB,
 	run_uuid BLOB,
+	tool_call_uuid BLOB,
+	llm_call_uuid BLOB,
+	kind TEXT DEFAULT 'agent' NOT NULL,
+	is_derived INTEGER NOT NULL,
+	tool_name TEXT,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
 	error_code TEXT,
@@ -752,7 +763,13 @@ CREATE TABLE ar_errors (
 
 CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid, created_at, id);
 
+CREATE INDEX ix_ar_errors_llm_call ON ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_run ON ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON ar_errors (project_id, session_uuid);
+
+CREATE INDEX ix_ar_errors_tool_call ON ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
 
 CREATE TABLE ar_models (
 	id BLOB NOT NULL,

@@ -50,7 +50,7 @@ async def show_settings(request: Request) -> HTMLResponse:
 @router.get("/sql")
 async def ask_sql(request: Request) -> HTMLResponse:
     """Ask in SQL."""
-    asked = filters.checked(request.query_params, ("q",))
+    asked = filters.checked(request.query_params, ("q", "sort"))
     context = await queries.sql_page(store_of(request), asked)
     status = 422 if context.refused else 200
     return page(request, "sql.html", context, active="sql", asked=asked, status=status)
@@ -59,8 +59,8 @@ async def ask_sql(request: Request) -> HTMLResponse:
 @router.get("/sql.csv")
 async def export_sql(request: Request) -> Response:
     """Send what a query gives as CSV, up to the limits of queries."""
-    asked = filters.checked(request.query_params, ("q",))
-    given = await store_of(request).queries.run(asked.get("q", ""), limit=MAX_ROWS)
+    asked = filters.checked(request.query_params, ("q", "sort"))
+    given = await store_of(request).queries.run(queries.ordered(asked), limit=MAX_ROWS)
     text = io.StringIO()
     csv.writer(text).writerows([given.columns, *[[_cell(value) for value in row] for row in given.rows]])
     named = {"Content-Disposition": 'attachment; filename="query.csv"'}
