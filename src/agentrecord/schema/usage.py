@@ -76,7 +76,7 @@ TOOL_DAYS_KEY = (
     "bucket",
     *[name for name in USAGE_KEY[2:] if name != "user_uuid"],
 )
-"""A user's days of a tool lie together, so that they are added up without being sorted; hours are asked for in order."""
+"""A user's days of a tool lie together, so that they are added up without being sorted; hours are asked for in turn."""
 
 DIVIDED = (*[name for name in USAGE_COUNTERS if name.endswith("_tokens")], "cost_nanos")
 """What is divided among the tools of a call; a call itself counts whole for each of them."""
