@@ -14,6 +14,7 @@ from agentrecord.dashboard.periods import days_of, filled, span_of
 from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
 from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -38,7 +39,7 @@ MOST_ABOVE = 3
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 OTHER = "other"
-_OF_NONE = (NO_NAME, NO_VERSION)
+_OF_NONE = (NO_NAME, NO_VERSION, NO_TOOL)
 """What is grey, as what is not told apart is."""
 
 

@@ -21,7 +21,9 @@ from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
-NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.HOST, UsageBy.PROJECT)
+NAMES = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.HOST, UsageBy.PROJECT,
+)  # fmt: skip
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
 GROUPED = (
     UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,

@@ -207,12 +207,13 @@ def series(
     include_subagents: bool = True,
     apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
-    """Return the sums for each period, model, host, user, agent, version or project, split by one of the latter six.
+    """Return the sums for each period, model, host, user, agent, version, tool or project, split by one of the others.
 
-    `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
-    directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
-    by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds its
-    runs, and `split_label` is what people read of it.
+    `key` is of what `by` names, `split`, which is no period, of what `split` names; both have daily and hourly figures,
+    so sessions and directories cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told
+    apart by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds
+    its runs, and `split_label` is what people read of it. With tools a call is in the rows of each that it asked for,
+    as in `report`.
     """
     return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
 
@@ -307,8 +308,9 @@ def sessions(
 def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
     """Return the models, hosts, users, agents, versions or project, in the order in which the record came to know them.
 
-    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
-    A version is named by the filter that finds its runs.
+    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of;
+    but tools are named by the day of the first call that asked for them. A version is named by the filter that finds
+    its runs.
     """
     if of not in NAMES:
         raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
