@@ -15,7 +15,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.query import written
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
@@ -93,6 +93,16 @@ def models_of(uses: Sequence[ModelUse]) -> UsageReport:
         total=sum((use.totals for use in uses), start=UsageTotals()),
         unpriced_models=tuple(sorted(row.key for row in rows.values() if row.totals.unpriced_calls)),
     )
+
+
+def rows_of(series: Sequence[UsageRow]) -> Sequence[UsageRow]:
+    """Return a row for each of what a series tells apart, its periods summed up; the costliest first."""
+    periods: dict[tuple[str, str], list[UsageTotals]] = {}
+    for row in series:
+        name = row.split or NO_NAME
+        periods.setdefault((name, row.split_label or name), []).append(row.totals)
+    rows = [UsageRow(key=key, label=label, totals=added(totals)) for (key, label), totals in periods.items()]
+    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
 
 
 def change(new: float | None, old: float | None) -> float | None:
