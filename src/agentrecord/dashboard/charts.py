@@ -131,8 +131,9 @@ def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, 
 def bars_of(
     rows: Sequence[UsageRow], slots: Mapping[str, int], by: UsageBy, *, measure: Callable[[UsageRow], int],
     text: Callable[[int], str], path: str | None = None, words: Callable[[str], str | None] = lambda _: None,
+    ends: tuple[str, str] | None = None,
 ) -> tuple[Bar, ...]:  # fmt: skip
-    """Return a bar for each period from the first to the last, those without calls included.
+    """Return a bar for each period from the first to the last, those of the `ends` and without calls included.
 
     Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
     list, each bar leads to what the list holds of the bar's days, and each part to what of it has the `words` of the
@@ -150,7 +151,7 @@ def bars_of(
         parts[series] = parts.get(series, 0) + measure(row)
     asked = {name: words(name) for name in {*apart, OTHER}}
     bars = []
-    for label in filled(sorted(found), by):
+    for label in filled(sorted(found), by, ends):
         days = days_of(label, by)
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [
@@ -216,8 +217,8 @@ def stacked_bars(
     head = f'<svg class="bars" viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(title)}">'
     drawing = Markup(head + f"<title>{escape(title)}</title>" + defined + "".join(lines) + "</svg>")
     at_right = [(TOP + plot - plot * share_of(at, times), TIMES_MS[at]) for at in times]
-    told = [Reading(label=bar.label, total=bar.total, span=bar.span) for bar in bars]
-    data = data_of(told, left=LEFT / width, right=right / width)
+    readings = [Reading(label=bar.label, total=bar.total, span=bar.span) for bar in bars]
+    data = data_of(readings, left=LEFT / width, right=right / width)
     return framed(drawing, levels, at_right, width=width, height=height, look="over-time", data=data)
 
 
