@@ -96,7 +96,7 @@ async def cost(
     found = drawn.found or _Found(rows=models.rows, count=len(models.rows), total=models.total)
     chart = figures.spend_chart(
         spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
-        width=charts.WIDE, limits=drawn.limits, path="/runs",
+        width=charts.WIDE, limits=drawn.limits, path="/runs", ends=periods.ends_of(wanted.stretch, step, now),
     )  # fmt: skip
     shown = _rows(found.rows, wanted, drawn.before, dict(chart.series), asked)
     return CostPage(

@@ -244,9 +244,11 @@ def words_of(by: UsageBy, key: str) -> str | None:
 
 def spend_chart(
     rows: Sequence[UsageRow], slots: Mapping[str, int], *, by: UsageBy, of: UsageBy, width: int = WIDTH,
-    limits: Sequence[Limit] = (), path: str | None = None,
+    limits: Sequence[Limit] = (), path: str | None = None, ends: tuple[str, str] | None = None,
 ) -> Chart:  # fmt: skip
     """Return the chart of what was spent per period, by what `of` names; of tokens, where nothing has a price.
+
+    It reaches to the periods of the `ends`.
 
     With `path`, that of a list of runs, a bar leads to what the list holds of its days, a part to what is of its name.
     """
@@ -256,7 +258,7 @@ def spend_chart(
 
     measure, has_price = height_of(rows), any(row.totals.cost_nanos for row in rows)
     tick, text = (formats.round_money, formats.money) if has_price else (formats.short, formats.number)
-    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words)
+    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words, ends=ends)
     title = f"{'Spend' if has_price else 'Tokens'} per {by} by {of}"
     if not has_price:
         limits = ()
