@@ -142,8 +142,9 @@ def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, 
 def bars_of(
     rows: Sequence[UsageRow], slots: Mapping[str, int], by: UsageBy, *, measure: Callable[[UsageRow], int],
     text: Callable[[int], str], path: str | None = None, words: Callable[[str], str | None] = lambda _: None,
+    ends: tuple[str, str] | None = None,
 ) -> tuple[Bar, ...]:  # fmt: skip
-    """Return a bar for each period from the first to the last, those without calls included.
+    """Return a bar for each period from the first to the last, those of the `ends` and without calls included.
 
     Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
     list, each bar leads to what the list holds of the bar's days, and each part to what of it has the `words` of the
@@ -162,7 +163,7 @@ def bars_of(
     asked = {name: words(name) for name in {*apart, OTHER}}
     labels = {row.split: row.split_label for row in rows}
     bars = []
-    for label in filled(sorted(found), by):
+    for label in filled(sorted(found), by, ends):
         days = days_of(label, by)
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [

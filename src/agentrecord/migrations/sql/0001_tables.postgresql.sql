@@ -282,7 +282,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos, is_subagent) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_outside ON agentrecord.ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
 
@@ -406,6 +406,8 @@ CREATE TABLE agentrecord.ar_runs (
 CREATE INDEX ix_ar_runs_agent ON agentrecord.ar_runs (project_id, agent_uuid, created_at, id);
 
 CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
+
+CREATE INDEX ix_ar_runs_below ON agentrecord.ar_runs (project_id, started_at, created_at, status, user_uuid) WHERE parent_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 
