@@ -55,7 +55,7 @@ CALL = (
     "project_id, id, user_uuid, session_uuid, message_uuid, model_uuid, is_subagent, input_tokens, cache_read_tokens,"
     " output_tokens, status, latency_ms, cost_nanos, cost_source, price_uuid, origin, timestamp, created_at"
 )
-USAGE_KEY = "project_id, bucket, user_uuid, agent_uuid, model_uuid, is_subagent"
+USAGE_KEY = "project_id, bucket, user_uuid, agent_uuid, agent_version_uuid, model_uuid, is_subagent"
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 
 
@@ -156,7 +156,7 @@ class Rows:
 
     def usage(self, size: int, turn: TurnInput, now: int, turns: int = 1) -> tuple[Any, ...]:
         k = self.known
-        key = (k.project, now // size, k.user, k.nil, k.model, self.flag)
+        key = (k.project, now // size, k.user, k.nil, k.nil, k.model, self.flag)
         return (*key, *figures(turn, k.cost_nanos, turns), now, now)
 
     def activity(self, now: int, turns: int = 1) -> tuple[Any, ...]:

@@ -9,22 +9,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from agentrecord import Store
-from agentrecord.records.error import NewError
+from agentrecord.ids import ProjectId
+from agentrecord.records.error import ErrorKind, NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
+from agentrecord.store._error_rows import group_of
+from agentrecord.store._failures import UNTOLD
+from benchmarks import many_uses
 
 MODELS = (
     ("claude-opus-4-5", "Anthropic"), ("claude-sonnet-4-5", "Anthropic"), ("claude-haiku-4-5", "Anthropic"),
     ("gpt-4o", "OpenAI"), ("gpt-4o-mini", "OpenAI"), ("acme-local-70b", "local"),
 )  # fmt: skip
-USERS, AGENTS, DAYS = 60, 5, 90
+USERS, AGENTS, VERSIONS, DAYS = 60, 5, 4, 90
 CALLS_A_RUN, RUNS_A_SESSION = 10, 5
+USERS_A_HELPED = 30
+"""Of so many users, one has sub-agents, which make the calls of one run of each session."""
+
 DAY_MICROS = 86_400_000_000
 NIL = "zeroblob(16)"
 _MEASURES = {
@@ -39,7 +47,6 @@ _UNCOUNTED = {"tool_call_count": "0", "tool_error_count": "0", "last_event_seque
 """What copies have none of."""
 
 _SUMS = ", ".join(f"sum({_MEASURES.get(name, f'coalesce({name}, 0)')}) AS {name}" for name in USAGE_COUNTERS)
-_NAMED = ", ".join(USAGE_COUNTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,10 @@ def fill(path: Path, calls: int, now: datetime) -> Filled:
     bare.execute("PRAGMA cache_size=-500000")
     bare.execute("BEGIN")
     _copy(bare, calls, now)
+    many_uses.use(bare, {row[1]: f"t.{row[1]}" for row in bare.execute("PRAGMA table_info(ar_tool_calls)")})
+    _fail(bare)
     _sum(bare)
+    many_uses.count(bare)
     bare.execute("COMMIT")
     bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     session, run = (
@@ -79,10 +89,17 @@ def _templates(store: Store) -> None:
     """Let the store write one session with its run and calls for each user: what all others are copied from."""
     for number in range(USERS):
         agent = f"agent-{number % AGENTS}"
+        version = store.agents.create_version(agent, f"1.{number // AGENTS % VERSIONS}")
         user = f"user-{number:02}@example.org"
         session = store.sessions.create(NewSession(session_id=f"t{number}", agent_id=agent), user=user)
         run = store.runs.start(
-            NewRun(run_id=f"t{number}", agent_id=agent, session_uuid=session.id, objective="Answer the customer"),
+            NewRun(
+                run_id=f"t{number}",
+                agent_id=agent,
+                agent_version_uuid=version.id,
+                session_uuid=session.id,
+                objective="Answer the customer",
+            ),
             user=user,
         )
         for model, host in MODELS:
@@ -147,6 +164,7 @@ def _copy_calls(bare: sqlite3.Connection) -> None:
         "timestamp": "b.at + k.k * 400000", "created_at": "b.at + k.k * 400000", "dedup_key": "NULL",
         "input_tokens": "400 + (b.n * 7 + k.k * 131) % 1500", "latency_ms": "300 + (b.n * 13 + k.k * 71) % 4000",
         "status": "CASE (b.n + k.k) % 100 WHEN 3 THEN 'error' ELSE t.status END",
+        "is_subagent": f"t.template % {USERS_A_HELPED} = 3 AND b.n % {RUNS_A_SESSION} = 1",
         "cost_nanos": "CASE WHEN t.cost_nanos IS NULL THEN NULL ELSE t.cost_nanos / 2 + (b.n * 31) % 900000 END",
     })  # fmt: skip
     bare.execute(
@@ -157,21 +175,50 @@ def _copy_calls(bare: sqlite3.Connection) -> None:
     )
 
 
+def _fail(bare: sqlite3.Connection) -> None:
+    """Let each failed call be an error in its model's group, as the store does where it writes them."""
+    project = UUID(bytes=bare.execute("SELECT project_id FROM ar_llm_calls LIMIT 1").fetchone()[0])
+    for model in dict.fromkeys(model for model, _ in MODELS):
+        told = {"kind": ErrorKind.LLM, "is_derived": True, "error_type": model, "error_message": UNTOLD}
+        group = group_of(ProjectId(project), {**told, "tool_name": None, "created_at": None, "resolved_at": None})
+        failed = "FROM ar_llm_calls c JOIN ar_models m ON m.id = c.model_uuid WHERE c.status = 'error' AND m.name = ?"
+        bare.execute(
+            "INSERT INTO ar_error_groups (project_id, id, fingerprint, kind, error_type, error_message, count,"
+            " first_seen_at, last_seen_at) SELECT c.project_id, ?, ?, 'llm', m.name, ?, count(*), min(c.timestamp),"
+            f" max(c.timestamp) {failed} GROUP BY c.project_id, m.name",
+            (group["id"].bytes, group["fingerprint"], UNTOLD, model),
+        )
+        bare.execute(
+            "INSERT INTO ar_errors (project_id, id, group_uuid, user_uuid, agent_uuid, session_uuid, run_uuid,"
+            " llm_call_uuid, kind, is_derived, error_type, error_message, is_resolved, created_at)"
+            " SELECT c.project_id, randomblob(16), ?, c.user_uuid, c.agent_uuid, c.session_uuid, c.run_uuid, c.id,"
+            f" 'llm', 1, m.name, ?, 0, c.timestamp {failed}",
+            (group["id"].bytes, UNTOLD, model),
+        )
+    bare.execute(
+        f"INSERT INTO ar_error_days SELECT project_id, group_uuid, created_at / {DAY_MICROS}, user_uuid,"
+        f" coalesce(agent_uuid, {NIL}), count(*) FROM ar_errors WHERE is_derived GROUP BY 1, 2, 3, 4, 5"
+    )
+
+
 def _sum(bare: sqlite3.Connection) -> None:
     """Sum every figure anew from the rows that it counts."""
     for table, hours in (("ar_usage_hours", 1), ("ar_usage_days", 24)):
         bare.execute(f"DELETE FROM {table}")
         bare.execute(
             f"INSERT INTO {table} SELECT project_id, timestamp / {hours * 3_600_000_000} AS bucket, user_uuid,"
-            f" coalesce(agent_uuid, {NIL}), model_uuid, is_subagent, {_SUMS}, min(timestamp), max(timestamp)"
-            " FROM ar_llm_calls GROUP BY 1, 2, 3, 4, 5, 6"
+            f" coalesce(agent_uuid, {NIL}), coalesce(agent_version_uuid, {NIL}), model_uuid, is_subagent, {_SUMS},"
+            " min(timestamp), max(timestamp) FROM ar_llm_calls GROUP BY 1, 2, 3, 4, 5, 6, 7"
         )
-    for table, key in (("ar_sessions", "session_uuid"), ("ar_runs", "run_uuid")):
+    for table, key, names, only in (
+        ("ar_sessions", "session_uuid", USAGE_COUNTERS, ""), ("ar_runs", "run_uuid", USAGE_COUNTERS, ""),
+        ("ar_sessions", "session_uuid", SUBAGENT_COUNTERS, " AND is_subagent"),
+    ):  # fmt: skip
+        summed = f"SELECT {_SUMS} FROM ar_llm_calls WHERE {key} = t.id AND project_id = t.project_id{only}"
         bare.execute(
-            f"UPDATE {table} SET ({_NAMED}) = (SELECT {', '.join('s.' + name for name in USAGE_COUNTERS)} FROM"
-            f" sums s WHERE s.id = {table}.id)".replace("sums s", f"(SELECT {key} AS id, {_SUMS} FROM ar_llm_calls"
-            f" WHERE {key} = {table}.id AND project_id = {table}.project_id) s")
-        )  # fmt: skip
+            f"UPDATE {table} AS t SET ({', '.join(names)}) = ({summed})"
+            f" WHERE id IN (SELECT {key} FROM ar_llm_calls WHERE true{only})"
+        )
     bare.execute("DELETE FROM ar_latency_days")
     bare.execute(
         f"INSERT INTO ar_latency_days SELECT project_id, timestamp / {DAY_MICROS}, coalesce(agent_uuid, {NIL}),"

@@ -22,10 +22,10 @@ TOKEN = "benchmark"
 GOAL_MS = 50
 EXPLANATION = """\
 A record of calls of the last 90 days, of 60 users, five agents and six models, ten calls to a run and five runs to a
-session. Each page is asked for as a browser would, over the application in this process; the time is what the
-server itself tells in `Server-Timing`, the median of several requests after the first; in brackets the CPU time of the
-whole process, the asking side included, which other work on the machine disturbs less. Sizes are of the HTML, plain
-and with gzip."""
+session; of ten calls five ask for tools, one of them for two of eight. Each page is asked for as a browser would, over
+the application in this process; the time is what the server itself tells in `Server-Timing`, the median of several
+requests after the first; in brackets the CPU time of the whole process, the asking side included, which other work on
+the machine disturbs less. Sizes are of the HTML, plain and with gzip."""
 
 CAUSES = """\
 over all time a page of money reads all daily figures two or three times, side by side: by model and time, by what its
@@ -44,8 +44,14 @@ def paths(filled: Filled) -> dict[str, str]:
         "Cost by model, all": "/cost?since=all",
         "Cost by user, 30 days": "/cost?by=user&since=30d",
         "Cost by agent and model, all": "/cost?by=agent&split=model&since=all",
+        "Cost by tool, 7 days": "/cost?by=tool&since=7d",
+        "Cost by tool, all": "/cost?by=tool&since=all",
+        "Cost by tool and model, all": "/cost?by=tool&split=model&since=all",
+        "Cost by version, all": "/cost?by=version&since=all",
+        "Cost by version and model, all": "/cost?by=version&split=model&since=all",
         "Cost by session, 24 hours": "/cost?by=session&since=24h",
         "Cost by session, all": "/cost?by=session&since=all",
+        "Cost by session without sub-agents, all": "/cost?by=session&subagents=without&since=all",
         "Prices": "/prices",
         "Sessions": "/sessions",
         "Runs": "/runs",

@@ -1,7 +1,8 @@
-"""A record with a row of everything that a path can name, for the tests of the API's description."""
+"""A record with rows of everything that a path can name, for the tests of the API's description."""
 
 from dataclasses import dataclass
 
+from agentrecord.ingest.otlp_facts import derive
 from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.error import NewError
 from agentrecord.records.event import NewEvent
@@ -13,9 +14,11 @@ from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
+from agentrecord.records.transcript import ImportBatch, Unreadable
 from agentrecord.records.turn import NewTurn, TurnEnd, TurnStatus
 from agentrecord.server.passwords import hashed
 from agentrecord.store import Store
+from otlp_requests import chat, received, said
 
 PASSWORD = "correct horse battery"
 BEA, ROOT = "bea@example.org", "root@example.org"
@@ -30,18 +33,23 @@ class Filled:
 
 
 def fill(store: Store) -> Filled:
-    """Store a row of everything, all of it bea's."""
+    """Store rows of everything, all of it bea's."""
     password_hash = hashed(PASSWORD)
     account = store.accounts.create(BEA, role=Role.WRITE, password_hash=password_hash)
     store.accounts.create(ROOT, role=Role.ADMIN, password_hash=password_hash)
     own = store.scoped(user=BEA)
     session = own.sessions.create(NewSession(session_id="bea's", agent_id="claude-code"))
     own.sessions.create(NewSession(session_id="child", parent_uuid=session.id))
-    store.agents.create_version("claude-code", "1.3.0")
+    before = store.agents.create_version("claude-code", "1.3.0")
     version = store.agents.create_version("claude-code", "1.4.0")
-    run = own.runs.start(NewRun(run_id="bea's run", session_uuid=session.id, agent_version_uuid=version.id))
+    asked = "Why is there no commit?"
+    run = own.runs.start(
+        NewRun(run_id="bea's run", objective=asked, session_uuid=session.id, agent_version_uuid=version.id)
+    )
     for compared in ("r-1", "r-2"):
-        own.runs.start(NewRun(run_id=compared))
+        own.runs.start(NewRun(run_id=compared, agent_id="claude-code", objective=asked, agent_version_uuid=before.id))
+    own.runs.finish(own.runs.get("r-1").id, output="It was never made.")
+    own.runs.fail(own.runs.get("r-2").id, "the model did not answer in 30 s")
     call = NewLLMCall(model="gpt-4o-mini", host="OpenAI", tokens=TokenCounts(input=9, output=3), run_uuid=run.id)
     turn = own.messages.append(
         session.id,
@@ -49,11 +57,15 @@ def fill(store: Store) -> Filled:
             NewMessage(role=MessageRole.USER, content="unable to read the commit", run_uuid=run.id),
             NewMessage(role=MessageRole.ASSISTANT, content="It is there."),
         ],
-        calls=[call],
+        calls=[call, NewLLMCall(model="my-model", host="Anthropic", tokens=TokenCounts(input=900, output=30))],
     )
-    own.tool_calls.record(NewToolCall(tool_name="Bash", session_uuid=session.id, run_uuid=run.id))
+    used = own.tool_calls.record(
+        NewToolCall(tool_name="Bash", arguments='{"command":"git log"}', session_uuid=session.id, run_uuid=run.id)
+    )
+    own.tool_calls.finish(used.id, result="fatal: no commits yet", error_message="exit status 128")
     error = own.errors.record(NewError(error_type="TimeoutError", error_message="30 s", session_uuid=session.id))
-    own.events.record(NewEvent(event_type="compaction", session_uuid=session.id))
+    own.events.record(NewEvent(event_type="compaction", session_uuid=session.id, run_uuid=run.id))
+    _import(store)
     said = NewMessage(role=MessageRole.USER, content="hello")
     begun = own.turns.begin(
         NewTurn(session_id="talk", messages=(said,), lease_owner="test", lease_s=60, request_hash="0")
@@ -76,3 +88,12 @@ def fill(store: Store) -> Filled:
             "admin": store.keys.create("admin", role=Role.ADMIN).secret,
         },
     )
+
+
+def _import(store: Store) -> None:
+    """Store a trace, and a line of a transcript that nobody can read."""
+    spans = chat(1, [said("user", "Is it sunny?")], said("assistant", "It is."),
+                 more={"session.id": "weather", "user.id": BEA})  # fmt: skip
+    store.traces.record(received(spans), derive)
+    line = Unreadable(line=7, reason="is no JSON: the line was cut off", excerpt='{"type":"assist')
+    store.imports.load(ImportBatch(source="claude-code", path="projects/tui/7.jsonl", user=BEA, unreadable=(line,)))

@@ -140,11 +140,16 @@ class Engines(RuleBasedStateMachine):
     def remove(self, message: UUID) -> None:
         self.same(lambda s: s.messages.delete(message))
 
-    @rule(target=runs, name=NAMES, session=sessions, pending=st.booleans())
-    def start(self, name: str, session: UUID, pending: bool) -> Any:
-        new = NewRun(run_id=name, session_uuid=session)
+    @rule(target=runs, name=NAMES, session=sessions, pending=st.booleans(), version=st.sampled_from([None, "1", "2"]))
+    def start(self, name: str, session: UUID, pending: bool, version: str | None) -> Any:
+        made = None if version is None else self.same(lambda s: s.agents.create_version("bot", version)).id
+        new = NewRun(run_id=name, session_uuid=session, agent_version_uuid=made)
         found = self.same(lambda s: s.runs.create(new) if pending else s.runs.start(new))
         return multiple() if found is None else found.id
+
+    @rule(name=NAMES)
+    def forget(self, name: str) -> None:
+        self.same(lambda s: s.runs.delete(name))
 
     @rule(run=runs, how=st.sampled_from(["finish", "fail", "cancel", "heartbeat"]), text=TEXTS)
     def step(self, run: UUID, how: str, text: str) -> None:
@@ -169,11 +174,13 @@ class Engines(RuleBasedStateMachine):
         self.same(lambda s: s.errors.record(NewError(error_type="E", error_message=text, session_uuid=session)))
         self.same(lambda s: s.events.record(NewEvent(event_type="e", session_uuid=session)))
 
-    @rule(output=TOKENS, key=KEYS, cost=TOKENS, failed=st.booleans())
-    def call(self, output: int | None, key: str | None, cost: int | None, failed: bool) -> None:
+    @rule(output=TOKENS, key=KEYS, cost=TOKENS, failed=st.booleans(), run=st.none() | NAMES, sub=st.booleans())
+    def call(
+        self, output: int | None, key: str | None, cost: int | None, failed: bool, run: str | None, sub: bool
+    ) -> None:
         status = CallStatus.ERROR if failed else CallStatus.SUCCESS
         new = NewLLMCall(model="m", tokens=TokenCounts(input=2, output=output), dedup_key=key, cost_nanos=cost,
-                         timestamp=AT, status=status)  # fmt: skip
+                         timestamp=AT, status=status, run_ref=run, is_subagent=sub)  # fmt: skip
         self.same(lambda s: s.llm_calls.record(new))
 
     @rule(rate=st.integers(-1, 10**9))
@@ -193,6 +200,8 @@ class Engines(RuleBasedStateMachine):
             self.same(lambda s: s.sessions.list(sort=sort, limit=2, cursor=first.next_cursor))
         for by in UsageBy:
             self.same(lambda s, by=by: s.usage.report(by))  # type: ignore[misc]
+        self.same(lambda s: s.usage.report(UsageBy.VERSION, split=UsageBy.MODEL, include_subagents=False))
+        self.same(lambda s: s.usage.report(UsageBy.SESSION, include_subagents=False))
         self.same(lambda s: (s.usage.daily(), s.usage.performance(), s.usage.blocks()))
         self.same(lambda s: (s.errors.groups(), s.tool_calls.figures(), s.prices.uses(), s.runs.list()))
 

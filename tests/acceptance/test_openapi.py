@@ -9,52 +9,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from importlib.resources import files
+from itertools import product
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
-from openapi_record import PASSWORD, ROOT, Filled, fill
+from openapi_requests import answers, record, routes
 from starlette.testclient import TestClient
 
-from agentrecord.server.app import IdentitySettings, build_app
-from agentrecord.store import AsyncStore, Store
+from agentrecord.server.examples import FILE
 from counts import count, is_long
 from serving import serving
 
 FOLDER = Path(__file__).parent
-SECRET = b"0123456789abcdef0123456789abcdef"
-LINK = "a-sign-in-token"
-PHASES = {"stranger": "examples,fuzzing", "user": "examples,stateful", "admin": "examples,fuzzing"}
-"""What is tried as whom in the short form; in the long one everybody tries everything, the edges of all values too."""
-
-Route = tuple[str, str]
-SIGN_IN = {"email": ROOT, "password": PASSWORD}
-BODIES: dict[Route, dict[str, str]] = {
-    ("POST", "/api/auth/sign-in"): SIGN_IN,
-    ("POST", "/api/auth/password"): {"old_password": PASSWORD, "new_password": PASSWORD + "!"},
-}
-"""Right bodies that hold a secret, which no example in the description can."""
+EVERYBODY = ("stranger", "user", "admin")
+SHORT = [("stranger", "examples,fuzzing"), ("user", "examples,stateful"), ("admin", "examples,fuzzing")]
+LONG = list(product(EVERYBODY, ("examples,coverage", "fuzzing", "stateful")))
+"""What is tried as whom; in the long form everybody tries everything, the edges of all values too."""
 
 
-BY_LINK = {("GET", "/api/projects")}
-"""What is for operators: who runs the server."""
-
-
-@contextmanager
-def record() -> Iterator[tuple[Any, Filled]]:
-    """Yield an application over a record with data in it, and what that is."""
-    store = AsyncStore("memory:")
-    identity = IdentitySettings(requests_per_minute=0, sign_up_is_open=True)
-    app = build_app(store, secret=SECRET, sign_in_token=LINK, identity=identity)
-    yield app, fill(Store(engine=store.engine))
-    assert Store(engine=store.engine).usage.recount() == ()
-    store.close()
-
-
-@pytest.mark.parametrize("who", PHASES)
-def test_requests_made_from_the_description_are_answered_as_it_says(who: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("who", "phases"), LONG if is_long() else SHORT)
+def test_requests_made_from_the_description_are_answered_as_it_says(who: str, phases: str, tmp_path: Path) -> None:
     with record() as (app, filled), serving(app) as home:
         (tmp_path / "openapi.json").write_text(json.dumps(app.openapi()))
         identity = [] if who == "stranger" else ["--header", f"Authorization: Bearer {filled.keys[who]}"]
@@ -62,9 +38,8 @@ def test_requests_made_from_the_description_are_answered_as_it_says(who: str, tm
             [
                 sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "openapi.toml"), "run",
                 str(tmp_path / "openapi.json"), "--url", home, *identity,
-                "--phases", "examples,coverage,fuzzing,stateful" if is_long() else PHASES[who],
-                "--max-examples", str(count(6, 200)), "--generation-deterministic", "--continue-on-failure",
-                "--suppress-health-check", "all", "--warnings", "off", "--no-color",
+                "--phases", phases, "--max-examples", str(count(6, 200)), "--generation-deterministic",
+                "--continue-on-failure", "--suppress-health-check", "all", "--warnings", "off", "--no-color",
             ],
             cwd=tmp_path, capture_output=True, text=True,
             env={
@@ -76,67 +51,17 @@ def test_requests_made_from_the_description_are_answered_as_it_says(who: str, tm
     assert f"Selected: {len(routes(app))}/{len(routes(app))}\n" in done.stdout, done.stdout[-3000:]
 
 
-def routes(app: Any) -> dict[Route, dict[str, Any]]:
-    """Return every route that the API describes."""
-    paths = app.openapi()["paths"]
-    return {(m.upper(), path): told for path, operations in paths.items() for m, told in operations.items()}
-
-
-def example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """Return a value as a schema shows one: its own example, its default, its first choice, or those of its fields."""
-    if "$ref" in schema:
-        schema = {**schemas[schema["$ref"].rpartition("/")[2]], **{k: v for k, v in schema.items() if k != "$ref"}}
-    for known in ("examples", "enum"):
-        if known in schema:
-            return schema[known][0]
-    if "default" in schema:
-        return schema["default"]
-    fields = schema.get("properties", {})
-    if fields:
-        shown = [name for name, field in fields.items() if name in schema.get("required", ()) or "examples" in field]
-        return {name: example(fields[name], schemas) for name in shown or list(fields)[:1]}
-    if schema.get("type") == "array":
-        return [example(schema["items"], schemas)]
-    raise AssertionError(f"the description shows no example of {schema}")
-
-
-@contextmanager
-def asking() -> Iterator[Callable[[Route, dict[str, Any]], Any]]:
-    """Yield what sends the request that the description shows for a route, as who may do everything."""
-    with record() as (app, filled), TestClient(app, base_url="http://localhost") as client:
-        tokens = client.post("/api/auth/sign-in", json=SIGN_IN).json()
-        client.get(f"/sign-in?token={LINK}")
-        bodies = {**BODIES, ("POST", "/api/auth/refresh"): {"refresh_token": tokens["refresh_token"]}}
-        # Who followed the link may do more than an administrator; whoever sends a token is who the token says.
-        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-
-        def ask(route: Route, told: dict[str, Any]) -> Any:
-            body = bodies.get(route)
-            if body is None and "requestBody" in told:
-                schema = told["requestBody"]["content"]["application/json"]["schema"]
-                body = example(schema, app.openapi()["components"]["schemas"])
-            needed = [one for one in told.get("parameters", ()) if one["in"] == "query" and one["required"]]
-            return client.request(
-                route[0], re.sub(r"\{(\w+)\}", lambda found: filled.ids[found[1]], route[1]), json=body,
-                params={one["name"]: example(one["schema"], {}) for one in needed},
-                headers={} if route in BY_LINK else bearer,
-            )  # fmt: skip
-
-        yield ask
-
-
-def test_every_route_takes_the_request_that_its_description_shows() -> None:
+def test_every_route_takes_the_request_that_its_description_shows_and_answers_as_shown() -> None:
+    shown = answers()
+    assert shown == msgspec.json.decode(files("agentrecord.server").joinpath(FILE).read_bytes()), (
+        "run: python scripts/draft_answers.py"
+    )
     with record() as (app, _):
         described = routes(app)
-    # What looks changes nothing, so that one record serves all of it; what changes has one of its own.
-    with asking() as ask:
-        for route in [route for route in described if route[0] == "GET"]:
-            answer = ask(route, described[route])
-            assert 200 <= answer.status_code < 300, (route, answer.text)
-    for route in [route for route in described if route[0] != "GET"]:
-        with asking() as ask:
-            answer = ask(route, described[route])
-            assert 200 <= answer.status_code < 300, (route, answer.text)
+    for route, told in described.items():
+        for status, answer in told["responses"].items():
+            if status.startswith("2") and "application/json" in answer.get("content", {}):
+                assert "example" in answer["content"]["application/json"], (route, status)
 
 
 def test_a_path_tells_the_methods_that_its_description_shows() -> None:

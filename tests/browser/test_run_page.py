@@ -146,3 +146,54 @@ def test_each_tab_of_a_run_and_two_runs_side_by_side_are_for_everybody(serve: Se
     tab.page.get_by_role("button", name="Copy as Markdown").click()
     expect(tab.page.get_by_role("button", name="Copied")).to_be_visible()
     assert MARKDOWN in tab.page.evaluate("navigator.clipboard.readText()")
+
+
+def test_a_tree_is_folded_by_hand_and_by_keys_and_its_address_reproduces_it(serve: Serve, open_tab: Open) -> None:
+    site = serve()
+    run = site.store.runs.start(NewRun(run_id="top", agent_id="bot", started_at=START)).id
+    for second, (agent, count) in enumerate((("short", 2), ("long", 300))):
+        began = START + timedelta(seconds=second)
+        below = site.store.runs.start(NewRun(run_id=agent, agent_id=agent, parent_uuid=run, started_at=began)).id
+        used(site.store, below, count)
+        site.store.runs.finish(below)
+    site.store.runs.finish(run)
+    tab = open_tab(site)
+    page = tab.open(f"/r/{run}")
+    rows = page.locator("table.fall tbody tr:not(.gap)")
+    folds = page.locator("table.fall a.fold")
+    expect(page.locator('table.fall[data-drawn="305"]')).to_be_visible()
+    expect(folds.nth(1)).to_have_attribute("aria-expanded", "true")
+    # A click folds in place: the page is not loaded anew, and the focus stays.
+    page.evaluate("window.kept = true")
+    folds.nth(2).focus()
+    folds.nth(2).click()
+    expect(page.locator("table.fall[data-drawn]")).to_have_count(0)
+    expect(rows).to_have_count(5)
+    expect(folds.nth(2)).to_be_focused()
+    expect(folds.nth(2)).to_have_attribute("aria-expanded", "false")
+    expect(rows.nth(4)).to_contain_text("300 below")
+    # ← goes to what a row is in and folds it, → shows what is below it and goes there.
+    page.get_by_role("link", name="tool-00001").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("link", name="short", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(rows).to_have_count(3)
+    expect(page.get_by_role("link", name="short", exact=True)).to_be_focused()
+    folded = page.url
+    assert folded.count("fold=") == 1
+    page.keyboard.press("ArrowRight")
+    expect(rows).to_have_count(5)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("link", name="tool-00000").first).to_be_focused()
+    assert page.evaluate("window.kept")
+    said = page.locator("#fall").inner_text
+    page.goto(folded)
+    expect(rows).to_have_count(3)
+    shown = said()
+    page.reload()
+    assert said() == shown
+    page.get_by_role("link", name="unfold all").click()
+    expect(page.locator('table.fall[data-drawn="305"]')).to_be_visible()
+    page.get_by_role("link", name="fold all", exact=True).click()
+    expect(rows).to_have_count(3)
+    assert axe_violations(page) == []

@@ -135,7 +135,8 @@ def test_a_span_is_from_the_first_call_of_a_range_to_its_last(used: Facing) -> N
 @pytest.mark.parametrize("sort", ["cost", "calls", "input", "-cost", "-output"])
 def test_the_first_sessions_are_those_of_the_report_in_the_order_that_was_asked_for(used: Facing, sort: str) -> None:
     for edges in ({}, {"since": AT + timedelta(hours=1)}, {"until": AT + timedelta(hours=40)},
-                  {"since": AT, "include_subagents": False}, {"since": AT + timedelta(days=30)}):  # fmt: skip
+                  {"since": AT, "include_subagents": False}, {"since": AT + timedelta(days=30)},
+                  {"include_subagents": False}):  # fmt: skip
         rows = used.usage.report(UsageBy.SESSION, **edges).rows
         for limit in (1, 2, 50):
             found = used.usage.sessions(sort=sort, limit=limit, **edges)

@@ -331,6 +331,7 @@ MATRIX: dict[str, tuple[Attack, ...]] = {
     "prices.list": (lambda s, i: s.prices.list(),),
     "prices.find": (lambda s, i: s.prices.find(f"m-{SECRET}"),),
     "prices.uses": (lambda s, i: s.prices.uses(),),
+    "prices.behind": (lambda s, i: s.prices.behind(),),
     "prices.spending": (lambda s, i: s.prices.spending().rows,),
     "prices.ensure_host": (lambda s, i: s.prices.ensure_host("mine"),),
     "prices.list_models": (lambda s, i: s.prices.list_models(),),

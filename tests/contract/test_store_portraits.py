@@ -188,7 +188,7 @@ def test_a_facet_counts_the_rows_that_are_found_once_it_is_added(store: Facing) 
                     assert store.call(rows, **added).total == value.count > 0, (rows, added)
     assert told == {
         "agents.facets": {"version", "has", "user", "model", "tool"}, "users.facets": {"has", "agent", "model", "tool"},
-        "errors.group_facets": {"status", "type", "agent", "user"},
+        "errors.group_facets": {"kind", "status", "type", "agent", "user"},
     }  # fmt: skip
     assert facets_of(store.agents.facets()) == {
         "version": {"1.1": 1}, "has": {"calls": 2, "runs": 2, "error": 1, "unpriced": 1}, "tool": {"t": 2},
@@ -214,9 +214,10 @@ def test_the_sums_of_a_list_are_those_of_all_its_rows(store: Facing) -> None:
                 assert getattr(sums, name) == sum(getattr(one, name) for one in rows), name
     assert store.agents.sums(query="agent:nobody") == FigureSums()
     sums = store.errors.group_sums(include_resolved=True)
-    assert (sums.groups, sums.errors) == (2, 3)
-    assert sums.by_status == {ErrorStatus.ONGOING: 1, ErrorStatus.RESOLVED: 1}
-    assert store.errors.group_sums().groups == 1
+    # The third group is that of the tool that failed.
+    assert (sums.groups, sums.errors) == (3, 4)
+    assert sums.by_status == {ErrorStatus.ONGOING: 2, ErrorStatus.RESOLVED: 1}
+    assert store.errors.group_sums().groups == 2
 
 
 @covers("agents.values", "users.values", "errors.group_values")
@@ -231,7 +232,7 @@ def test_the_words_of_a_list_complete_with_what_its_rows_have(store: Facing) -> 
     assert store.users.values("email", prefix="cleo@") == ("cleo@example.org",)
     assert store.agents.values("has") == ("error", "runs", "calls", "unpriced")
     assert store.agents.values("cost") == ()
-    assert store.errors.group_values("type") == ("Of anna", "Of ben")
+    assert store.errors.group_values("type") == ("Of anna", "Of ben", "t")
     assert store.scoped(user="ben").errors.group_values("type") == ("Of ben",)
     for call in ("agents.values", "users.values", "errors.group_values"):
         with pytest.raises(InvalidFilter, match="is none; there are"):

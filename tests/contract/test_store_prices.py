@@ -1,5 +1,6 @@
 """Prices: one's own win, the past is priced anew on demand, and what is shown says where it comes from."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,8 @@ from agentrecord.ids import new_id
 from agentrecord.records.audit import Actor
 from agentrecord.records.llm_call import CostSource, NewLLMCall
 from agentrecord.records.price import NewPrice, Rates, Tier
+from agentrecord.records.price_sources import PriceSources
+from agentrecord.records.run import NewRun, RunFilter
 from agentrecord.records.scope import Role
 from agentrecord.records.session import NewSession
 from agentrecord.records.tokens import TokenCounts
@@ -188,3 +191,60 @@ def test_only_an_operator_sets_prices_outside_the_project(store: Facing) -> None
     assert store.prices.find("m").rates == OWN
     assert own.id not in {p.id for p in store.prices.list()}
     admin.prices.retire(own.id)
+
+
+@covers("prices.behind")
+def test_a_sum_says_which_prices_are_behind_it_and_where_they_come_from(store: Facing) -> None:
+    assert store.prices.behind() is None
+    table = store.prices.find(OPUS).source
+    later = AT + timedelta(days=3)
+    store.prices.set(NewPrice(model="mine", rates=OWN, effective_from=AT - timedelta(days=1)))
+    session = store.sessions.create(NewSession(session_id="s"), user="ana")
+    run = store.runs.start(NewRun(run_id="top", session_uuid=session.id, agent_id="bot", started_at=AT))
+    below = store.runs.start(NewRun(run_id="below", parent_uuid=run.id, agent_id="scout", started_at=AT))
+    store.llm_calls.record(
+        NewLLMCall(model=OPUS, host="Anthropic", tokens=MILLION, timestamp=AT, run_uuid=below.id, agent_id="scout")
+    )
+    store.llm_calls.record(NewLLMCall(model="unheard-of", tokens=MILLION, timestamp=AT, run_uuid=run.id))
+    built_in = PriceSources(tables=(table,))
+    assert str(built_in) == table
+    assert store.runs.get("top", with_subtree=True).prices == built_in
+    assert store.prices.behind() == built_in
+    assert store.runs.get("top").prices is None
+    store.llm_calls.record(
+        NewLLMCall(model="mine", tokens=MILLION, timestamp=later, session_uuid=session.id, agent_id="bot")
+    )
+    store.llm_calls.record(NewLLMCall(model="told", cost_nanos=5, timestamp=later, session_uuid=session.id))
+    own = PriceSources(own=1, latest_from=AT - timedelta(days=1))
+    assert str(own) == "1 of your own, the latest from 2026-02-28"
+    told = store.sessions.get("s", with_subtree=True).prices
+    assert told == replace(own, by_provider=True)
+    assert str(told) == "1 of your own, the providers' own figures, the latest from 2026-02-28"
+    both = replace(own, tables=(table,))
+    assert store.prices.behind() == both
+    assert store.prices.behind(until=later.replace(hour=0)) == built_in
+    assert store.prices.behind(since=later) == own
+    agents = {agent.agent_id: agent.id for agent in store.agents.list()}
+    assert store.prices.behind(agent=agents["scout"]) == built_in
+    assert store.prices.behind(agent=agents["bot"]) == own
+    assert store.prices.behind(user=session.user_uuid) == store.users.details("ana").prices == both
+    assert store.prices.behind(user=new_id()) is None
+    assert store.agents.details("scout").prices == built_in
+    for sums in (store.usage.report(UsageBy.DAY), store.users.sums(), store.agents.sums(), store.sessions.sums()):
+        assert sums.prices == both, sums
+    assert store.runs.sums(RunFilter(until=later.replace(hour=0))).prices == built_in
+    assert store.usage.report(UsageBy.DAY, since=later).prices == own
+    assert store.usage.report(UsageBy.DAY, name_unpriced=False).prices is None
+
+
+@covers("prices.behind", "runs.get")
+def test_what_a_call_was_charged_by_is_behind_its_run_even_when_that_price_is_gone(store: Facing) -> None:
+    own = store.prices.set(NewPrice(model=OPUS, rates=OWN))
+    run = store.runs.start(NewRun(run_id="r"))
+    store.llm_calls.record(NewLLMCall(model=OPUS, tokens=MILLION, run_uuid=run.id, timestamp=AT))
+    store.prices.retire(own.id)
+    assert store.runs.get("r", with_subtree=True).prices == PriceSources(own=1)
+    # What charges the model now is another one.
+    assert store.prices.behind() == PriceSources(tables=(store.prices.find(OPUS).source,))
+    store.prices.reprice(apply=True)
+    assert store.runs.get("r", with_subtree=True).prices == store.prices.behind()

@@ -34,7 +34,7 @@ ROWS = {
     "ar_tool_calls": "s.id, s.session_uuid, s.run_uuid, s.agent_uuid, s.call_ref, s.tool_name, s.status, s.arguments,"
                      " s.result, s.started_at, s.finished_at, s.duration_ms",
     "ar_events": "s.id, s.session_uuid, s.run_uuid, s.agent_uuid, s.parent_event_uuid, s.span_id, s.event_type,"
-                 " s.data, s.timestamp, s.duration_ms",
+                 " s.piece_uuid, s.detached_from, s.data, s.timestamp, s.duration_ms",
     "ar_errors": "s.id, s.session_uuid, s.run_uuid, s.agent_uuid, s.error_type, s.error_message, s.stack_trace,"
                  " s.created_at",
     "ar_usage_days": "s.bucket, s.agent_uuid, s.model_uuid, s.calls, s.input_tokens, s.output_tokens, s.cost_nanos",

@@ -43,6 +43,8 @@ BEHIND = {
     "by=model&split=agent": {"claude-haiku-4-5": "1 run", "acme-local-70b": None},
     "by=day&split=model": {"2026-03-02": NONE},
     "by=model&split=host": {"claude-haiku-4-5": None},
+    "by=version&split=model": {"coder 1.0": "1 run", "no version": None},
+    "by=user&split=version": {"ana": None},
 }
 """How many runs or sessions are behind the first row of a name; None where no list can be asked for them."""
 
@@ -85,15 +87,21 @@ def test_each_row_leads_to_the_work_behind_it(site: Site) -> None:
 
 def test_a_part_of_a_bar_leads_to_the_runs_of_its_days_and_its_name(site: Site) -> None:
     client, _ = site
-    for of, name in (("model", "claude-sonnet-4-5"), ("agent", "coder"), ("user", "ana"), ("version", None)):
+    day = "/runs?from=2026-03-02&to=2026-03-02"
+    for of, words in (
+        ("model", "model%3Aclaude-sonnet-4-5"), ("agent", "agent%3Acoder"), ("user", "user%3Aana"),
+        ("version", "agent%3Acoder+version%3A1.0"),
+    ):  # fmt: skip
         chart = client.get(f"/cost?since=all&by={of}").text.partition("<figure")[2].partition("</figure>")[0]
         drawing, _, table = chart.partition("</svg>")
         links = {unescape(link) for link in re.findall(r'href="([^"]*)"', drawing)}
-        assert links == {unescape(link) for link in re.findall(r'<td><a href="([^"]*)"', table)}, of
-        if name is not None:
-            asked = f"/runs?from=2026-03-02&to=2026-03-02&q={of}%3A{name}"
-            assert asked in links, of
-            assert "All 1 run " in " ".join(re.sub("<.*?>", " ", client.get(asked).text).split()), of
+        told = {unescape(link) for link in re.findall(r'<td><a href="([^"]*)"', table)}
+        # What is of no version has no words for it: its part leads where its bar does.
+        assert links == told | ({day} if of == "version" else set()), of
+        asked = f"{day}&q={words}"
+        assert asked in links, of
+        assert "All 1 run " in " ".join(re.sub("<.*?>", " ", client.get(asked).text).split()), of
+        assert ("<title>2026-03-02 · coder 1.0: " in drawing) == (of == "version")
 
 
 def test_what_is_split_leaves_as_it_is_shown_in_every_shape_over_rest_and_on_the_command_line(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -65,6 +66,13 @@ class Page:
         assert found, self.path
         return unescape(found[1])
 
+    def cell(self, name: str, label: str) -> str:
+        """Return what a list's row of a name says in one column."""
+        row = re.search(rf'<tr data-name="{name}">(.*?)</tr>', self.html, re.DOTALL)
+        found = row and re.search(rf'data-label="{label}"[^>]*>(.*?)</td>', row[1])
+        assert found, (self.path, name, label)
+        return unescape(re.sub("<.*?>|⚠", "", found[1]))
+
     def rows(self) -> list[int]:
         """Return the exact costs of the rows of the page's first table with a row of totals."""
         body = re.search(r"<tbody>(?:(?!<tbody>).)*?</tbody>\s*<tfoot>", self.html, re.DOTALL)
@@ -98,9 +106,15 @@ def check_pages(client: TestClient, record: Record) -> None:
         named = bool(record.of(lambda _, model, call: model == UNPRICED).calls)
         assert (f"on <strong>{UNPRICED}</strong>" in page.html) == named, path
     check_cost(client, record)
+    runs, sessions = Page(client, "/runs?since=all"), Page(client, "/sessions?since=all")
     for name, session in record.sessions.items():
         below = {name, "below"} if name == "one" else {name}
         subtree = record.of(lambda at, _, call, below=below: at in below)
+        own = record.of(lambda at, _, call, name=name: at == name)
+        assert runs.cell(f"run-{name}", "cost") == text_of(own), name
+        said = text_of(subtree) if name == "one" else formats.UNKNOWN
+        assert runs.cell(f"run-{name}", "with sub-agents") == said, name
+        assert name == "below" or sessions.cell(name, "cost") == text_of(subtree), name
         assert Page(client, f"/s/{session}").tile("Cost")[0] == text_of(subtree), name
         assert Page(client, f"/r/{record.runs[name]}").tile("Cost")[0] == text_of(subtree), name
     in_runs = record.of(lambda at, _, call: at is not None)
@@ -121,8 +135,9 @@ def check_pages(client: TestClient, record: Record) -> None:
 def check_cost(client: TestClient, record: Record) -> None:
     """Hold the page of costs against the calls, by everything that it can be by, and crossed."""
     whole = record.whole()
-    crossed = ["by=model&split=user", "by=day&split=agent", "by=user&split=host"]
-    for way in [*[f"by={by}" for by in GROUPED], *crossed]:
+    crossed = ["by=model&split=user", "by=day&split=version", "by=user&split=host", "by=version&split=model"]
+    by_tool = ["by=tool&split=model", "by=day&split=tool"]
+    for way in [*[f"by={by}" for by in GROUPED], *crossed, *by_tool]:
         page = Page(client, f"/cost?since=all&{way}")
         if not whole.calls:
             assert page.total() == {}
@@ -158,26 +173,65 @@ def check_api(client: TestClient, record: Record) -> None:
         assert report["unpriced_models"] == ([UNPRICED] if whole.unpriced else []), by
     by_tool = client.get("/api/usage", params={"by": "tool"}).json()["rows"]
     assert {row["key"]: row["totals"]["cost_nanos"] for row in by_tool} == record.by_tool()
-    versions = client.get("/api/usage", params={"by": "version"}).json()["rows"]
-    its = record.of(lambda at, _, call: at == "two")
-    found = [row["totals"] for row in versions if row["key"] == "agent:bot version:1.0"]
-    assert [(one["calls"], one["unpriced_calls"], one["cost_nanos"]) for one in found] == (
-        [its.told] if its.calls else []
-    )
+    by_day = client.get("/api/usage/series", params={"by": "day", "split": "tool"}).json()["items"]
+    for tool, cost in record.by_tool().items():
+        assert sum(row["totals"]["cost_nanos"] for row in by_day if row["split"] == tool) == cost, tool
+    check_versions(client, record)
     crossed = client.get("/api/usage/series", params={"by": "model", "split": "user"}).json()["items"]
     assert sum(row["totals"]["cost_nanos"] for row in crossed) == whole.nanos
     for name, session in record.sessions.items():
         shown = client.get(f"/api/sessions/{session}").json()["usage"]
         own = record.of(lambda at, _, call, name=name: at == name)
         assert (shown["calls"], shown["unpriced_calls"], shown["cost_nanos"]) == own.told, name
+    its = record.of(lambda at, _, call: at in ("one", "below"))
+    for kind, top in (("runs", "run-one"), ("sessions", "one")):
+        listed = {row[f"{kind[:-1]}_id"]: row["subtree"] for row in client.get(f"/api/{kind}").json()["items"]}
+        told = listed.pop(top)
+        assert (told["calls"], told["unpriced_calls"], told["cost_nanos"]) == its.told, kind
+        assert set(listed.values()) == {None}, kind
+    exported = {row["run_id"]: row for row in csv.DictReader(io.StringIO(client.get("/runs.csv?since=all").text))}
+    assert int(exported["run-one"]["tree_calls"]) == its.calls
+    assert int(exported["run-two"]["tree_calls"]) == int(exported["run-two"]["calls"])
     rows = list(csv.DictReader(io.StringIO(client.get("/cost.csv?since=all&by=session").text)))
     assert sum(int(row["calls"]) for row in rows) == whole.calls
+
+
+def check_versions(client: TestClient, record: Record) -> None:
+    """Hold what the API tells of versions, alone and crossed with days both ways, against the calls."""
+    expected: dict[tuple[str, str], Sums] = {}
+    days = {call.timestamp.strftime("%Y-%m-%d") for _, _, call in record.calls}
+    for day in days:
+        for key in ("agent:bot version:1.0", "no version"):
+            sums = record.of(lambda at, _, call, day=day, key=key: (
+                version_of(at) == key and call.timestamp.strftime("%Y-%m-%d") == day
+            ))  # fmt: skip
+            if sums.calls:
+                expected[day, key] = sums
+    by_day = client.get("/api/usage/series", params={"by": "day", "split": "version"}).json()["items"]
+    assert {(row["key"], row["split"]): told(row) for row in by_day} == {
+        key: sums.told for key, sums in expected.items()
+    }
+    whole = {key: record.of(lambda at, _, call, key=key: version_of(at) == key) for _, key in expected}
+    alone = client.get("/api/usage", params={"by": "version"}).json()["rows"]
+    crossed = client.get("/api/usage/series", params={"by": "version", "split": "project"}).json()["items"]
+    for rows in (alone, crossed):
+        assert {row["key"]: told(row) for row in rows} == {key: sums.told for key, sums in whole.items()}
+
+
+def version_of(session: str | None) -> str:
+    """Return the version that the calls in a session are of."""
+    return "agent:bot version:1.0" if session == "two" else "no version"
+
+
+def told(row: dict[str, Any]) -> tuple[int, int, int]:
+    """Return what a row of a report tells of its calls, as `Sums.told`."""
+    return row["totals"]["calls"], row["totals"]["unpriced_calls"], row["totals"]["cost_nanos"]
 
 
 def check_command_line(path: Path, record: Record) -> None:
     """Hold what the command line prints against the calls."""
     whole = record.whole()
-    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "model"), ("cost", "tool")):
+    for command, by in (("usage", "session"), ("usage", "day"), ("cost", "version"), ("cost", "tool")):
         done = CliRunner().invoke(program, ["--db", str(path), command, "--by", by, "--since", "all", "--json"])
         assert done.exit_code == 0, done.output
         total = json.loads(done.stdout)["total"]
@@ -187,6 +241,11 @@ def check_command_line(path: Path, record: Record) -> None:
         cost = None if whole.calls and whole.unpriced == whole.calls else whole.nanos / 10**9
         assert total["cost_usd"] == cost
         assert (f"on {UNPRICED}" in done.stderr) == bool(whole.unpriced)
+    done = CliRunner().invoke(program, ["--db", str(path), "runs", "--csv"])
+    spent = {row["run_id"]: row["tree_cost_usd"] for row in csv.DictReader(io.StringIO(done.stdout))}
+    its = record.of(lambda at, _, call: at in ("one", "below"))
+    assert float(spent["run-one"] or 0) == its.nanos / 10**9
+    assert bool(spent["run-one"]) == (its.calls > its.unpriced)
 
 
 @CHECKED

@@ -202,7 +202,8 @@ def test_the_sessions_page_shows_subtree_costs_and_the_sum_of_the_whole_filter(s
     session = filled.store.sessions.get("s-1", with_subtree=True)
     assert session.subtree is not None
     assert f"{session.subtree.total_tokens:,}" in text
-    assert "All 2 sessions of this filter (excludes 1 call without a price) 2" in text
+    prices = filled.store.sessions.sums().prices
+    assert f"All 2 sessions of this filter (excludes 1 call without a price) prices: {prices} 2" in text
     assert f"{filled.store.usage.report(UsageBy.TOTAL).total.total_tokens:,}" in text
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from agentrecord.dashboard import formats
 from agentrecord.records.error import NewError
-from agentrecord.records.llm_call import NewLLMCall
+from agentrecord.records.llm_call import CallStatus, NewLLMCall
 from agentrecord.records.run import NewRun
 from agentrecord.records.scope import Role
 from agentrecord.records.tokens import TokenCounts
@@ -231,7 +231,7 @@ def test_a_user_is_deleted_over_rest_batch_by_batch(site: Site) -> None:
 
 def test_a_group_of_errors_is_resolved_and_opened_again_with_buttons(site: Site) -> None:
     client, filled = site
-    (group,) = filled.store.errors.groups()
+    (group,) = filled.store.errors.groups(query="kind:agent")
     page = shown(client, "/errors")
     assert f'href="/errors/{group.fingerprint}"' in page
     assert "bad object 17" in shown(client, f"/errors/{group.fingerprint}")
@@ -251,7 +251,7 @@ FORM = {"origin": "http://localhost", "content-type": "application/x-www-form-ur
 
 def test_a_reader_sees_no_buttons_and_cannot_press_them(site: Site) -> None:
     client, filled = site
-    (group,) = filled.store.errors.groups()
+    (group,) = filled.store.errors.groups(query="kind:agent")
     secret = filled.store.keys.create("r", role=Role.READ).secret
     client.cookies.clear()
     headers = {"authorization": f"Bearer {secret}"}
@@ -262,15 +262,58 @@ def test_a_reader_sees_no_buttons_and_cannot_press_them(site: Site) -> None:
     assert client.post("/u/ana/delete", data={"confirm": "ana"}, headers=headers).status_code == 403
 
 
-def test_failed_tools_models_and_runs_that_told_no_error_are_found_too(site: Site) -> None:
+def test_failed_tools_and_calls_have_groups_whose_occurrences_lead_to_their_spans(site: Site) -> None:
     client, filled = site
-    run = filled.store.runs.start(NewRun(run_id="broken", objective="Break it"))
-    filled.store.runs.fail(run.id, f"it broke {NASTY}")
+    call = filled.store.llm_calls.record(
+        NewLLMCall(model="m-1", run_uuid=filled.run, status=CallStatus.ERROR, error_message=f"busy {NASTY}")
+    )
+    for query, piece, name in (("kind:tool", filled.failed_tool, "Bash"), ("kind:llm", call.id, "m-1")):
+        (group,) = filled.store.errors.groups(query=query)
+        page = shown(client, f"/errors?q={query}")
+        assert re.findall(r'<tr data-id="[^"]*" data-name="(.*?)">', page) == [group.fingerprint]
+        assert f'<span class="kind">{group.kind}</span>' in page
+        assert NASTY not in page
+        page = shown(client, f"/errors/{group.fingerprint}")
+        assert f"?span={piece}" in page
+        assert NASTY not in page
+        told = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+        assert f"{group.kind} {name}" in told
+        assert re.search(rf"By {'tool' if name == 'Bash' else 'model'} .*? {name} 1 ", told)
+    assert shown(client, "/errors?tool=Bash").count("data-name=") == 1
+    exported = client.get("/errors.csv?q=kind:tool").text.splitlines()
+    assert [line.split(",")[1] for line in exported] == ["kind", "tool"]
+
+
+def test_groups_of_tools_want_attention_once_they_are_met_often(site: Site) -> None:
+    client, filled = site
+
+    def wanting() -> set[str]:
+        return set(re.findall(r'href="/errors/([0-9a-f]+)"', shown(client, "/")))
+
+    for number in range(10):
+        use = filled.store.tool_calls.record(NewToolCall(tool_name="often"))
+        filled.store.tool_calls.finish(use.id, error_message=f"no {number}")
+        often = filled.store.errors.groups(query="tool:often").items[0].fingerprint
+        assert (often in wanting()) is (number == 9)
+    others = {group.fingerprint for group in filled.store.errors.groups(query="-kind:tool")}
+    assert wanting() == {often, *others}
+
+
+def test_the_page_of_errors_tells_what_share_failed_and_the_failed_runs_that_told_no_error(site: Site) -> None:
+    client, filled = site
+    told, untold = (filled.store.runs.start(NewRun(run_id=name, objective=name)) for name in ("told", "untold"))
+    for run in (told, untold):
+        filled.store.runs.fail(run.id, f"it broke {NASTY}")
+    filled.store.errors.record(NewError(error_type="E", error_message="it broke", run_uuid=told.id))
     page = shown(client, "/errors")
-    assert f'href="/r/{run.id}"' in page
-    assert f"?span={filled.failed_tool}" in page
+    assert f'href="/r/{untold.id}"' in page
+    assert f'href="/r/{told.id}"' not in page
     assert NASTY not in page
-    assert "1 failed call of Bash" in " ".join(shown(client, "/errors?tool=Bash").split())
+    (bash,) = [tool for tool in filled.store.tool_calls.figures() if tool.tool_name == "Bash"]
+    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert f"Bash ✕ {bash.errors} {bash.calls} " in words
+    kinds = re.findall(r'<nav class="choice" aria-label="Groups of which kind">.*?</nav>', page)[0]
+    assert re.findall(r"q=kind%3A(\w+)", kinds) == ["agent", "llm", "tool"]
 
 
 @pytest.mark.parametrize("name", ["agents", "users", "errors"])

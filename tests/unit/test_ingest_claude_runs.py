@@ -18,6 +18,7 @@ from agentrecord.ingest.facts import (
     Skipped,
     Unreadable,
 )
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.run import RunStatus
 
 
@@ -130,6 +131,7 @@ def test_an_error_message_of_the_api_is_an_error_and_fails_the_run(transcript: T
     facts = transcript.facts()
     [error] = only(facts, ErrorFact)
     assert (error.error_type, error.error_code, error.run_id) == ("api_error", "529", "s1:u1")
+    assert error.kind is ErrorKind.LLM
     assert runs(facts)["s1:u1"].status is RunStatus.ERROR
     assert runs(facts)["s1:u1"].error_message == "API Error: 529 overloaded"
     assert only(facts, CallFact) == []

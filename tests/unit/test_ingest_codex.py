@@ -22,6 +22,7 @@ from agentrecord.ingest.facts import (
     ToolResultFact,
     Unreadable,
 )
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.message import MessageRole, PartKind
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tokens import TokenCounts
@@ -241,6 +242,23 @@ def test_a_turn_ends_as_its_last_event_says(tmp_path: Path) -> None:
     failed = facts_of(write(tmp_path / "3", [*start, limited, event("task_complete", 3, last_agent_message=None)]))
     assert (last_run(failed).status, last_run(failed).error_message) == (RunStatus.ERROR, "Rate limit exceeded")
     assert only(ErrorFact, failed)[0].error_code == "rate_limit"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (None, ErrorKind.LLM),
+        ("usage_limit_exceeded", ErrorKind.LLM),
+        ({"http_connection_failed": {"http_status_code": 502}}, ErrorKind.LLM),
+        ("sandbox_error", ErrorKind.AGENT),
+        ("thread_rollback_failed", ErrorKind.AGENT),
+    ],
+)
+def test_an_error_is_of_a_request_to_the_model_unless_its_code_says_otherwise(
+    tmp_path: Path, code: object, kind: ErrorKind
+) -> None:
+    rows = [row("session_meta", META), said("user", "go"), event("error", 2, message="no", codex_error_info=code)]
+    assert [error.kind for error in only(ErrorFact, facts_of(write(tmp_path / "1", rows)))] == [kind]
 
 
 def test_a_run_is_not_left_running_by_a_transcript_that_went_quiet(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from agentrecord.ingest.facts import (
     Unreadable,
 )
 from agentrecord.ingest.gemini import SOURCE
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.message import PartKind
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tokens import TokenCounts
@@ -161,6 +162,11 @@ def test_notices_cancel_errors_fail_and_other_notices_are_events(tmp_path: Path)
     assert [event.event_type for event in only(EventFact, cancelled)] == ["info"]
     failed = facts_of(document(tmp_path / "2.json", message(1, "user", "x"), message(2, "error", "quota")))
     assert (only(RunFact, failed)[-1].status, only(ErrorFact, failed)[0].error_message) == (RunStatus.ERROR, "quota")
+    assert only(ErrorFact, failed)[0].kind is ErrorKind.AGENT
+    refused = facts_of(
+        document(tmp_path / "3.json", message(1, "user", "x"), message(2, "error", "[API Error: quota]"))
+    )
+    assert only(ErrorFact, refused)[0].kind is ErrorKind.LLM
 
 
 def test_the_oldest_form_with_a_history_is_read(tmp_path: Path) -> None:

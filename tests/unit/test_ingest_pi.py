@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from agentrecord.ingest.batches import Batcher
 from agentrecord.ingest.facts import (
     CallFact,
     ErrorFact,
@@ -22,6 +23,7 @@ from agentrecord.ingest.facts import (
     Unreadable,
 )
 from agentrecord.ingest.pi import SOURCE
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole, PartKind
 from agentrecord.records.run import RunStatus
@@ -131,6 +133,10 @@ def test_an_error_that_was_retried_does_not_fail_the_run(tmp_path: Path) -> None
     facts = facts_of(write(tmp_path / "s.jsonl", rows))
     assert [run.status for run in only(RunFact, facts)] == [RunStatus.RUNNING, RunStatus.COMPLETED]
     assert [call.status for call in only(CallFact, facts)] == [CallStatus.ERROR, CallStatus.SUCCESS]
+    (error,) = only(ErrorFact, facts)
+    assert (error.kind, error.call_key) == (ErrorKind.LLM, only(CallFact, facts)[0].dedup_key)
+    batch = Batcher(source="pi", path="s.jsonl", user=None).batch(facts)
+    assert batch.errors[0][0].llm_call_uuid == batch.calls[0][0].row_id
 
 
 def test_work_after_an_error_keeps_the_run_open(tmp_path: Path) -> None:

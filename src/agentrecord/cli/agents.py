@@ -17,7 +17,7 @@ from agentrecord.cli.figures import (
     spent_columns,
     work_columns,
 )
-from agentrecord.cli.filtering import FilteringGroup
+from agentrecord.cli.filtering import FilteringGroup, tell_prices
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
@@ -104,6 +104,7 @@ def show_agent(agent: str, since: str | None, until: str | None) -> None:
     show(Listing(columns=columns(now), rows=[found.figures]))
     if chosen_form() is Form.TABLE:
         _tables(found, now)
+        tell_prices(found.prices)
 
 
 def _tables(found: AgentDetails, now: datetime) -> None:

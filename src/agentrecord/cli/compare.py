@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import warn_of_unpriced
+from agentrecord.cli.filtering import tell_prices, warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, encode, output_options, show, write_json
 from agentrecord.cli.run import site
@@ -117,4 +117,6 @@ def command(a: str, b: str) -> None:
         return
     show(Listing(columns=_COLUMNS, rows=rows))
     if form is Form.TABLE:
+        for name, run in zip("ab", runs, strict=True):
+            tell_prices(run.prices, f"prices of {name}")
         say(out().style(f"{site()}/runs/compare?a={runs[0].id}&b={runs[1].id}", dim=True))

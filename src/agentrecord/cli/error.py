@@ -36,7 +36,7 @@ def command(group: str, change: str | None) -> None:
         now = store.engine.maker.clock.now()
         found = store.errors.group(group)
         told = store.errors.breakdown(found.fingerprint)
-        latest = store.errors.list(group=found.id, limit=LATEST)
+        latest = store.errors.list(group=found.id, derived=True, limit=LATEST)
     if wants_json():
         write_json({"group": found, "breakdown": told, "latest": list(latest)})
         return

@@ -23,6 +23,7 @@ def group_columns(now: datetime) -> list[Column[ErrorGroup]]:
     return [
         Column(name="fingerprint", title="group", value=lambda g: g.fingerprint),
         Column(name="count", value=lambda g: g.count, text=lambda g: words.count(g.count), right=True),
+        Column(name="kind", value=lambda g: str(g.kind), priority=1),
         Column(name="error_type", title="type", value=lambda g: g.error_type, priority=1),
         Column(name="error_message", title="message", value=lambda g: g.error_message, flexible=True),
         Column(name="last_seen_at", title="last seen", value=lambda g: g.last_seen_at, priority=2,
@@ -39,6 +40,7 @@ OCCURRENCES: list[Column[ErrorRecord]] = [
     Column(name="id", value=lambda e: e.id),
     Column(name="created_at", title="when", value=lambda e: e.created_at, text=lambda e: words.moment(e.created_at),
            priority=2),
+    Column(name="kind", value=lambda e: str(e.kind), priority=2),
     Column(name="error_type", title="type", value=lambda e: e.error_type, priority=1),
     Column(name="error_message", title="message", value=lambda e: e.error_message, flexible=True),
     Column(name="fingerprint", title="group", value=lambda e: e.fingerprint, priority=3),
@@ -87,7 +89,9 @@ def _groups(store: Store, text: tuple[str, ...], wanted: Wanted, *, limit: int, 
 
 def _occurrences(store: Store, text: tuple[str, ...], *, limit: int, cursor: str | None, everything: bool) -> None:
     page = collect(
-        lambda size, place: store.errors.list(words=" ".join(text) or None, limit=size, cursor=place),
+        lambda size, place: store.errors.list(
+            words=" ".join(text) or None, derived=True, limit=size, cursor=place
+        ),
         limit=limit, cursor=cursor, everything=everything,
     )  # fmt: skip
     show(Listing(columns=OCCURRENCES, rows=page.items, document=page_document(page), empty="No errors match."))
@@ -110,13 +114,15 @@ def _occurrences(store: Store, text: tuple[str, ...], *, limit: int, cursor: str
 def command(text: tuple[str, ...], everything: bool, limit: int, cursor: str | None, **wanted: Unpack[Wanted]) -> None:
     """List groups of equal errors, the last seen first; WORDS are a filter, as in the dashboard.
 
-    A plain word must occur in the type or the message. docs/reference/filters.md lists the others: status, type,
-    agent, user, version, count and more. Resolved groups are left out, unless --resolved or a status asks for them.
+    Failed uses of tools and failed calls to models are errors too. A plain word must occur in the type or the message;
+    docs/reference/filters.md lists the others: kind, status, type, tool, agent, user, version, count and more. Resolved
+    groups are left out, unless --resolved or a status asks for them.
 
     \b
     Examples:
       agentrecord errors
       agentrecord errors status:regressed --since 7d
+      agentrecord errors kind:tool tool:Bash
       agentrecord errors timeout 'count:>3' -agent:support-bot
       agentrecord errors --all --jsonl
     """

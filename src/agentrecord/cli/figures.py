@@ -7,7 +7,7 @@ from typing import Any, TypedDict, TypeVar  # `Any`: decorators keep whatever th
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import tell_excluded, words_argument
+from agentrecord.cli.filtering import tell_excluded, tell_prices, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
@@ -111,6 +111,7 @@ def show_list(
         empty=empty,
     ))  # fmt: skip
     tell_excluded(sums.totals)
+    tell_prices(sums.prices)
     tell_rest(page)
 
 

@@ -7,6 +7,7 @@ import click
 
 from agentrecord.cli import words
 from agentrecord.cli.terminal import hint
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.usage import UsageTotals
 
 _NEGATED = re.compile(r"-[A-Za-z][A-Za-z0-9_.-]*:.+", re.DOTALL)
@@ -66,3 +67,9 @@ def tell_excluded(totals: UsageTotals) -> None:
     if totals.unpriced_calls:
         told = words.plural(totals.unpriced_calls, "call")
         hint(f"the total cost excludes {told} without a price; `agentrecord prices` shows them")
+
+
+def tell_prices(prices: PriceSources | None, what: str = "prices") -> None:
+    """Say on standard error which prices are behind a total cost."""
+    if prices is not None:
+        hint(f"{what}: {prices}; `agentrecord prices` lists them")

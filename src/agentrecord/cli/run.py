@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import warn_of_unpriced
+from agentrecord.cli.filtering import tell_prices, warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     Form,
@@ -22,7 +22,7 @@ from agentrecord.cli.output import (
     write_json,
 )
 from agentrecord.cli.runs import SIGNS
-from agentrecord.cli.terminal import Terminal, clean, clip, one_line, out, pad, say, told_in_lines
+from agentrecord.cli.terminal import Terminal, clean, clip, hint, one_line, out, pad, say, told_in_lines
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.run import Run, RunStatus
@@ -106,7 +106,8 @@ def waterfall(found: Sequence[RunSpan], terminal: Terminal) -> Iterator[str]:
     head = [pad("span", room), pad("time", TIME_WIDTH, right=True), pad("cost", COST_WIDTH, right=True)]
     yield terminal.style("  ".join(head), dim=True)
     for span in found:
-        label = f"{'  ' * span.depth}{terminal.glyph(_sign(span))} {span.kind} {one_line(span.name)}"
+        loose = "detached: " if span.is_detached else ""
+        label = f"{'  ' * span.depth}{terminal.glyph(_sign(span))} {loose}{span.kind} {one_line(span.name)}"
         name = pad(clip(label, room, mark=terminal.glyph("more")), room)
         time = pad(words.duration(span.duration_ms), TIME_WIDTH, right=True)
         cost = pad(words.money(span.cost_usd) if span.calls else "", COST_WIDTH, right=True)
@@ -176,16 +177,23 @@ def command(run_id: str, errors: bool, find: str | None) -> None:
             write_json(span)
     elif form is Form.CSV or is_plain_asked():
         show(fields_of(found, "depth", "kind", "name", "started_at", "duration_ms", "cost_usd", "is_failed",
-                       "error_message"))  # fmt: skip
+                       "error_message", "detached_from"))  # fmt: skip
     else:
-        terminal = out()
-        for line in (*_header(tree, run, terminal), "", *waterfall(found, terminal)):
-            say(line)
-        if find is not None and not tree.found:
-            say("Nothing in this run matches.")
-        elif errors and not found:
-            say("Nothing failed in this run.")
-        if tree.hidden:
-            say(f"{tree.hidden:,} more pieces are not shown.")
-        warn_of_unpriced(run.subtree or run.usage)
-        say(terminal.style(permalink(run), dim=True))
+        nothing = "Nothing failed in this run." if errors and not found else ""
+        _tell(run, tree, found, "Nothing in this run matches." if find is not None and not tree.found else nothing)
+
+
+def _tell(run: Run, tree: RunTree, found: Sequence[RunSpan], nothing: str) -> None:
+    """Print a run for people, with those of its pieces that were found, or why there are none."""
+    terminal = out()
+    for line in (*_header(tree, run, terminal), "", *waterfall(found, terminal)):
+        say(line)
+    if nothing:
+        say(nothing)
+    if loose := sum(span.is_detached for span in found):
+        hint(f"{words.plural(loose, 'piece')} detached: what would be above has not come")
+    if tree.hidden:
+        say(f"{tree.hidden:,} more pieces are not shown.")
+    warn_of_unpriced(run.subtree or run.usage)
+    tell_prices(run.prices)
+    say(terminal.style(permalink(run), dim=True))

@@ -1,12 +1,14 @@
 """`agentrecord runs`: runs of agents, the last started first."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of several types
 
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import Filtering, tell_excluded, words_argument
+from agentrecord.cli.filtering import Filtering, tell_excluded, tell_prices, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
@@ -27,6 +29,7 @@ SIGNS = {
     RunStatus.CANCELLED: "cancelled",
 }
 
+TREE_COST = "tree_cost_usd"
 SORTS = ("started_at", "finished_at", "duration", "cost", "tokens", "calls", "tools", "errors", "run_id")
 
 
@@ -51,8 +54,19 @@ def status_look(run: Run) -> dict[str, Any]:
     return {RunStatus.ERROR: {"fg": "red"}, RunStatus.RUNNING: {"fg": "yellow"}}.get(run.status, {})
 
 
-def columns(now: datetime) -> list[Column[Run]]:
-    """Return the columns of a list of runs."""
+def _tree_cost(run: Run) -> Decimal | None:
+    """Return what a run cost with all runs below it; None where nothing of it has a price."""
+    whole = run.subtree or run.usage
+    return whole.cost_usd if whole.calls else None
+
+
+def columns(now: datetime, rows: Sequence[Run]) -> list[Column[Run]]:
+    """Return the columns of a list of runs; for people, those in which any of these says something."""
+    is_left_out = chosen_form() is Form.TABLE and all(run.subtree is None for run in rows)
+    return [column for column in _columns(now) if not (is_left_out and column.name == TREE_COST)]
+
+
+def _columns(now: datetime) -> list[Column[Run]]:
     terminal = out()
     return [
         # Either names the run; imported ids may be longer than the terminal is wide.
@@ -75,6 +89,8 @@ def columns(now: datetime) -> list[Column[Run]]:
                text=lambda r: words.tokens(r.usage)),
         Column(name="cost_usd", title="cost", value=lambda r: r.usage.cost_usd if r.usage.calls else None, right=True,
                text=lambda r: words.money(r.usage.cost_usd) if r.usage.calls else words.NONE, priority=2),
+        Column(name=TREE_COST, title="with sub-agents", value=_tree_cost, right=True, priority=2,
+               text=lambda r: words.NONE if r.subtree is None else words.money(_tree_cost(r))),
         Column(name="duration_ms", title="duration", value=lambda r: r.duration_ms, right=True, priority=3,
                text=lambda r: words.duration(r.duration_ms)),
         Column(name="error_message", title="error", value=lambda r: r.error_message, flexible=True, priority=12),
@@ -140,8 +156,9 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
         )  # fmt: skip
         sums = store.runs.sums(chosen) if chosen_form() is Form.TABLE else RunSums()
     show(Listing(
-        columns=columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
+        columns=columns(now, page.items), rows=page.items, footer=_footer(page, sums), document=page_document(page),
         empty="No runs match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
     tell_excluded(sums.totals)
+    tell_prices(sums.prices)
     tell_rest(page)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import warn_of_unpriced
+from agentrecord.cli.filtering import tell_prices, warn_of_unpriced
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import (
     Form,
@@ -193,3 +193,5 @@ def command(session_id: str, full: bool, no_tools: bool, pager: bool) -> None:
         else:
             _print(store, session, full=full, quiet=no_tools)
     warn_of_unpriced(session.subtree or session.usage)
+    if form in (Form.TABLE, Form.PLAIN):
+        tell_prices(session.prices)

@@ -1,21 +1,19 @@
 """`agentrecord sessions`: conversations, the last active first."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack  # `Any`: looks are keywords of several types
-from uuid import UUID
 
 import click
 
 from agentrecord.cli import words
-from agentrecord.cli.filtering import Filtering, tell_excluded, words_argument
+from agentrecord.cli.filtering import Filtering, tell_excluded, tell_prices, words_argument
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.paging import collect, page_document, page_options, tell_rest
 from agentrecord.cli.session import name_of
-from agentrecord.records.page import MAX_PAGE, Page
+from agentrecord.records.page import Page
 from agentrecord.records.query import joined
 from agentrecord.records.session import Session, SessionFilter, SessionStatus
 from agentrecord.records.usage import UsageTotals
@@ -85,15 +83,8 @@ def _footer(page: Page[Session], sums: SessionSums) -> dict[str, str]:
 
 
 def _whole(session: Session) -> UsageTotals:
-    """Return a session's figures with those of the sessions below it, where they were asked for."""
+    """Return a session's figures with those of the sessions below it, where these are no rows of their own."""
     return session.subtree or session.usage
-
-
-def _with_trees(store: Store, found: Sequence[Session]) -> list[Session]:
-    sums: dict[UUID, UsageTotals] = {}
-    for start in range(0, len(found), MAX_PAGE):
-        sums.update(store.pages.subtree_sums([session.id for session in found[start : start + MAX_PAGE]]))
-    return [replace(session, subtree=sums.get(session.id)) for session in found]
 
 
 def _wanted(store: Store, text: tuple[str, ...], wanted: Wanted) -> SessionFilter:
@@ -143,12 +134,13 @@ def command(text: tuple[str, ...], **wanted: Unpack[Wanted]) -> None:
             lambda size, place: store.sessions.list(chosen, sort=wanted["sort"], limit=size, cursor=place),
             limit=wanted["limit"], cursor=wanted["cursor"], everything=wanted["everything"],
         )  # fmt: skip
-        if not wanted["children"]:
-            page = replace(page, items=_with_trees(store, page.items))
+        if wanted["children"]:
+            page = replace(page, items=[replace(session, subtree=None) for session in page.items])
         sums = store.sessions.sums(chosen) if chosen_form() is Form.TABLE else NO_SUMS
     show(Listing(
         columns=_columns(now), rows=page.items, footer=_footer(page, sums), document=page_document(page),
         empty="No sessions match. `agentrecord import` brings in transcripts.",
     ))  # fmt: skip
     tell_excluded(sums.totals)
+    tell_prices(sums.prices)
     tell_rest(page)

@@ -28,7 +28,8 @@ _HOME, _LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 def _now(store: Store, *, limit: int) -> Listing[Run]:
     going_on = RunFilter(status=RunStatus.RUNNING, include_children=True)
     found = store.runs.list(going_on, sort="-started_at", limit=limit)
-    shown = [column for column in columns(store.engine.maker.clock.now()) if column.name != "duration_ms"]
+    shown = columns(store.engine.maker.clock.now(), found.items)
+    shown = [column for column in shown if column.name != "duration_ms"]
     return Listing(columns=shown, rows=found.items, document=found, empty=_EMPTY)
 
 

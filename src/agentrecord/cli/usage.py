@@ -8,9 +8,10 @@ from typing import Any, TypedDict, TypeVar, Unpack  # `Any`: decorators keep wha
 import click
 
 from agentrecord.cli import words
+from agentrecord.cli.filtering import tell_prices
 from agentrecord.cli.moments import Zone, bounds, since_option, until_option
 from agentrecord.cli.opening import reading
-from agentrecord.cli.output import LEAST_NAME, Column, Listing, output_options, show
+from agentrecord.cli.output import LEAST_NAME, Column, Form, Listing, chosen_form, output_options, show
 from agentrecord.cli.terminal import hint, out
 from agentrecord.records.lengths import HOUR
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTotals
@@ -114,6 +115,7 @@ def _key_columns(report: UsageReport) -> list[Column[UsageRow]]:
                 name=f"by_{report.split}",
                 title=str(report.split),
                 value=lambda row: row.split or "",
+                text=lambda row: row.split_label or row.split or "",
                 flexible=True,
                 least=LEAST_NAME,
             )
@@ -153,7 +155,7 @@ def _record(report: UsageReport, row: UsageRow) -> dict[str, object]:
         "key": row.key,
         "label": row.label,
         str(report.by): row.key,
-        **({} if report.split is None else {f"by_{report.split}": row.split}),
+        **({} if report.split is None else {f"by_{report.split}": row.split, "split_label": row.split_label}),
         **figures(row.totals),
         "first_at": row.first_at,
         "last_at": row.last_at,
@@ -176,6 +178,7 @@ def listing(report: UsageReport) -> Listing[UsageRow]:
             "rows": [_record(report, row) for row in report.rows],
             "total": figures(report.total),
             "unpriced_models": list(report.unpriced_models),
+            "prices": report.prices,
         },
         record=lambda row: _record(report, row),
         empty="No calls in this range. `agentrecord import` brings in transcripts; --since all looks at everything.",
@@ -257,7 +260,7 @@ def usage_options(by: UsageBy) -> Callable[[F], F]:
         click.option("--by", type=click.Choice([str(one) for one in UsageBy]), default=str(by), show_default=True,
                      metavar="WHAT", help=f"One row for each: {', '.join(UsageBy)}."),
         click.option("--split", type=click.Choice([str(one) for one in NAMES]),
-                     help="One row for each two: periods, models, hosts, users, agents and projects can be split."),
+                     help="One row for each two: periods, or one of these, split by another of these."),
         since_option(),
         until_option(),
         click.option("--no-subagents", is_flag=True, help="Leave out what sub-agents called."),
@@ -328,4 +331,6 @@ def run(wanted: Wanted) -> None:
         show(listing(report))
         if report.total.unpriced_calls:
             warn_of_unpriced(models_of(store, since=since, until=until, include_subagents=with_subagents))
+        if chosen_form() is Form.TABLE:
+            tell_prices(report.prices)
     _check_budget(report.total.cost_usd, wanted["budget"])

@@ -10,7 +10,7 @@ import click
 from agentrecord.cli import words
 from agentrecord.cli.agents import model_columns, section, tool_columns
 from agentrecord.cli.figures import FIGURE_SORTS, Wanted, list_options, show_list, spent_columns, work_columns
-from agentrecord.cli.filtering import FilteringGroup
+from agentrecord.cli.filtering import FilteringGroup, tell_prices
 from agentrecord.cli.identity import whoever_types
 from agentrecord.cli.moments import bounds, since_option, until_option
 from agentrecord.cli.opening import reading, writing
@@ -139,3 +139,4 @@ def show_user(who: str, since: str | None, until: str | None) -> None:
     if chosen_form() is Form.TABLE:
         section("Models", model_columns(), found.models)
         section("Tools", tool_columns(), found.tools)
+        tell_prices(found.prices)

@@ -14,6 +14,8 @@ from agentrecord.dashboard.periods import days_of, filled, span_of
 from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
 from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.store.usage_by_tool import NO_TOOL
+from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME
 
 SLOTS = 6
@@ -37,13 +39,16 @@ MOST_ABOVE = 3
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 OTHER = "other"
+_OF_NONE = (NO_NAME, NO_VERSION, NO_TOOL)
+"""What is grey, as what is not told apart is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A part of a bar: its series, the colour slot, what it measures, and that in words; what is bad is hatched.
 
-    A click on it leads to `href`; where it has none, to that of its bar.
+    `label` is what people read of a series whose name is not for them. A click on the part leads to `href`; where it
+    has none, to that of its bar.
     """
 
     series: str
@@ -52,6 +57,12 @@ class Part:
     text: str
     is_bad: bool = False
     href: str | None = None
+    label: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What people read of its series."""
+        return self.label or self.series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +129,7 @@ def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, 
     found: dict[str, int] = {}
     for name in sorted(sums, key=lambda name: (-sums[name], name)):
         # Only so many names are told in their order; what comes after them has the look that its letters make.
-        slot = slots[name] if name in slots else SLOTS if name == NO_NAME else _slot(crc32(name.encode()))
+        slot = slots[name] if name in slots else SLOTS if name in _OF_NONE else _slot(crc32(name.encode()))
         if slot != SLOTS and slot not in found.values():
             found[name] = slot
         if len(found) == MOST_APART:
@@ -150,6 +161,7 @@ def bars_of(
         series = row.split if row.split in apart else OTHER
         parts[series] = parts.get(series, 0) + measure(row)
     asked = {name: words(name) for name in {*apart, OTHER}}
+    labels = {row.split: row.split_label for row in rows}
     bars = []
     for label in filled(sorted(found), by, ends):
         days = days_of(label, by)
@@ -158,6 +170,7 @@ def bars_of(
             Part(
                 series=name, slot=apart.get(name, SLOTS), value=value, text=text(value),
                 href=None if path is None or asked[name] is None else path + with_changes(days, q=asked[name]),
+                label=labels.get(name),
             )
             for name, value in ordered
             if value
@@ -306,7 +319,7 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
         y -= height
         shape = (
             f'<rect class="s{part.slot}" x="{x:.1f}" y="{y:.2f}" width="{width:.1f}" height="{height:.2f}">'
-            f"<title>{_escaped(bar.label)}{BETWEEN}{_escaped(part.series)}: {_escaped(part.text)}</title></rect>"
+            f"<title>{_escaped(bar.label)}{BETWEEN}{_escaped(part.told)}: {_escaped(part.text)}</title></rect>"
         )
         mark = "hatched" if part.is_bad else mark_of(part.slot)
         if mark is not None:
@@ -316,7 +329,7 @@ def _bar(bar: Bar, x: float, width: float, unit: float, floor: int) -> str:
             )
         href = part.href or bar.href
         # Out of the order of tabs, since the table below has the same links.
-        label = f"{_escaped(bar.label)} {_escaped(part.series)}" if part.href else _escaped(bar.label)
+        label = f"{_escaped(bar.label)} {_escaped(part.told)}" if part.href else _escaped(bar.label)
         drawn.append(
             shape if href is None else f'<a href="{_escaped(href)}" tabindex="-1" aria-label="{label}">{shape}</a>'
         )

@@ -31,12 +31,10 @@ async def chat_page(
     cursor = asked.get("after")
     wanted = SessionFilter(words=asked.get("q"), user=owner, source=OWN_SOURCE if show == "chats" else None)
     found = await store.sessions.list(wanted, limit=ROWS, cursor=cursor)
-    sums = await store.pages.subtree_sums([row.id for row in found])
     talk = None if session is None else await _talk(store, session, asked)
     last = None if talk is None or talk.next_start is not None else _last_run(talk)
     return ChatPage(
         found=found,
-        sums=sums,
         is_first=cursor is None,
         shows_all=show == "all",
         talk=talk,

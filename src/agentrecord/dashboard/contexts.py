@@ -1,7 +1,7 @@
 """What each page shows: one record per page, made by the module of the page, read by its template."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -29,13 +29,17 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart, the numbers that it was drawn from, and the series in it with their colours; `over` are its lines."""
+    """A chart, the numbers that it was drawn from, and the series in it with their colours; `over` are its lines.
+
+    `labels` tells what people read of a series whose name is not for them.
+    """
 
     title: str
     svg: Markup
     bars: Sequence[Bar]
     series: Sequence[tuple[str, int]]
     over: Sequence[Line] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,6 @@ class ChatPage:
     """
 
     found: Page[Session]
-    sums: Mapping[UUID, UsageTotals]
     is_first: bool
     shows_all: bool
     talk: SessionPage | None

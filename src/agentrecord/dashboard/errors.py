@@ -34,7 +34,7 @@ async def error(store: AsyncStore, fingerprint: str, now: datetime) -> ErrorPage
     """Return the page of one group."""
     group = await store.errors.group(fingerprint)
     breakdown, latest = await asyncio.gather(
-        store.errors.breakdown(group.fingerprint), store.errors.list(group=group.id, limit=LATEST)
+        store.errors.breakdown(group.fingerprint), store.errors.list(group=group.id, derived=True, limit=LATEST)
     )
     return ErrorPage(
         group=group,

@@ -18,6 +18,7 @@ from agentrecord.records.facet import Facets, FigureSums
 from agentrecord.records.lengths import DAY
 from agentrecord.records.page import Page
 from agentrecord.records.people import UserFigures
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.usage import DayCount, UsageTotals
 from agentrecord.store import AsyncStore
 from agentrecord.store.agent_figures import REPORT_SORTS as AGENT_SORTS
@@ -95,6 +96,7 @@ def _reads(
     report: Callable[..., Awaitable[Page[F]]],
     sums: Callable[..., Awaitable[FigureSums]],
     facets: Callable[..., Awaitable[Facets]],
+    behind: Callable[..., Awaitable[PriceSources | None]],
     query: str | None,
     stretch: Range,
 ) -> Reads[F, FigureSums]:
@@ -104,12 +106,13 @@ def _reads(
         sums=lambda: sums(**where),
         facets=lambda: facets(**where),
         sums_of=_sums_of,
+        more=lambda: behind(since=stretch.since, until=stretch.until),
     )
 
 
 def _sums_of(rows: Sequence[F]) -> FigureSums:
     """Return the sums over some agents or users."""
-    names = [one.name for one in fields(FigureSums) if one.name not in ("found", "totals")]
+    names = [one.name for one in fields(FigureSums) if one.name not in ("found", "totals", "prices")]
     counts = {name: sum(getattr(row, name) for row in rows) for name in names}
     return FigureSums(found=len(rows), totals=sum((row.usage for row in rows), start=UsageTotals()), **counts)
 
@@ -125,7 +128,7 @@ AGENTS: Kind[AgentFigures, FigureSums] = Kind(
     path="/agents", api="/api/agents", words=AGENT_WORDS, columns=AGENT_COLUMNS, sort="-last_active_at",
     sorts=AGENT_SORTS, steady="agent_id", is_new=_is_new, legacy={}, whole=DAY, ranges=RANGES,
     reads=lambda store, query, stretch: _reads(
-        store.agents.report, store.agents.sums, store.agents.facets, query, stretch
+        store.agents.report, store.agents.sums, store.agents.facets, store.prices.behind, query, stretch
     ),
 )  # fmt: skip
 """The list of agents."""
@@ -134,7 +137,7 @@ USERS: Kind[UserFigures, FigureSums] = Kind(
     path="/users", api="/api/users", words=USER_WORDS, columns=USER_COLUMNS, sort="-last_seen_at",
     sorts=USER_SORTS, steady="user", is_new=_is_new, legacy={}, whole=DAY, ranges=RANGES,
     reads=lambda store, query, stretch: _reads(
-        store.users.report, store.users.sums, store.users.facets, query, stretch
+        store.users.report, store.users.sums, store.users.facets, store.prices.behind, query, stretch
     ),
 )  # fmt: skip
 """The list of users."""

@@ -15,13 +15,15 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.query import written
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
-NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.HOST, UsageBy.PROJECT)
+NAMES = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.HOST, UsageBy.PROJECT,
+)  # fmt: skip
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
 GROUPED = (
     UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
@@ -91,6 +93,16 @@ def models_of(uses: Sequence[ModelUse]) -> UsageReport:
         total=sum((use.totals for use in uses), start=UsageTotals()),
         unpriced_models=tuple(sorted(row.key for row in rows.values() if row.totals.unpriced_calls)),
     )
+
+
+def rows_of(series: Sequence[UsageRow]) -> Sequence[UsageRow]:
+    """Return a row for each of what a series tells apart, its periods summed up; the costliest first."""
+    periods: dict[tuple[str, str], list[UsageTotals]] = {}
+    for row in series:
+        name = row.split or NO_NAME
+        periods.setdefault((name, row.split_label or name), []).append(row.totals)
+    rows = [UsageRow(key=key, label=label, totals=added(totals)) for (key, label), totals in periods.items()]
+    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
 
 
 def change(new: float | None, old: float | None) -> float | None:
@@ -256,6 +268,7 @@ def spend_chart(
         svg=stacked_bars(bars, title=title, tick=tick, width=width, limits=limits),
         bars=bars,
         series=sorted(names.items(), key=lambda item: (item[1] == SLOTS, item[1], item[0])),
+        labels={part.series: part.told for bar in bars for part in bar.parts},
     )
 
 

@@ -13,7 +13,7 @@ from agentrecord.dashboard.cost import work_of
 from agentrecord.dashboard.filters import Asked, Range
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
 from agentrecord.records.budget import BudgetStatus
-from agentrecord.records.error import ErrorGroup
+from agentrecord.records.error import ErrorGroup, ErrorKind
 from agentrecord.records.price import ModelUse
 from agentrecord.records.run import Run, RunStatus
 from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
@@ -22,6 +22,10 @@ from agentrecord.store import AsyncStore
 RECENT = 10
 TOP = 5
 MOST_ATTENTION = 10
+MOST_TOOLS = 3
+OFTEN_FAILING_TOOLS = f"kind:{ErrorKind.TOOL} count:>=10"
+"""Uses of tools fail now and then in all work: a group of these wants attention once it is met often."""
+
 MOST_UNPRICED = 3
 STUCK = "stuck run"
 ENDS = (("completed", 0), ("failed", 1), ("going on or cancelled", 2))
@@ -235,13 +239,14 @@ class _Wanting:
 
 
 async def _attention(store: AsyncStore, stretch: Range, now: datetime) -> _Wanting:
-    broken, groups, budgets, stuck = await asyncio.gather(
+    broken, groups, tools, budgets, stuck = await asyncio.gather(
         store.runs.broken(since=stretch.since, until=stretch.until, limit=MOST_ATTENTION),
-        store.errors.groups(sort="-first_seen_at", limit=MOST_ATTENTION),
+        store.errors.groups(query=f"-kind:{ErrorKind.TOOL}", sort="-first_seen_at", limit=MOST_ATTENTION),
+        store.errors.groups(query=OFTEN_FAILING_TOOLS, sort="-first_seen_at", limit=MOST_TOOLS),
         store.budgets.near(),
         store.runs.count_abandoned(),
     )
-    return _Wanting(found=[*_broken(broken), *_new(groups.items, stretch), *_near(budgets, now)], stuck=stuck)
+    return _Wanting(found=[*_broken(broken), *_new([*groups, *tools], stretch), *_near(budgets, now)], stuck=stuck)
 
 
 def _broken(runs: Sequence[Run]) -> Iterator[Attention]:

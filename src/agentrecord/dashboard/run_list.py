@@ -1,7 +1,7 @@
 """The list of runs: what a filter finds, its sums, its facets, and how it spreads over time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from agentrecord.store import AsyncStore
 from agentrecord.store.runs import SORTS
 from agentrecord.store.words import RUN_WORDS
 
+WHOLE = "whole"
+"""The column of what a run cost with the runs below it: shown where any run of a page has some."""
+
 COLUMNS = (
     Column(name="input", title="input", sort="objective"),
     Column(name="started", title="started", sort="started_at"),
@@ -31,6 +34,7 @@ COLUMNS = (
     Column(name="tools", title="tools", sort="tools", is_number=True),
     Column(name="tokens", title="tokens", sort="tokens", is_number=True),
     Column(name="cost", title="cost", sort="cost", is_number=True),
+    Column(name=WHOLE, title="with sub-agents", is_number=True),
     Column(name="duration", title="duration", sort="duration", is_number=True),
     Column(name="error", title="first failure", sort="errors"),
     Column(name="run", title="run id", sort="run_id", is_shown=False),
@@ -100,6 +104,9 @@ RUNS = _Runs(
 async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
     """Return a page of runs with all that is told about the whole filter; a filter not understood finds nothing."""
     page = await list_page(RUNS, store, given, now)
+    if "cols" not in page.asked and all(run.subtree is None for run in page.found):
+        columns = [column for column in page.view.columns if column.name != WHOLE]
+        page = replace(page, view=replace(page.view, columns=columns))
     if not page.found.items:
         return RunsPage(**page.parts(), failures={}, chart=None)
     failed = [run.id for run in page.found if run.tool_error_count or run.usage.failed_calls]

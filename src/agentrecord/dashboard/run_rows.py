@@ -12,7 +12,18 @@ from agentrecord.codec.jsonable import to_json
 from agentrecord.dashboard import formats
 from agentrecord.dashboard.charts import span_bars
 from agentrecord.dashboard.filters import Asked
-from agentrecord.dashboard.run_items import Item, items_of, opened, toggled
+from agentrecord.dashboard.run_items import (
+    ALL,
+    NO_FOLDS,
+    Folds,
+    Item,
+    folded,
+    folds_of,
+    items_of,
+    opened,
+    place_of,
+    toggled,
+)
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records import run_tree
 from agentrecord.records.run_tree import RunSpan, RunTree, SpanKind
@@ -35,7 +46,7 @@ CHOICES = {
 }
 """What the address may choose about the rows; the first of each is what holds without it."""
 
-VIEW = (*CHOICES, "open", "t0", "t1")
+VIEW = (*CHOICES, "open", "fold", "t0", "t1")
 MOST_VALUES = 50
 MOST_MARKS = 60
 """So many pieces of a group are drawn on its bar."""
@@ -54,6 +65,7 @@ class View:
     cuts_idle: bool = False
     is_apart: bool = False
     opened: frozenset[UUID] = frozenset()
+    folds: Folds = NO_FOLDS
     t0: int | None = None
     t1: int | None = None
 
@@ -86,6 +98,7 @@ def view_of(asked: Asked) -> View:
         cuts_idle=chosen["idle"],
         is_apart=chosen["repeats"],
         opened=opened(asked),
+        folds=folds_of(asked),
         t0=t0,
         t1=t1,
     )
@@ -137,7 +150,10 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of a waterfall; `toggle` are the changes of the address that open or fold a group."""
+    """A row of a waterfall; `toggle` are the changes of the address that open or fold a group.
+
+    `fold` are those that fold a piece, or show again what is below it; None where nothing is.
+    """
 
     item: Item
     note: str
@@ -145,11 +161,17 @@ class Row:
     bar: Markup
     is_chosen: bool = False
     toggle: Mapping[str, str | None] | None = None
+    fold: Mapping[str, str | None] | None = None
 
     @property
     def span(self) -> RunSpan:
         """The piece, or all of a group as one."""
         return self.item.span
+
+    @property
+    def detached(self) -> str:
+        """Why the piece is detached; nothing where it is not."""
+        return detached_from(self.span) if self.span.is_detached else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +196,11 @@ class Waterfall:
         """Say whether any rows are grouped."""
         return any(item.group is not None for item in self.items)
 
+    @property
+    def fold_all(self) -> str | None:
+        """What the address names to fold all that holds something, but for the whole; None where nothing else does."""
+        return ALL if any(item.below and item.span.depth for item in self.items) else None
+
     def row(self, item: Item, chosen: int | None = None) -> Row:
         """Return an item as a row; `chosen` is the place of the piece whose details are shown."""
         span = item.span
@@ -184,6 +211,7 @@ class Waterfall:
             bar=span_bars(self.marks(item), span.kind),
             is_chosen=item.holds(chosen),
             toggle=None if item.group is None else toggled(item, self.view.opened),
+            fold=folded(item, self.view.folds, chosen) if item.below else None,
         )
 
     def marks(self, item: Item) -> Sequence[tuple[float, float, bool]]:
@@ -204,7 +232,7 @@ def waterfall(
 ) -> Waterfall:
     """Return what a view shows of a run, of what its filter found; `axis` is given where several runs share one.
 
-    The groups around the piece `chosen` are open.
+    What is around the piece `chosen` is open, groups and folded pieces alike.
     """
     whole = axis or axis_of(tree.spans, now)
     shown = _zoomed(whole, view)
@@ -223,7 +251,13 @@ def waterfall(
         tree=tree,
         spans=spans,
         # Among the pieces that are left, those that follow one another may have been far apart.
-        items=items_of(spans, are_grouped=view.may_group and tree.found is None, is_open=view.opened, shown=chosen),
+        items=items_of(
+            spans,
+            are_grouped=view.may_group and tree.found is None,
+            is_open=view.opened,
+            folds=view.folds,
+            shown=chosen,
+        ),
         axis=replace(shown, gaps=gaps) if view.cuts_idle else shown,
         view=view,
         has_gaps=bool(gaps),
@@ -279,21 +313,29 @@ def gist(note: str | None) -> str:
     return formats.gist(note) if found is None else formats.one_line(found[1].replace("\\n", " ").replace('\\"', '"'))
 
 
-def compact(found: Waterfall, first: int, count: int) -> list[list[object]]:
+def compact(found: Waterfall, first: int, count: int, chosen: UUID | None = None) -> list[list[object]]:
     """Return rows for the script that draws them.
 
     Each is id, kind, depth, name, note, time, tokens, cost, state (1 going on, 2 failed), what is drawn on its bar
-    (start and width in percent, and 1 where it failed), and for a group whether it is open, how many of it failed,
-    and which groups its link has open.
+    (start and width in percent, and 1 where it failed), for a group whether it is open, how many of it failed, and
+    which groups its link has open. Where something is below it, there follows how it is (1 shown, 2 folded, 3 kept
+    open by the piece `chosen`) and how much; where it is detached, then why.
     """
-    return [_compact(found, item) for item in found.items[first : first + count]]
+    place = None if chosen is None else place_of(found.spans, chosen)
+    return [_compact(found, item, place) for item in found.items[first : first + count]]
 
 
-def _compact(found: Waterfall, item: Item) -> list[object]:
+def _compact(found: Waterfall, item: Item, chosen: int | None) -> list[object]:
     span, group = item.span, item.group
     told: list[object] | None = None
     if group is not None:
         told = [int(item.is_open), group.failed, toggled(item, found.view.opened)["open"] or ""]
+    rest: list[object] = []
+    if item.below or span.is_detached:
+        state = 2 if item.is_folded else 3 if item.keeps_open(chosen) else 1
+        rest = [[state, item.below] if item.below else None]
+    if span.is_detached:
+        rest.append(detached_from(span))
     return [
         # A group has the id of its first piece, which may be in sight below it.
         str(span.id) if group is None else f"group-{span.id}",
@@ -307,7 +349,15 @@ def _compact(found: Waterfall, item: Item) -> list[object]:
         2 if span.is_failed else 1 if span.is_running else 0,
         [[round(start * 100, 2), round(length * 100, 2), int(failed)] for start, length, failed in found.marks(item)],
         told,
+        *rest,
     ]
+
+
+def detached_from(span: RunSpan) -> str:
+    """Return why a piece is detached, as a title has room for."""
+    if span.detached_from is None:
+        return "its parents lead to no run of this tree"
+    return f"the span above it, {span.detached_from}, has not come"
 
 
 def page_of(items: Sequence[Item], wanted: int | None, rows: int) -> int:

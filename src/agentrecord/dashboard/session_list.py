@@ -1,12 +1,10 @@
 """The list of sessions: what a filter finds, its sums with all below each, and its facets."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from agentrecord.dashboard.filters import Range
 from agentrecord.dashboard.list_page import Kind, Reads
 from agentrecord.dashboard.listing import Column
-from agentrecord.records.page import Page
 from agentrecord.records.session import Session, SessionFilter
 from agentrecord.store import AsyncStore
 from agentrecord.store.pages import SessionSums
@@ -34,13 +32,11 @@ COLUMNS = (
 
 def _reads(store: AsyncStore, query: str | None, stretch: Range) -> Reads[Session, SessionSums]:
     wanted = SessionFilter(query=query, since=stretch.since, until=stretch.until)
-
-    async def page(sort: str, limit: int, cursor: str | None) -> Page[Session]:
-        found = await store.sessions.list(wanted, sort=sort, limit=limit, cursor=cursor)
-        sums = await store.pages.subtree_sums([session.id for session in found])
-        return replace(found, items=[replace(session, subtree=sums.get(session.id)) for session in found])
-
-    return Reads(page=page, sums=lambda: store.sessions.sums(wanted), facets=lambda: store.sessions.facets(wanted))
+    return Reads(
+        page=lambda sort, limit, cursor: store.sessions.list(wanted, sort=sort, limit=limit, cursor=cursor),
+        sums=lambda: store.sessions.sums(wanted),
+        facets=lambda: store.sessions.facets(wanted),
+    )
 
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:

@@ -106,9 +106,10 @@ STATEMENTS: Mapping[str, _Statement] = {
     "/agents": _owners("ar_agents", "agent_id", "agent_uuid", word="agent", words=AGENT_WORDS.known),
     "/users": _owners("ar_users", "external_id", "user_uuid", word="user", words=USER_WORDS.known),
     "/errors": _Statement(
-        select="SELECT g.fingerprint, g.error_type, g.error_message, g.count, g.first_seen_at, g.last_seen_at,\n"
-        "  g.resolved_at\nFROM ar_error_groups AS g",
-        at="g.last_seen_at", order="g.last_seen_at DESC", columns={"group": "g.fingerprint", "type": "g.error_type"},
+        select="SELECT g.fingerprint, g.kind, g.error_type, g.error_message, g.tool_name, g.count, g.first_seen_at,\n"
+        "  g.last_seen_at, g.resolved_at\nFROM ar_error_groups AS g",
+        at="g.last_seen_at", order="g.last_seen_at DESC",
+        columns={"group": "g.fingerprint", "kind": "g.kind", "type": "g.error_type", "tool": "g.tool_name"},
         words=GROUP_WORDS.known,
     ),
     "/imports": _Statement(
@@ -127,11 +128,10 @@ STATEMENTS: Mapping[str, _Statement] = {
         "k.working_directory",
         join="\nLEFT JOIN ar_coding_sessions AS k ON k.project_id = c.project_id AND k.session_uuid = c.session_uuid",
     ),
-    "/cost/version": _calls(
-        "a.agent_id", "v.version_number",
-        join="\nLEFT JOIN ar_runs AS r ON r.project_id = c.project_id AND r.id = c.run_uuid"
-        "\nLEFT JOIN ar_agent_versions AS v ON v.project_id = c.project_id AND v.id = r.agent_version_uuid"
-        "\nLEFT JOIN ar_agents AS a ON a.project_id = c.project_id AND a.id = v.agent_uuid",
+    "/cost/version": _spending(
+        "a.agent_id, v.version_number",
+        "\nLEFT JOIN ar_agent_versions AS v ON v.project_id = d.project_id AND v.id = d.agent_version_uuid"
+        "\nLEFT JOIN ar_agents AS a ON a.project_id = d.project_id AND a.id = v.agent_uuid",
     ),
     "/cost/day": _spending("d.bucket AS days_since_1970", order="d.bucket"),
     "/prices": _Statement(
@@ -152,7 +152,7 @@ STATEMENTS: Mapping[str, _Statement] = {
         at="c.timestamp", order="c.timestamp", columns={"run": "r.run_id"}, words=RUN_WORDS.known,
     ),
     "/occurrences": _Statement(
-        select="SELECT e.created_at, e.error_type, e.error_message, e.error_code, r.run_id, s.session_id\n"
+        select="SELECT e.created_at, e.kind, e.error_type, e.error_message, e.error_code, r.run_id, s.session_id\n"
         "FROM ar_errors AS e\n"
         "JOIN ar_error_groups AS g ON g.project_id = e.project_id AND g.id = e.group_uuid\n"
         "LEFT JOIN ar_runs AS r ON r.project_id = e.project_id AND r.id = e.run_uuid\n"
@@ -160,8 +160,8 @@ STATEMENTS: Mapping[str, _Statement] = {
         at="e.created_at", order="e.created_at DESC", columns={"group": "g.fingerprint"}, words=GROUP_WORDS.known,
     ),
     "/cost/tool": _Statement(
-        select="SELECT d.tool_name, sum(d.calls) AS uses, sum(d.errors) AS failed\nFROM ar_tool_days AS d",
-        day="d.day", group="d.tool_name", order="uses DESC",
+        select=f"SELECT d.tool_name, {_SUMS}\nFROM ar_tool_usage_days AS d", day="d.bucket",
+        where=("d.cut = 'model'",), group="d.tool_name", order="dollars DESC",
     ),
 }  # fmt: skip
 

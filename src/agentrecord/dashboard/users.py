@@ -19,7 +19,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.people import SessionDrivers, UserDetails, UserFigures
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.records.session import Session, SessionFilter
-from agentrecord.records.usage import UsageBy, UsageTotals
+from agentrecord.records.usage import UsageBy
 from agentrecord.store import AsyncStore
 
 TABS = ("sessions", "cost", "errors", "data")
@@ -40,7 +40,6 @@ class UserPage:
     tiles: Sequence[Tile]
     is_first: bool
     sessions: Page[Session] | None = None
-    sums: Mapping[UUID, UsageTotals]
     drivers: Mapping[UUID, SessionDrivers]
     chart: Chart | None = None
     slots: Mapping[str, int]
@@ -62,7 +61,7 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
     known = details.figures.user.external_id
     shown = UserPage(
         details=details, stretch=stretch, tab=tab, tiles=tiles(details.figures), is_first=cursor is None,
-        sums={}, drivers={}, slots={}, refused=refused,
+        drivers={}, slots={}, refused=refused,
     )  # fmt: skip
     match tab:
         case "sessions":
@@ -90,9 +89,8 @@ async def _with_sessions(store: AsyncStore, shown: UserPage, known: str, cursor:
     until = shown.stretch.until if shown.stretch.name == "custom" else None
     wanted = SessionFilter(user=known, since=shown.stretch.since, until=until)
     found = await store.sessions.list(wanted, limit=SESSIONS, cursor=cursor)
-    ids = [session.id for session in found]
-    sums, drivers = await asyncio.gather(store.pages.subtree_sums(ids), store.pages.session_drivers(ids))
-    return replace(shown, sessions=found, sums=sums, drivers=drivers)
+    drivers = await store.pages.session_drivers([session.id for session in found])
+    return replace(shown, sessions=found, drivers=drivers)
 
 
 def tiles(found: UserFigures) -> Sequence[Tile]:

@@ -100,8 +100,8 @@ LIVE = {
     "overview.html": "message llm_call tool_call error run session",
     "sessions.html": "message llm_call tool_call error run session",
     "runs.html": "run llm_call tool_call",
-    "errors.html": "error run tool_call",
-    "error.html": "error",
+    "errors.html": "error run tool_call llm_call",
+    "error.html": "error tool_call llm_call",
     "users.html": "message llm_call tool_call error run session",
     "agents.html": "llm_call tool_call error run",
 }

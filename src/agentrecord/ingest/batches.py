@@ -97,7 +97,11 @@ class Batcher:
             case EventFact():
                 return Identified(row_id=self._id(fact.timestamp, "event", fact.session_id, fact.key)), fact
             case ErrorFact():
-                return Identified(row_id=self._id(fact.created_at, "error", fact.session_id, fact.key)), fact
+                row_id = self._id(fact.created_at, "error", fact.session_id, fact.key)
+                call = None
+                if fact.call_key is not None:
+                    call = self._id(fact.created_at, "call", fact.session_id, fact.call_key)
+                return Identified(row_id=row_id, llm_call_uuid=call), fact
             case _:
                 return fact
 

@@ -20,6 +20,7 @@ from agentrecord.ingest.claude_rows import (
 )
 from agentrecord.ingest.claude_turns import FINAL_REASONS, INTERRUPTED, MAX_TEXT, Turns
 from agentrecord.ingest.facts import CallFact, ErrorFact, MessageFact, ToolCallFact, ToolResultFact, Unreadable
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
 
@@ -105,6 +106,7 @@ class Conversation:
             session_id=self._session_id,
             key=key,
             error_type="api_error",
+            kind=ErrorKind.LLM,
             error_message=text or "API error without a text",
             created_at=at,
             run_id=self.turns.run_id,

@@ -43,9 +43,13 @@ from agentrecord.ingest.fields import (
 )
 from agentrecord.ingest.source import Reader, walk
 from agentrecord.ingest.turns import LineReader
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.event import EventType
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
+
+_NO_REQUESTS = frozenset({"sandbox_error", "thread_rollback_failed", "active_turn_not_steerable", "other"})
+"""Errors by their code that Codex does not tell of a request to a model."""
 
 
 class CodexReader(LineReader):
@@ -225,6 +229,7 @@ class CodexReader(LineReader):
             session_id=self.session.session_id,
             key=self._key("error", at, payload),
             error_type="api_error",
+            kind=ErrorKind.AGENT if str(code) in _NO_REQUESTS else ErrorKind.LLM,
             error_message=message,
             created_at=at,
             run_id=self.turns.run_id,

@@ -39,6 +39,7 @@ from agentrecord.ingest.fields import (
 )
 from agentrecord.ingest.source import Reader, walk
 from agentrecord.ingest.turns import LineReader, RowReader
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.message import MessageRole, Part, PartKind
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tokens import TokenCounts
@@ -47,6 +48,7 @@ ANSWERS = ("gemini", "model", "assistant")
 NOTICES = ("info", "warning", "about", "help", "stats", "quit", "compression", "tool_group")
 FINAL = ("success", "error", "cancelled")
 CONTINUATION = "System: Please continue"
+API_ERROR = "API Error"
 CANCELLED = "Request cancelled"
 SHELL = "run_shell_command"
 
@@ -138,6 +140,7 @@ class GeminiRows(RowReader):
             session_id=self.session.session_id,
             key=text_of(row, "id") or self._key(kind, at, row),
             error_type="api_error",
+            kind=ErrorKind.LLM if API_ERROR in text else ErrorKind.AGENT,
             error_message=text or "error",
             created_at=at,
             run_id=self.turns.run_id,

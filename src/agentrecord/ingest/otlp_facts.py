@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agentrecord.ids import derived_id
 from agentrecord.ingest.fields import json_or_text
+from agentrecord.ingest.otlp_errors import Pieces, errors_of
 from agentrecord.ingest.otlp_memory import Remembered
 from agentrecord.ingest.otlp_messages import Chat, Use, messages_of
 from agentrecord.ingest.otlp_tree import Tree
@@ -16,7 +17,7 @@ from agentrecord.ingest.otlp_words import Seen, SpanKind, name_of, opened
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
-from agentrecord.records.span import SOURCE, Span, instant, run_uuid, session_uuid, trace_uuid
+from agentrecord.records.span import SOURCE, Span, run_uuid, session_uuid, trace_uuid
 from agentrecord.records.transcript import (
     CallFact,
     ErrorFact,
@@ -61,6 +62,8 @@ class _Facts:
         self.owner = salt or tree.user or ""
         self.messages: dict[UUID, MessageFact] = {}
         self.tools: dict[tuple[str, str], Tool] = {}
+        self.tool_spans: dict[str, tuple[UUID, str]] = {}
+        self.pieces: dict[str, UUID] = {}
         self.asked: list[tuple[str, Use, Seen, str]] = []
         self.given: list[tuple[str, Chat, datetime, UUID]] = []
 
@@ -98,11 +101,7 @@ class _Facts:
         began.setdefault(self.tree.session, self.tree.started_at)
         for name, at in began.items():
             yield SessionFact(
-                session_id=name,
-                created_at=at,
-                tool_name=SOURCE,
-                row_id=session_uuid(name, self.owner),
-                is_coding=False,
+                session_id=name, created_at=at, tool_name=SOURCE, row_id=session_uuid(name, self.owner), is_coding=False
             )
 
     def _runs(self) -> Iterator[RunFact]:
@@ -126,6 +125,9 @@ class _Facts:
         asked = next((chat.text for chat in reversed(inputs) if chat.role is MessageRole.USER and chat.text), None)
         answered = next((chat.text for chat in reversed(outputs) if chat.text), None)
         name = self.tree.runs[one.id]
+        row_id = self._run_id(name)
+        is_work = one.asks_a_model or one.kind is SpanKind.TOOL
+        self.pieces[one.id] = self.pieces.get(one.id, row_id) if is_work else row_id
         return RunFact(
             session_id=self.tree.session_of(one),
             run_id=name,
@@ -139,7 +141,7 @@ class _Facts:
             output=answered,
             error_message=one.failure,
             trace_id=self.tree.trace_id,
-            row_id=self._run_id(name),
+            row_id=row_id,
         )
 
     # -- calls and their messages ----------------------------------------------------------------------------------
@@ -148,8 +150,9 @@ class _Facts:
         for one in self.tree.requests:
             answer = self._conversation(one)
             failure = one.failure
+            call = self.pieces[one.id] = self._call_id(one)
             yield (
-                Identified(row_id=self._id(one.span.started_at, "call", one.id), message_uuid=answer),
+                Identified(row_id=call, message_uuid=answer),
                 CallFact(
                     session_id=self.tree.session_of(one),
                     run_id=self.tree.run_of(one),
@@ -171,6 +174,9 @@ class _Facts:
                     agent_id=self.tree.agent_of(one),
                 ),
             )
+
+    def _call_id(self, one: Seen) -> UUID:
+        return self._id(one.span.started_at, "call", one.id)
 
     def _conversation(self, one: Seen) -> UUID | None:
         """Note the messages that a request shows; return the row id of the answer.
@@ -250,7 +256,9 @@ class _Facts:
                 is_error=one.failure is not None,
                 result=_text_at(one, _TOOL_RESULTS) or one.failure,
             )
-            self.tools[session, ref] = (Identified(row_id=self._tool(session, ref)), call, result)
+            use = self.pieces[one.id] = self._tool(session, ref)
+            self.tools[session, ref] = (Identified(row_id=use), call, result)
+            self.tool_spans[one.id] = (use, call.tool_name)
 
     def _use_of(self, one: Seen, session: str) -> str | None:
         """Return which use a tool's span is that does not say: the first one asked for with its name and arguments."""
@@ -316,6 +324,8 @@ class _Facts:
                     ended_at=one.span.ended_at,
                     trace_uuid=trace,
                     parent_event_uuid=None if parent is None else self._event_id(parent),
+                    piece_uuid=self.pieces.get(one.id),
+                    detached_from=self.tree.detached.get(one.id),
                 ),
             )
         for log in self.tree.logs:
@@ -334,46 +344,14 @@ class _Facts:
                     ended_at=log.span.started_at,
                     trace_uuid=trace,
                     parent_event_uuid=None if place is None else self._event_id(place),
+                    detached_from=log.span.parent_span_id if place is None else self.tree.detached.get(place.id),
                 ),
             )
 
     def _errors(self) -> Iterator[tuple[Identified, ErrorFact]]:
-        """Yield each error once: where it began, not at every span that it passed through on its way up."""
-        told = {one.id: list(_errors_in(one)) for one in self.tree.spans}
-        for one in self.tree.spans:
-            below = {error[:2] for under in self.tree.below(one) for error in told[under.id]} if told[one.id] else set()
-            fails_below = bool(below)
-            for number, (kind, message, trace, at) in enumerate(told[one.id]):
-                if (kind, message) in below or (fails_below and trace is None):
-                    continue
-                yield (
-                    Identified(row_id=self._id(at, "error", one.id, number)),
-                    ErrorFact(
-                        session_id=self.tree.session_of(one),
-                        key=f"{one.id}:{number}",
-                        error_type=kind,
-                        error_message=message,
-                        created_at=at,
-                        run_id=self.tree.run_of(one),
-                        stack_trace=trace,
-                        agent_id=self.tree.agent_of(one),
-                    ),
-                )
-
-
-def _errors_in(one: Seen) -> Iterator[tuple[str, str, str | None, datetime]]:
-    found = False
-    for event in one.data.get("events", ()):
-        if event["name"] == "exception":
-            found = True
-            told = event["attributes"]
-            kind = name_of(str(told.get("exception.type") or "")) or "Exception"
-            message = str(told.get("exception.message") or one.failure or kind)
-            trace = told.get("exception.stacktrace")
-            at = instant(event["time"]) if event["time"] > 0 else one.span.ended_at
-            yield kind, message, trace if isinstance(trace, str) else "", at
-    if not found and (failure := one.failure) is not None:
-        yield name_of(one.text("error.type")) or "SpanError", failure, None, one.span.ended_at
+        calls = {one.id: self._call_id(one) for one in self.tree.requests}
+        pieces = Pieces(calls=calls, tools=self.tool_spans)
+        return errors_of(self.tree, pieces, lambda at, span, number: self._id(at, "error", span, number))
 
 
 def _text_at(one: Seen, names: tuple[str, ...]) -> str | None:

@@ -95,6 +95,25 @@ class Tree:
             if one is self.root or one.kind is SpanKind.AGENT or self._is_root(one)
         }
 
+    @cached_property
+    def detached(self) -> dict[str, str]:
+        """The id of the span that never came, by each span that is told below the trace's run for want of it.
+
+        What is below a run is not: where that run stands may be a guess, but not that it stands in it.
+        """
+        found: dict[str, str] = {}
+        for top in self.spans:
+            missing = top.span.parent_span_id
+            if not missing or missing in self.by_id or top is self.root:
+                continue
+            waiting = [top]
+            while waiting:
+                at = waiting.pop()
+                found[at.id] = missing
+                if at.id not in self.runs:
+                    waiting.extend(self.children.get(at.id, ()))
+        return found
+
     def run_of(self, one: Seen) -> str:
         """Return the run that a span belongs to: the nearest one above, or the trace's."""
         return next((self.runs[at.id] for at in (one, *self.above(one)) if at.id in self.runs), self.trace_id)

@@ -33,6 +33,7 @@ from agentrecord.ingest.fields import (
 )
 from agentrecord.ingest.source import Reader, walk
 from agentrecord.ingest.turns import LineReader
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.event import EventType
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole, Part, PartKind
@@ -215,6 +216,8 @@ class PiReader(LineReader):
                     session_id=message.session_id,
                     key=message.key,
                     error_type="api_error",
+                    kind=ErrorKind.LLM,
+                    call_key=_call_key(message.created_at, body) if "usage" in body else None,
                     error_message=why or reason,
                     created_at=at,
                     run_id=self.turns.run_id,
@@ -242,7 +245,7 @@ class PiReader(LineReader):
             session_id=message.session_id,
             run_id=self.turns.run_id,
             # A fork repeats its parent's entries as they were, under another session and with new entry ids at most.
-            dedup_key=f"pi:{at.isoformat()}:{started}:{provider}/{model}",
+            dedup_key=_call_key(at, body),
             timestamp=at,
             model=model,
             host=host_of(provider),
@@ -256,6 +259,12 @@ class PiReader(LineReader):
             # Zero is what pi writes for a model whose prices it does not know.
             cost_nanos=nanos_of(table_of(usage, "cost"), "total") or None,
         )
+
+
+def _call_key(at: datetime, body: Row) -> str:
+    """Return what identifies the call of an answer."""
+    model, provider = text_of(body, "model"), text_of(body, "provider")
+    return f"pi:{at.isoformat()}:{whole_of(body, 'timestamp')}:{provider}/{model}"
 
 
 def _blocks(body: Row) -> list[Row]:

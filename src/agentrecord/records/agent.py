@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, UsageRow, UsageTotals
 
@@ -92,10 +93,14 @@ class VersionFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentDetails:
-    """An agent over the UTC days of a range: its figures, by model, by day and model, by tool; and all its versions."""
+    """An agent over the UTC days of a range: its figures, by model, by day and model, by tool; and all its versions.
+
+    `prices` are those that charge these models.
+    """
 
     figures: AgentFigures
     models: tuple[UsageRow, ...] = ()
     spend: tuple[UsageRow, ...] = ()
     tools: tuple[ToolFigures, ...] = ()
     versions: tuple[VersionFigures, ...] = ()
+    prices: PriceSources | None = None

@@ -80,13 +80,17 @@ class NewEvent:
     parent_event_uuid: UUID | None = None
     trace_uuid: UUID | None = None
     span_id: str | None = None
+    piece_uuid: UUID | None = None
+    detached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened in a session, a run, or both; sequences count within each.
 
-    `run_ref` is the `run_id` of a run that is not known.
+    `run_ref` is the `run_id` of a run that is not known. Of a span, `piece_uuid` is the run, the call or the use of a
+    tool that was made of it; `detached_from` is the id of the span above it that never came, for want of which it is
+    told below the run of its trace.
     """
 
     id: UUID
@@ -107,6 +111,8 @@ class Event:
     parent_event_uuid: UUID | None = None
     trace_uuid: UUID | None = None
     span_id: str | None = None
+    piece_uuid: UUID | None = None
+    detached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from agentrecord.records.error import ErrorStatus
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.run import RunStatus
 from agentrecord.records.usage import UsageTotals
 
@@ -46,7 +47,10 @@ class Facets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSums:
-    """How many runs a filter finds, and the sums over the calls and tools of each of them."""
+    """How many runs a filter finds, and the sums over the calls and tools of each of them.
+
+    `prices` are those behind all that was spent in its range.
+    """
 
     runs: int = 0
     by_status: Mapping[RunStatus, int] = field(default_factory=dict)
@@ -55,11 +59,15 @@ class RunSums:
     errors: int = 0
     duration_ms: int = 0
     totals: UsageTotals = field(default_factory=UsageTotals)
+    prices: PriceSources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureSums:
-    """How many agents or users a filter finds, and the sums over what they did and spent on the days of its range."""
+    """How many agents or users a filter finds, and the sums over what they did and spent on the days of its range.
+
+    `prices` are those behind all that was spent on these days.
+    """
 
     found: int = 0
     sessions: int = 0
@@ -71,6 +79,7 @@ class FigureSums:
     tool_errors: int = 0
     errors: int = 0
     totals: UsageTotals = field(default_factory=UsageTotals)
+    prices: PriceSources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

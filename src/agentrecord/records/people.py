@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from agentrecord.ids import UserId
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.project import User
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, NamedCount, UsageRow, UsageTotals
@@ -41,13 +42,17 @@ class UserFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDetails:
-    """A user over the UTC days of a range: the figures, by model, by day and model, by tool, and calls by agent."""
+    """A user over the UTC days of a range: the figures, by model, by day and model, by tool, and calls by agent.
+
+    `prices` are those that charge these models.
+    """
 
     figures: UserFigures
     models: tuple[UsageRow, ...] = ()
     spend: tuple[UsageRow, ...] = ()
     tools: tuple[ToolFigures, ...] = ()
     agents: tuple[NamedCount, ...] = ()
+    prices: PriceSources | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from agentrecord.ids import UserId
 from agentrecord.records import _shown
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import UsageTotals
 
@@ -86,6 +87,9 @@ class RunContent:
 class Run:
     """A run with the figures of its own calls; a sub-agent's run has a `parent_uuid`.
 
+    `subtree` adds those of the runs below it: in a list where there are any, else where asked for. `prices` are those
+    that charged all of these calls, where the subtree was asked for.
+
     A running run whose `alive_until` is past belongs to a process that died; without one nobody promised to tell.
     """
 
@@ -118,6 +122,7 @@ class Run:
     child_count: int = 0
     usage: UsageTotals = field(default_factory=UsageTotals)
     subtree: UsageTotals | None = None
+    prices: PriceSources | None = None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
@@ -152,6 +157,7 @@ class Run:
             ("LLM calls", f"{sums.calls:,}"),
             ("tokens", f"{sums.total_tokens:,}" if sums.calls else None),
             ("cost", _shown.cost(sums)),
+            ("prices", None if self.prices is None else str(self.prices)),
             ("without a price", f"{sums.unpriced_calls:,}" if sums.unpriced_calls else None),
             ("error", self.error_message),
             ("input", self.objective),
@@ -165,7 +171,7 @@ class RunFilter:
     """Which runs to list; whatever is left out does not matter.
 
     `query` is a filter's text, in the words of docs/reference/filters.md; `words` must occur in the run's id or
-    objective as they stand; `since` and `until` bound the start.
+    objective as they stand; `since` and `until` bound the start; those that `tells_error` have a told error of theirs.
     """
 
     query: str | None = None
@@ -176,6 +182,7 @@ class RunFilter:
     session_uuid: UUID | None = None
     parent_uuid: UUID | None = None
     has_error: bool | None = None
+    tells_error: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     include_children: bool = True

@@ -44,8 +44,9 @@ class RunSpan:
     """A piece of a run; `parent` is the piece that it stands below, `depth` how many there are above it.
 
     The figures of a run and of a phase are the sums over all below them; `tokens` and `cost_nanos` are None where
-    nothing is known. `is_detached` marks a run whose parent leads to no run of this tree. `error_message` holds at
-    most the first 500 characters, `note` the first 200 of a tool's arguments.
+    nothing is known. `is_detached` marks what stands below a run only because what it was below is not there: a run
+    whose parent leads to no run of this tree, or a piece of a trace whose parent span never came, `detached_from`.
+    `error_message` holds at most the first 500 characters, `note` the first 200 of a tool's arguments.
     """
 
     id: UUID
@@ -59,6 +60,7 @@ class RunSpan:
     is_failed: bool = False
     is_running: bool = False
     is_detached: bool = False
+    detached_from: str | None = None
     error_message: str | None = None
     note: str | None = None
     calls: int = 0
@@ -113,7 +115,8 @@ class RunTree:
             spent = _shown.money(span.cost_nanos) if span.calls else ""
             took, width = _shown.duration(span.duration_ms), (span.duration_ms or 0) / 1000 / length
             start = seconds / length
-            return (span.kind, min(span.depth, 9), span.name, took, spent, start, min(width, 1 - start), span.is_failed)
+            name = f"{span.name} (detached)" if span.is_detached else span.name
+            return (span.kind, min(span.depth, 9), name, took, spent, start, min(width, 1 - start), span.is_failed)
 
         shown = self.spans[:NOTEBOOK_ROWS]
         return _shown.waterfall(map(row, shown), len(self.spans) - len(shown) + self.hidden)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from agentrecord.ids import UserId
 from agentrecord.records import _shown
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.unset import UNSET, UnsetType
 from agentrecord.records.usage import UsageTotals
 
@@ -62,7 +63,11 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A conversation with its own figures; `subtree` adds those of the sessions below it, where asked for."""
+    """A conversation with its own figures.
+
+    `subtree` adds those of the sessions below it: in a list where there are any, else where asked for. `prices` are
+    those that charged all of these calls, where the subtree was asked for.
+    """
 
     id: UUID
     serial: int | None = None
@@ -96,6 +101,7 @@ class Session:
     child_count: int = 0
     usage: UsageTotals = field(default_factory=UsageTotals)
     subtree: UsageTotals | None = None
+    prices: PriceSources | None = None
     coding: CodingDetails | None = None
     created_at: datetime
     updated_at: datetime
@@ -126,6 +132,7 @@ class Session:
             ("LLM calls", f"{sums.calls:,}"),
             ("tokens", f"{sums.total_tokens:,}" if sums.calls else None),
             ("cost", _shown.cost(sums)),
+            ("prices", None if self.prices is None else str(self.prices)),
             ("without a price", f"{sums.unpriced_calls:,}" if sums.unpriced_calls else None),
         )
         return _shown.facts(f"Session {self.session_id}", pairs)

@@ -43,12 +43,13 @@ class SpanGroup:
         return len(self.members)
 
 
-def grouped(spans: Sequence[RunSpan]) -> dict[int, SpanGroup]:
+def grouped(spans: Sequence[RunSpan], ends: Sequence[int] | None = None) -> dict[int, SpanGroup]:
     """Return the groups among pieces in the order of a tree, by the places where they begin.
 
     Groups may stand within groups, below their members. Phases are never grouped: they hold what they are named for.
+    `ends` is what `ends_of` tells of the pieces, where that is known.
     """
-    ends = _ends(spans)
+    ends = ends_of(spans) if ends is None else ends
     siblings: defaultdict[UUID | None, list[int]] = defaultdict(list)
     for place, span in enumerate(spans):
         siblings[span.parent].append(place)
@@ -61,8 +62,8 @@ def grouped(spans: Sequence[RunSpan]) -> dict[int, SpanGroup]:
     return {group.first: group for group in found if group is not None}
 
 
-def _ends(spans: Sequence[RunSpan]) -> list[int]:
-    """Return for each piece where what stands below it ends."""
+def ends_of(spans: Sequence[RunSpan]) -> list[int]:
+    """Return for each piece in the order of a tree where what stands below it ends."""
     ends = [len(spans)] * len(spans)
     above: list[int] = []
     for place, span in enumerate(spans):
@@ -77,7 +78,8 @@ def _alike(spans: Sequence[RunSpan], places: Sequence[int], ends: Sequence[int])
     found = [places[0]]
     for place in places[1:]:
         last, span = spans[found[-1]], spans[place]
-        is_alike = last.name == span.name and last.kind is span.kind and ends[found[-1]] == place
+        is_alike = last.name == span.name and last.kind is span.kind and last.is_detached is span.is_detached
+        is_alike = is_alike and ends[found[-1]] == place
         if is_alike and _belongs(spans, found, place):
             found.append(place)
             continue
@@ -144,6 +146,8 @@ def _whole(members: Sequence[RunSpan], failed: int) -> RunSpan:
         status=members[-1].status,
         is_failed=failed == len(members),
         is_running=is_running,
+        is_detached=first.is_detached,
+        detached_from=first.detached_from,
         calls=sum(member.calls for member in members),
         unpriced_calls=sum(member.unpriced_calls for member in members),
         tokens=sum(tokens) if tokens else None,

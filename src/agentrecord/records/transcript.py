@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.message import MessageRole, Part
 from agentrecord.records.run import RunStatus
@@ -152,17 +153,25 @@ class EventFact:
     ended_at: datetime | None = None
     trace_uuid: UUID | None = None
     parent_event_uuid: UUID | None = None
+    piece_uuid: UUID | None = None
+    detached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorFact:
-    """An error that the transcript tells of; `key` identifies it within its session."""
+    """An error that the transcript tells of; `key` identifies it within its session.
+
+    `call_key` is the `dedup_key` of the failed call that it tells of, where that has the same session and time.
+    """
 
     session_id: str
     key: str
     error_type: str
     error_message: str
     created_at: datetime
+    kind: ErrorKind = ErrorKind.AGENT
+    tool_name: str | None = None
+    call_key: str | None = None
     run_id: str | None = None
     error_code: str | None = None
     context: str | None = None
@@ -207,10 +216,15 @@ Fact = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """The row id derived for a fact, so that what comes twice is one row, and the message that it belongs to."""
+    """The row id derived for a fact, so that what comes twice is one row, and the message that it belongs to.
+
+    An error has the use of a tool or the call that it tells of.
+    """
 
     row_id: UUID
     message_uuid: UUID | None = None
+    tool_call_uuid: UUID | None = None
+    llm_call_uuid: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

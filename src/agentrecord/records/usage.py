@@ -1,6 +1,6 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any  # `Any`: a row's values are of many types
 from uuid import UUID
 
 from agentrecord.records import _shown
+from agentrecord.records.price_sources import PriceSources
 
 NANOS_PER_DOLLAR = 1_000_000_000
 
@@ -100,6 +101,11 @@ _SUMMED = tuple(field.name for field in fields(UsageTotals))
 _counts: Callable[[UsageTotals], tuple[int, ...]] = attrgetter(*_SUMMED)
 
 
+def added(totals: Iterable[UsageTotals]) -> UsageTotals:
+    """Return many sums as one."""
+    return UsageTotals(**dict(zip(_SUMMED, map(sum, zip(*map(_counts, totals), strict=True)), strict=False)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCount:
     """How often something happened on one UTC day."""
@@ -118,7 +124,10 @@ class NamedCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRow:
-    """One row of a usage report: `key` is its identity, `label` what people read."""
+    """One row of a usage report: `key` is its identity, `label` what people read.
+
+    Where rows are told apart by two things, `split` and `split_label` are of the second.
+    """
 
     key: str
     label: str
@@ -126,13 +135,15 @@ class UsageRow:
     first_at: datetime | None = None
     last_at: datetime | None = None
     split: str | None = None
+    split_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReport:
     """A usage report: its rows and the sum of the whole filter, which the rows add up to.
 
-    A call that asked for several tools is among the calls of each: by tool, only costs and tokens add up.
+    A call that asked for several tools is among the calls of each: by tool, only costs and tokens add up. `prices` are
+    those behind what was spent on the days of the range.
     """
 
     by: UsageBy
@@ -140,6 +151,7 @@ class UsageReport:
     rows: tuple[UsageRow, ...]
     total: UsageTotals
     unpriced_models: tuple[str, ...] = ()
+    prices: PriceSources | None = None
 
     def __repr__(self) -> str:
         """Return the report in one line: what it has rows for, and the sum of them."""
@@ -150,13 +162,14 @@ class UsageReport:
         """Return the report as a notebook shows it."""
         texts = 1 if self.split is None else 2
         head = (str(self.by), str(self.split))[:texts]
-        rows = [*((row.label, row.split, row.totals) for row in self.rows), ("all", "", self.total)]
+        rows = [*((row.label, row.split_label or row.split, row.totals) for row in self.rows), ("all", "", self.total)]
         told = [
             (*names[:texts], *[f"{figure:,}" for figure in (*_figures(sums), sums.total_tokens)], _shown.cost(sums))
             for *names, sums in rows
         ]
-        excludes = f", {self._excludes}" if self._excludes else ""
-        return _shown.table(f"Usage by {self._by}{excludes}", (*head, *_HEAD), told, texts=texts)
+        beside = [self._excludes, "" if self.prices is None else f"prices: {self.prices}"]
+        caption = ", ".join([f"Usage by {self._by}", *filter(None, beside)])
+        return _shown.table(caption, (*head, *_HEAD), told, texts=texts)
 
     @property
     def _by(self) -> str:

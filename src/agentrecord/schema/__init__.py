@@ -36,7 +36,17 @@ from agentrecord.schema.sessions import (
 )
 from agentrecord.schema.tables import GLOBAL_TABLES, metadata
 from agentrecord.schema.turns import turn_events, turns
-from agentrecord.schema.usage import activity_days, error_days, latency_days, tool_days, usage_days, usage_hours
+from agentrecord.schema.usage import (
+    activity_days,
+    call_tools,
+    error_days,
+    latency_days,
+    tool_days,
+    tool_usage_days,
+    tool_usage_hours,
+    usage_days,
+    usage_hours,
+)
 
 __all__ = [
     "GLOBAL_TABLES",
@@ -50,6 +60,7 @@ __all__ = [
     "audit_heads",
     "budgets",
     "call_reservations",
+    "call_tools",
     "coding_sessions",
     "contents",
     "error_days",
@@ -80,6 +91,8 @@ __all__ = [
     "sign_ins",
     "tool_calls",
     "tool_days",
+    "tool_usage_days",
+    "tool_usage_hours",
     "traces",
     "turn_events",
     "turns",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import literal_column
 
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import CallOrigin, CallStatus, CostSource
 from agentrecord.records.run import RunStatus
 from agentrecord.records.tool_call import ToolCallStatus
@@ -71,6 +72,15 @@ index(
     runs.c.started_at,
     where=runs.c.status_reason.is_not(None),
 )
+index(
+    "ix_ar_runs_below",
+    runs.c.project_id,
+    runs.c.started_at,
+    runs.c.created_at,
+    runs.c.status,
+    runs.c.user_uuid,
+    where=runs.c.parent_uuid.is_not(None),
+)
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
 index(
@@ -100,6 +110,8 @@ events = define(
     optional("parent_event_uuid", Id()),
     optional("trace_uuid", Id()),
     optional("span_id"),
+    optional("piece_uuid", Id()),
+    optional("detached_from"),
     optional("data"),
     optional("duration_ms", Whole()),
     at("timestamp"),
@@ -125,6 +137,12 @@ index(
     events.c.timestamp,
     where=events.c.trace_uuid.is_not(None),
 )
+index(
+    "ix_ar_events_detached",
+    events.c.project_id,
+    events.c.run_uuid,
+    where=events.c.detached_from.is_not(None),
+)
 
 traces = define(
     "ar_traces",
@@ -143,6 +161,7 @@ llm_calls = define(
     serial(),
     column("user_uuid", Id()),
     optional("agent_uuid", Id()),
+    optional("agent_version_uuid", Id()),
     optional("session_uuid", Id()),
     optional("session_ref"),
     optional("run_uuid", Id()),
@@ -185,7 +204,20 @@ index(
 )
 index("ix_ar_llm_calls_session", llm_calls.c.project_id, llm_calls.c.session_uuid)
 index("ix_ar_llm_calls_timestamp", llm_calls.c.project_id, llm_calls.c.timestamp)
-index("ix_ar_llm_calls_run", llm_calls.c.project_id, llm_calls.c.run_uuid)
+index(
+    "ix_ar_llm_calls_run",
+    llm_calls.c.project_id,
+    llm_calls.c.run_uuid,
+    llm_calls.c.timestamp,
+    where=llm_calls.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_llm_calls_outside",
+    llm_calls.c.project_id,
+    llm_calls.c.session_uuid,
+    llm_calls.c.timestamp,
+    where=llm_calls.c.run_uuid.is_(None),
+)
 index("ix_ar_llm_calls_agent", llm_calls.c.project_id, llm_calls.c.agent_uuid, llm_calls.c.timestamp)
 index(
     "ix_ar_llm_calls_failed",
@@ -194,6 +226,7 @@ index(
     llm_calls.c.timestamp,
     llm_calls.c.user_uuid,
     llm_calls.c.cost_nanos,
+    llm_calls.c.is_subagent,
     where=llm_calls.c.status == literal_column("'error'"),
 )
 index(
@@ -226,7 +259,20 @@ tool_calls = define(
     at("created_at"),
 )
 index("ix_ar_tool_calls_session", tool_calls.c.project_id, tool_calls.c.session_uuid, tool_calls.c.call_ref)
-index("ix_ar_tool_calls_run", tool_calls.c.project_id, tool_calls.c.run_uuid)
+index(
+    "ix_ar_tool_calls_run",
+    tool_calls.c.project_id,
+    tool_calls.c.run_uuid,
+    tool_calls.c.started_at,
+    where=tool_calls.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_tool_calls_outside",
+    tool_calls.c.project_id,
+    tool_calls.c.session_uuid,
+    tool_calls.c.started_at,
+    where=tool_calls.c.run_uuid.is_(None),
+)
 index(
     "ix_ar_tool_calls_failed",
     tool_calls.c.project_id,
@@ -242,8 +288,10 @@ error_groups = define(
     project_id(),
     row_id(),
     column("fingerprint", Words()),
+    column("kind", EnumText(ErrorKind), default="'agent'"),
     column("error_type", Words()),
     column("error_message", Words()),
+    optional("tool_name"),
     *counters("count"),
     at("first_seen_at"),
     at("last_seen_at"),
@@ -262,6 +310,11 @@ errors = define(
     optional("agent_uuid", Id()),
     optional("session_uuid", Id()),
     optional("run_uuid", Id()),
+    optional("tool_call_uuid", Id()),
+    optional("llm_call_uuid", Id()),
+    column("kind", EnumText(ErrorKind), default="'agent'"),
+    column("is_derived", Flag()),
+    optional("tool_name"),
     column("error_type", Words()),
     column("error_message", Words()),
     optional("error_code"),
@@ -274,3 +327,21 @@ errors = define(
 )
 index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)
+index(
+    "ix_ar_errors_run",
+    errors.c.project_id,
+    errors.c.run_uuid,
+    where=errors.c.run_uuid.is_not(None),
+)
+index(
+    "ix_ar_errors_tool_call",
+    errors.c.project_id,
+    errors.c.tool_call_uuid,
+    where=errors.c.tool_call_uuid.is_not(None),
+)
+index(
+    "ix_ar_errors_llm_call",
+    errors.c.project_id,
+    errors.c.llm_call_uuid,
+    where=errors.c.llm_call_uuid.is_not(None),
+)

@@ -5,6 +5,7 @@ from sqlalchemy import ForeignKeyConstraint
 from agentrecord.records.message import MessageRole
 from agentrecord.records.session import SessionStatus
 from agentrecord.schema.tables import (
+    SUBAGENT_COUNTERS,
     USAGE_COUNTERS,
     at,
     belongs_to,
@@ -52,6 +53,7 @@ sessions = define(
     *counters("message_count", "last_sequence", "last_event_sequence", "run_count"),
     *counters("tool_call_count", "tool_error_count", "error_count", "child_count"),
     *counters(*USAGE_COUNTERS),
+    *counters(*SUBAGENT_COUNTERS),
     *counters(*ARCHIVED_COUNTERS),
     at("created_at"),
     at("updated_at"),

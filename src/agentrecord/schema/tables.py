@@ -143,3 +143,6 @@ USAGE_COUNTERS = (
     "latency_count",
 )
 """The sums over calls that sessions, runs, messages and the rollups all keep: the fields of `UsageTotals`."""
+
+SUBAGENT_COUNTERS = tuple(f"subagent_{name}" for name in USAGE_COUNTERS)
+"""What of a session's sums sub-agents' calls are: the rest is known without reading a call."""

@@ -19,6 +19,7 @@ from agentrecord.dashboard.views import COMMAND
 from agentrecord.server.assets import Assets
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
+from agentrecord.server.examples import add_answers
 from agentrecord.server.gate import Gate
 from agentrecord.server.live import Hub
 from agentrecord.server.metrics import Metrics
@@ -207,6 +208,7 @@ def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 "key": {"type": "http", "scheme": "bearer", "description": "An API key, `arec_…`, or an access token."}
             }
             schema["security"] = [{"key": []}]
+            add_answers(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

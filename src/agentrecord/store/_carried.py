@@ -80,8 +80,8 @@ KINDS: Mapping[FactKind, Kind] = {
     ),
     FactKind.ERROR: Kind(
         errors,
-        ("error_type", "error_message", "error_code", "stack_trace", "context", "session_uuid", "run_uuid",
-         "is_resolved", "resolved_at", "created_at"),
+        ("kind", "error_type", "error_message", "tool_name", "error_code", "stack_trace", "context", "session_uuid",
+         "run_uuid", "tool_call_uuid", "llm_call_uuid", "is_resolved", "resolved_at", "created_at"),
         (errors.c.created_at, errors.c.id), "created_at",
     ),
 }  # fmt: skip

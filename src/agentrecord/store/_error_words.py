@@ -8,7 +8,7 @@ from typing import Any  # `Any`: SQLAlchemy columns are generic over values they
 from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from agentrecord.codec import values
-from agentrecord.records.error import ErrorStatus
+from agentrecord.records.error import ErrorKind, ErrorStatus
 from agentrecord.records.measures import WordKind
 from agentrecord.records.query import Value
 from agentrecord.records.scope import Scope
@@ -35,7 +35,10 @@ def _words(columns: Mapping[str, Any], now: datetime) -> Words:
         (
             choice_word("status", "How the group stands", "status:regressed",
                         {str(status): and_(*standing(status, now, columns)) for status in ErrorStatus}),
+            choice_word("kind", "What failed: the agent, a request to a model, a use of a tool", "kind:llm",
+                        {str(kind): columns["kind"] == kind for kind in ErrorKind}),
             column_word("type", "The type of the error", "type:Timeout*", columns["error_type"]),
+            column_word("tool", "The tool that failed", "tool:Bash", columns["tool_name"]),
             column_word("group", "The group's fingerprint", "group:857143f5b149dd6e", columns["fingerprint"]),
             text_word("agent", "Met in the work of an agent", "agent:support-bot", _in_work_of),
             text_word("user", "Met by a user", "user:bob@acme.io", _met_by),

@@ -1,12 +1,14 @@
 """Exact counters: every figure changes in the transaction of the row it counts, by `SET n = n + ?`.
 
-`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go.
+`Figures` gathers what a transaction adds (or, for a call that is replaced, takes away) and writes it in one go. What
+failed, or failed before, it lets the errors follow that are derived from it.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from operator import add
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -15,7 +17,7 @@ from sqlalchemy import bindparam, update
 from agentrecord.engine import Connection, Prepared
 from agentrecord.engine.moments import to_micros
 from agentrecord.ids import NIL, ProjectId
-from agentrecord.records.llm_call import CallStatus
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
@@ -27,13 +29,18 @@ from agentrecord.schema import (
     usage_days,
     usage_hours,
 )
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
+from agentrecord.store._call_counts import Spent, call_counts
+from agentrecord.store._failures import follow
 from agentrecord.store._sql import insert_or_add, later_of
+from agentrecord.store._tool_shares import ToolShares
 
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
 _EPOCH = date(1970, 1, 1)
+_UsageKey = tuple[int, UUID, UUID, UUID, UUID, bool]
+"""An hour or day, a user, an agent, its version, a model, and whether a sub-agent called."""
 
 SESSION_COUNTERS = (
     "message_count",
@@ -62,8 +69,17 @@ _TOUCH = (
 TOUCH_SESSION = Prepared(_TOUCH)
 TOUCH_SESSION_RETURNING = Prepared(
     _TOUCH.where(sessions.c.deleted_at.is_(None)).returning(
-        sessions.c.last_sequence, sessions.c.last_event_sequence, sessions.c.user_uuid, sessions.c.agent_uuid
+        sessions.c.last_sequence,
+        sessions.c.last_event_sequence,
+        sessions.c.user_uuid,
+        sessions.c.agent_uuid,
+        sessions.c.tool_call_count,
     )
+)
+ADD_SUBAGENTS = Prepared(
+    update(sessions)
+    .where(sessions.c.project_id == bindparam("key_project"), sessions.c.id == bindparam("key_id"))
+    .values({name: sessions.c[name] + bindparam(name) for name in SUBAGENT_COUNTERS})
 )
 TOUCH_RUN = Prepared(
     update(runs)
@@ -105,55 +121,10 @@ def latency_bucket(latency_ms: int) -> int:
     return round(4 * math.log2(latency_ms)) if latency_ms > 0 else 0
 
 
-def call_counts(call: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return what a call's row adds to every sum that counts it, in the order of `USAGE_COUNTERS`."""
-    latency, given, made = call["latency_ms"], call["input_tokens"], call["output_tokens"]
-    cost = call["cost_nanos"]
-    return (
-        1,
-        1 if call["status"] == CallStatus.ERROR else 0,
-        1 if cost is None else 0,
-        1 if given is None or made is None else 0,
-        given or 0,
-        call["cache_read_tokens"] or 0,
-        call["cache_write_5m_tokens"] or 0,
-        call["cache_write_1h_tokens"] or 0,
-        made or 0,
-        call["reasoning_tokens"] or 0,
-        call["unclassified_tokens"] or 0,
-        cost or 0,
-        latency or 0,
-        0 if latency is None else 1,
-    )
-
-
-def call_figures(call: Mapping[str, Any]) -> dict[str, int]:
-    """Return what a call's row adds to every sum that counts it, by name."""
-    return dict(zip(USAGE_COUNTERS, call_counts(call), strict=True))
-
-
 def _add(counters: dict[str, int], counts: Sequence[int]) -> None:
     for name, value in zip(USAGE_COUNTERS, counts, strict=True):
         if value:
             counters[name] += value
-
-
-class _Spent:
-    """What one key's calls add, and the time they span."""
-
-    __slots__ = ("counts", "first", "last")
-
-    def __init__(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
-        self.counts = counts
-        self.first = first
-        self.last = last
-
-    def add(self, counts: Sequence[int], first: datetime, last: datetime) -> None:
-        self.counts = [one + other for one, other in zip(self.counts, counts, strict=True)]
-        if first < self.first:
-            self.first = first
-        if last > self.last:
-            self.last = last
 
 
 class Figures:
@@ -165,12 +136,15 @@ class Figures:
         self._now = now
         self._sessions: dict[UUID, dict[str, int]] = {}
         self._active: dict[UUID, datetime] = {}
+        self._subagents: dict[UUID, Sequence[int]] = {}
         self._runs: dict[UUID, dict[str, int]] = {}
-        self._usage: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        self._usage: dict[_UsageKey, Spent] = {}
         self._activity: dict[tuple[int, UUID, UUID], dict[str, float]] = {}
         self._tools: dict[tuple[int, UUID, UUID, str], list[int]] = {}
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
         self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
+        self._shares = ToolShares(project)
+        self._failed: defaultdict[ErrorKind, set[UUID]] = defaultdict(set)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
         """Add to a session's own counters."""
@@ -203,30 +177,51 @@ class Figures:
         for name, value in added.items():
             counters[name] += value
 
-    def call(self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None) -> None:
+    def call(
+        self, row: Mapping[str, Any], sign: int = 1, *, touched: UUID | None = None, is_toolless: bool = False
+    ) -> None:
         """Add a call's row to every sum that counts it, or with `sign` -1 take it away.
 
-        The session `touched` has counted it already.
+        The session `touched` has counted it already, but not apart as a sub-agent's; in one that `is_toolless` no tool
+        was used yet.
         """
         counts = call_counts(row)
+        if not is_toolless or row["run_uuid"] is not None:
+            self._shares.called(row, counts, sign)
         if sign < 0:
             counts = tuple([-value for value in counts])
         at: datetime = row["timestamp"]
         if row["session_uuid"] is not None and row["session_uuid"] != touched:
             self.session_call(row["session_uuid"], counts, at)
+        if row["is_subagent"] and row["session_uuid"] is not None:
+            before = self._subagents.get(row["session_uuid"])
+            self._subagents[row["session_uuid"]] = counts if before is None else list(map(add, before, counts))
         if row["run_uuid"] is not None:
             self.run(row["run_uuid"])
             _add(self._runs[row["run_uuid"]], counts)
-        agent, model = row["agent_uuid"] or NIL, row["model_uuid"]
-        hour = to_micros(at) // HOUR_MICROS
-        key = (hour, row["user_uuid"], agent, model, row["is_subagent"])
+        self._spend(row, counts)
+        if counts[1]:
+            self.failed(ErrorKind.LLM, row["id"])
+        if row["latency_ms"] is not None:
+            key = day_of(at), row["agent_uuid"] or NIL, row["model_uuid"], latency_bucket(row["latency_ms"])
+            self._latency[key] += sign
+
+    def _spend(self, row: Mapping[str, Any], counts: Sequence[int]) -> None:
+        """Add a call's counts to its hour, and so to its day."""
+        at: datetime = row["timestamp"]
+        key = (
+            to_micros(at) // HOUR_MICROS,
+            row["user_uuid"],
+            row["agent_uuid"] or NIL,
+            row["agent_version_uuid"] or NIL,
+            row["model_uuid"],
+            row["is_subagent"],
+        )
         spent = self._usage.get(key)
         if spent is None:
-            self._usage[key] = _Spent(counts, at, at)
+            self._usage[key] = Spent(counts, at, at)
         else:
             spent.add(counts, at, at)
-        if row["latency_ms"] is not None:
-            self._latency[hour // 24, agent, model, latency_bucket(row["latency_ms"])] += sign
 
     def session_call(self, session: UUID, counts: Sequence[int], at: datetime) -> None:
         """Add a call's counts to its session alone."""
@@ -237,6 +232,10 @@ class Figures:
         """Add a tool call's start or end to its session, run and day, or with `sign` -1 take it away."""
         at: datetime = row["started_at"] or row["created_at"]
         calls, errors = sign * calls, sign * errors
+        if calls:
+            self._shares.used(row, calls)
+        if errors:
+            self.failed(ErrorKind.TOOL, row["id"])
         self.session(row["session_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.run(row["run_uuid"], tool_call_count=calls, tool_error_count=errors)
         self.activity(at, row["user_uuid"], row["agent_uuid"], tool_calls=calls, tool_errors=errors)
@@ -255,12 +254,49 @@ class Figures:
             sums[2] -= row["duration_ms"]
             sums[3] -= 1
 
+    def failed(self, kind: ErrorKind, row: UUID | None) -> None:
+        """Note a use of a tool or a call that fails, or did before: what is derived from it may have changed."""
+        if row is not None:
+            self._failed[kind].add(row)
+
     def error(self, row: Mapping[str, Any], sign: int = 1) -> None:
-        """Add an error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
+        """Add a told error's row to its session, its day and its group's day, or with `sign` -1 take it away."""
         self.session(row["session_uuid"], error_count=sign)
         self.activity(row["created_at"], row["user_uuid"], row["agent_uuid"], error_count=sign)
+        self.failed(ErrorKind.TOOL, row["tool_call_uuid"])
+        self.failed(ErrorKind.LLM, row["llm_call_uuid"])
+        self._met(row, sign)
+
+    def _met(self, row: Mapping[str, Any], sign: int) -> None:
         key = (row["group_uuid"], day_of(row["created_at"]), row["user_uuid"], row["agent_uuid"] or NIL)
         self._errors[key] += sign
+
+    def moved(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Count a call for another run, or for none, and its version: not in the sums of runs and sessions."""
+        counts = call_counts(now)
+        if before["agent_version_uuid"] != now["agent_version_uuid"]:
+            self._spend(before, tuple([-value for value in counts]))
+            self._spend(now, counts)
+        for row, sign in ((before, -1), (now, 1)):
+            self._lock_place(row)
+            self._shares.called(row, counts, sign)
+
+    def moved_use(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Know that a use of a tool is in another run now, as `moved` does of a call."""
+        for row, sign in ((before, -1), (now, 1)):
+            self._lock_place(row)
+            self._shares.used(row, sign)
+
+    def _lock_place(self, row: Mapping[str, Any]) -> None:
+        # Whatever comes or goes where a row was and where it is now waits until this is done.
+        if row["run_uuid"] is not None:
+            self.run(row["run_uuid"])
+        else:
+            self.session(row["session_uuid"])
+
+    def settle_tools(self, connection: Connection) -> None:
+        """Look up what the calls that changed so far asked for: of very many, not all are held until the end."""
+        self._shares.settle(connection)
 
     def session_params(self, session: UUID) -> dict[str, object]:
         """Return what `TOUCH_SESSION` is bound with for one session, and forget it here."""
@@ -288,18 +324,35 @@ class Figures:
                     for key, added in sorted(self._runs.items())
                 ],
             )
+        if self._subagents:
+            connection.many(
+                ADD_SUBAGENTS,
+                [
+                    {**dict(zip(SUBAGENT_COUNTERS, counts, strict=True)), "key_project": self._project, "key_id": key}
+                    for key, counts in sorted(self._subagents.items())
+                ],
+            )
+        # All else that comes or goes where this did waits by now: what was before and after it stays so.
+        self._shares.apply(connection)
         self._apply_usage(connection)
+        if self._failed:
+            self._apply_failures(connection)
         self._apply_days(connection)
+
+    def _apply_failures(self, connection: Connection) -> None:
+        for kind, ids in sorted(self._failed.items()):
+            for row, sign in follow(connection, self._project, kind, ids):
+                self._met(row, sign)
 
     def _apply_usage(self, connection: Connection) -> None:
         project = self._project
-        days: dict[tuple[int, UUID, UUID, UUID, bool], _Spent] = {}
+        days: dict[_UsageKey, Spent] = {}
         hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
-        for (hour, user, agent, model, is_subagent), spent in hours:
-            key = (hour // 24, user, agent, model, is_subagent)
+        for (hour, user, agent, version, model, is_subagent), spent in hours:
+            key = (hour // 24, user, agent, version, model, is_subagent)
             day = days.get(key)
             if day is None:
-                days[key] = _Spent(spent.counts, spent.first, spent.last)
+                days[key] = Spent(spent.counts, spent.first, spent.last)
             else:
                 day.add(spent.counts, spent.first, spent.last)
         for statement, found in ((ADD_HOURS, hours), (ADD_DAYS, list(days.items()))):
@@ -315,4 +368,6 @@ class Figures:
         connection.many_rows(
             ADD_LATENCY, [(project, *key, calls) for key, calls in sorted(self._latency.items()) if calls]
         )
-        connection.many_rows(ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items())])
+        connection.many_rows(
+            ADD_ERRORS, [(project, *key, count) for key, count in sorted(self._errors.items()) if count]
+        )

@@ -298,6 +298,7 @@ class Prices:
     list = reads(prices.list_)
     find = reads(prices.find)
     uses = reads(prices.uses)
+    behind = reads(prices.behind)
     spending = reads(prices.spending)
     ensure_host = writes(prices.ensure_host, role=Role.ADMIN)
     list_models = reads(prices.list_models)
@@ -378,7 +379,7 @@ class Pages:
 
     conversation = reads(pages.conversation)
     run_tree = reads(run_trees.run_tree)
-    subtree_sums = reads(pages.subtree_sums)
+    subtree_sums = reads(session_trees.subtree_sums)
     session_drivers = reads(session_drivers.drivers)
     find = reads(finding.find)
 

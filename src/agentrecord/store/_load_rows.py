@@ -30,12 +30,13 @@ from agentrecord.records.transcript import (
 from agentrecord.schema import errors, events, llm_calls, messages, sessions, tool_calls
 from agentrecord.store import agents, search
 from agentrecord.store._arrivals import note
+from agentrecord.store._error_rows import error_row
 from agentrecord.store._figures import Figures
 from agentrecord.store._load_trees import Known, Trees
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import TOKEN_COLUMNS, call_row, message_row
 from agentrecord.store._turns import ADD_CALL, ADD_MESSAGE
-from agentrecord.store.errors import add_rows, error_row
+from agentrecord.store.errors import add_rows
 from agentrecord.store.events import ADD_EVENT, event_row
 from agentrecord.store.llm_calls import merge
 from agentrecord.store.tool_calls import ADD_TOOL_CALL, tool_row
@@ -211,8 +212,10 @@ class Rows:
             time_to_first_token_ms=fact.time_to_first_token_ms,
             origin=CallOrigin.IMPORT,
         )
-        agent = self._agent(session, fact.agent_id)
-        return call_row(self._conn, self._scope, new, call=identity.row_id, user=self._user, agent=agent)
+        return call_row(
+            self._conn, self._scope, new, call=identity.row_id,
+            user=self._user, agent=self._agent(session, fact.agent_id), version=self._trees.versions.get(new.run_uuid),
+        )  # fmt: skip
 
     # -- tool calls ----------------------------------------------------------------------------------------------
 
@@ -326,6 +329,8 @@ class Rows:
                 parent_event_uuid=fact.parent_event_uuid,
                 trace_uuid=fact.trace_uuid,
                 span_id=fact.span_id,
+                piece_uuid=fact.piece_uuid,
+                detached_from=fact.detached_from,
             )
             agent = self._agent(session, fact.agent_id)
             row = event_row(self._conn, self._scope, new, event=identity.row_id, user=self._user, agent=agent)
@@ -348,6 +353,10 @@ class Rows:
             new = NewError(
                 error_type=fact.error_type,
                 error_message=fact.error_message,
+                kind=fact.kind,
+                tool_name=fact.tool_name,
+                tool_call_uuid=identity.tool_call_uuid,
+                llm_call_uuid=identity.llm_call_uuid,
                 error_code=fact.error_code,
                 context=fact.context,
                 stack_trace=fact.stack_trace or None,

@@ -115,6 +115,7 @@ class Trees:
         self._counts = counts
         self.sessions: dict[str, Known] = {}
         self.runs: dict[str, UUID] = {}
+        self.versions: dict[UUID | None, UUID | None] = {}
         self.deleted: set[str] = set()
 
     # -- sessions ------------------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ class Trees:
         told = latest_told(facts, "run_id")
         parents = {f.parent_run_id for f in told.values() if f.parent_run_id}
         own = {fact.row_id for fact in told.values() if fact.row_id is not None}
-        columns = ("id", "run_id", "created_at", "total_iterations", *_RUN_PLACED, *_RUN_TOLD)
+        columns = ("id", "run_id", "agent_version_uuid", "created_at", "total_iterations", *_RUN_PLACED, *_RUN_TOLD)
         rows = rows_by(
             self._conn, self._scope.project, runs, "run_id", sorted({*told, *named, *parents}),
             columns=columns, across_users=True,
@@ -257,6 +258,7 @@ class Trees:
             else:
                 self._replace_run(row, fact, stored)
         self.runs = {name: row["id"] for name, row in stored.items()}
+        self.versions = {row["id"]: row["agent_version_uuid"] for row in stored.values()}
 
     def _own(self, run_id: str) -> str:
         """Return what a run is called here when another user has a run of its name: names are unique in a project."""

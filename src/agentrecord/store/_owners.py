@@ -21,6 +21,7 @@ from agentrecord.store._days import Days, last_seen
 from agentrecord.store._facets import Observed, facets_of, observed, pairs, tally
 from agentrecord.store._owner_words import flags_of, words_of
 from agentrecord.store._page import page
+from agentrecord.store._price_sources import of_days
 from agentrecord.store._sql import total, usage_totals
 from agentrecord.store._words import Rule, Words, matching, text_word, tokens_of
 from agentrecord.store.usage_sums import sums as usage_sums
@@ -191,7 +192,9 @@ class Owners(Generic[F]):
                 *[total(found.c[name]).label(name) for name in USAGE_COUNTERS],
             ).select_from(found)
         )[0]
-        return FigureSums(found=row["found"], totals=usage_totals(row), **{field: row[field] for field in COUNTED})
+        charged = of_days(conn, days) if row["calls"] else None
+        counts = {field: row[field] for field in COUNTED}
+        return FigureSums(found=row["found"], totals=usage_totals(row), prices=charged, **counts)
 
     def faceted(self, conn: Connection, days: Days, query: str | None, *, top: int) -> Facets:
         """Return the most frequent values of each main word among the owners that a filter finds."""

@@ -35,6 +35,7 @@ class Draft:
     is_failed: bool = False
     is_running: bool = False
     is_detached: bool = False
+    detached_from: str | None = None
     error_message: str | None = None
     note: str | None = None
     calls: int = 0
@@ -70,6 +71,7 @@ class Draft:
             is_failed=self.is_failed,
             is_running=self.is_running,
             is_detached=self.is_detached,
+            detached_from=self.detached_from,
             error_message=self.error_message,
             note=self.note,
             calls=self.calls,

@@ -7,11 +7,15 @@ from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
+from agentrecord.records.error import ErrorKind
+from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
-from agentrecord.store._figures import Figures, call_figures
+from agentrecord.store._call_counts import call_figures
+from agentrecord.store._figures import Figures
 from agentrecord.store._sql import bound_within, scope_params
+from agentrecord.store._tool_places import PLACED
 
 _RUN = Prepared(select(runs.c.id).where(*bound_within(runs), runs.c.run_id == bindparam("run_id")))
 _EVENTS = Prepared(
@@ -24,12 +28,15 @@ _EVENTS = Prepared(
     .order_by(events.c.timestamp, events.c.id)
 )
 _CALLS = Prepared(
-    select(llm_calls).where(
+    select(llm_calls)
+    .where(
         llm_calls.c.project_id == bindparam("project"),
         llm_calls.c.run_ref == bindparam("run_id"),
         llm_calls.c.user_uuid == bindparam("user"),
     )
+    .with_for_update()
 )
+_USES = select(*[tool_calls.c[name] for name in ("id", *PLACED, "tool_name", "started_at", "created_at", "status")])
 _TAKE_EVENT = Prepared(
     update(events)
     .where(events.c.project_id == bindparam("key_project"), events.c.id == bindparam("key_id"))
@@ -38,7 +45,7 @@ _TAKE_EVENT = Prepared(
 _TAKE_CALL = Prepared(
     update(llm_calls)
     .where(llm_calls.c.project_id == bindparam("key_project"), llm_calls.c.id == bindparam("key_id"))
-    .values(run_uuid=bindparam("run"), run_ref=None)
+    .values(run_uuid=bindparam("run"), run_ref=None, agent_version_uuid=bindparam("version"))
 )
 
 
@@ -59,9 +66,14 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     if found:
         _adopt_events(conn, scope, run["id"], found, figures)
     calls = conn.maps(_CALLS, wanted)
+    version = run["agent_version_uuid"]
     for call in calls:
         figures.run(run["id"], **call_figures(call))
-    conn.many(_TAKE_CALL, [{"key_project": scope.project, "key_id": call["id"], "run": run["id"]} for call in calls])
+        figures.moved(call, {**call, "run_uuid": run["id"], "agent_version_uuid": version})
+        if call["status"] is CallStatus.ERROR:
+            figures.failed(ErrorKind.LLM, call["id"])
+    taken = {"key_project": scope.project, "run": run["id"], "version": version}
+    conn.many(_TAKE_CALL, [{**taken, "key_id": call["id"]} for call in calls])
 
 
 def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], figures: Figures) -> None:
@@ -76,8 +88,12 @@ def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], 
     for start in range(0, len(found), 500):
         # A use of a tool that an event told has the event's id.
         mine = (tool_calls.c.project_id == scope.project, tool_calls.c.id.in_(found[start : start + 500]))
-        uses = conn.rows(select(tool_calls.c.status).where(*mine))
+        uses = conn.maps(_USES.where(*mine))
         if uses:
-            failed = sum(status is ToolCallStatus.ERROR for (status,) in uses)
-            figures.run(run, tool_call_count=len(uses), tool_error_count=failed)
+            failed = [use["id"] for use in uses if use["status"] is ToolCallStatus.ERROR]
+            figures.run(run, tool_call_count=len(uses), tool_error_count=len(failed))
+            for use in failed:
+                figures.failed(ErrorKind.TOOL, use)
             conn.run(update(tool_calls).where(*mine).values(run_uuid=run))
+        for use in uses:
+            figures.moved_use(use, {**use, "run_uuid": run})

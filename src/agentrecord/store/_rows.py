@@ -136,6 +136,7 @@ def call_row(
     call: UUID,
     user: UserId,
     agent: UUID | None,
+    version: UUID | None = None,
     session: UUID | None = None,
     message: UUID | None = None,
 ) -> dict[str, Any]:
@@ -153,6 +154,7 @@ def call_row(
         "serial": None,
         "user_uuid": user,
         "agent_uuid": agent,
+        "agent_version_uuid": version,
         "session_uuid": new.session_uuid or session,
         "session_ref": None,
         "run_uuid": new.run_uuid,

@@ -10,7 +10,7 @@ from agentrecord.records.measures import WordKind
 from agentrecord.records.query import Value
 from agentrecord.records.run import RunFilter, RunStatus
 from agentrecord.records.scope import Scope
-from agentrecord.schema import agent_versions, agents, llm_calls, models, runs, sessions, tool_calls, users
+from agentrecord.schema import agent_versions, agents, errors, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
 from agentrecord.store._page import moving
 from agentrecord.store._sql import contains, within
@@ -129,6 +129,14 @@ RUN_WORDS = Words(
 )  # fmt: skip
 
 
+_TELLS_ERROR = (
+    select(errors.c.id)
+    .where(errors.c.project_id == runs.c.project_id, errors.c.run_uuid == runs.c.id, ~errors.c.is_derived)
+    .correlate(runs)
+    .exists()
+)
+
+
 def run_source(wanted: RunFilter) -> FromClause:
     """Return what a filter's rows are read from: without a condition on another table, the runs alone."""
     return JOINED if wanted.query or wanted.user is not None or wanted.agent_id is not None else runs
@@ -149,6 +157,8 @@ def run_conditions(scope: Scope, wanted: RunFilter) -> list[ColumnElement[bool]]
         found.append(or_(contains(runs.c.run_id, wanted.words), contains(runs.c.objective, wanted.words)))
     if wanted.has_error is not None:
         found.append(FAILED if wanted.has_error else ~FAILED)
+    if wanted.tells_error is not None:
+        found.append(_TELLS_ERROR if wanted.tells_error else ~_TELLS_ERROR)
     if wanted.since is not None:
         found.append(runs.c.started_at >= moving("since", checked.moment("since", wanted.since), runs.c.started_at))
     if wanted.until is not None:

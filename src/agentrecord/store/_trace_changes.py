@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any  # `Any`: rows and facts of several kinds
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import UserId
 from agentrecord.records.scope import Scope
 from agentrecord.records.transcript import ImportBatch, ImportCounts
-from agentrecord.schema import error_groups, errors, events, llm_calls, sessions, tool_calls
+from agentrecord.schema import errors, events, llm_calls, sessions, tool_calls
+from agentrecord.store._error_rows import leave_groups
 from agentrecord.store._figures import Figures
 from agentrecord.store._load_rows import Rows
 from agentrecord.store._load_trees import Trees
@@ -54,7 +55,7 @@ def _remove(table: Table) -> Prepared:
     return Prepared(delete(table).where(table.c.project_id == bindparam("project"), table.c.id == bindparam("row")))
 
 
-_REMOVE = {table.name: _remove(table) for table in (llm_calls, tool_calls, events, errors, error_groups, sessions)}
+_REMOVE = {table.name: _remove(table) for table in (llm_calls, tool_calls, events, errors, sessions)}
 
 
 class Changes:
@@ -99,14 +100,9 @@ class Changes:
         self._conn.many(_REMOVE[table.name], [{"project": self._scope.project, "row": row_id} for row_id in ids])
 
     def _retract_errors(self, rows: Sequence[dict[str, Any]]) -> None:
-        project = self._scope.project
         for row in rows:
             self._figures.error(row, -1)
-            mine = (error_groups.c.project_id == project, error_groups.c.id == row["group_uuid"])
-            self._conn.run(update(error_groups).where(*mine).values(count=error_groups.c.count - 1))
-        for group in {row["group_uuid"] for row in rows}:
-            empty = (error_groups.c.project_id == project, error_groups.c.id == group, error_groups.c.count == 0)
-            self._conn.run(delete(error_groups).where(*empty))
+        leave_groups(self._conn, self._scope.project, [row["group_uuid"] for row in rows])
 
     # -- what is new -----------------------------------------------------------------------------------------------
 

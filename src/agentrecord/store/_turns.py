@@ -38,12 +38,13 @@ class TurnRows:
         agent: UUID | None,
         latest: datetime,
         indexed: bool,
+        is_toolless: bool,
     ) -> None:
-        """Take one turn of `session`, whose row has counted it already."""
+        """Take one turn of `session`, whose row has counted it already, and says whether no tool was used in it."""
         self._messages.extend(new_messages)
         self._calls.extend(calls)
         for call in calls:
-            self._figures.call(call, touched=session)
+            self._figures.call(call, touched=session, is_toolless=is_toolless)
         if new_messages:
             user = new_messages[0]["user_uuid"]
             self._figures.activity(latest, user, agent, message_count=len(new_messages))

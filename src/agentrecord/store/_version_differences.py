@@ -15,8 +15,8 @@ from agentrecord.records.scope import Scope
 from agentrecord.schema import llm_calls, runs, tool_calls
 from agentrecord.store import prompts
 from agentrecord.store import runs as run_store
+from agentrecord.store._error_rows import without_numbers
 from agentrecord.store._sql import within
-from agentrecord.store.errors import without_numbers
 from agentrecord.store.run_figures import interpolated
 
 MAX_PAIRED = 1_000

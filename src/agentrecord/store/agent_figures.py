@@ -23,6 +23,7 @@ from agentrecord.store._days import Days, by_model
 from agentrecord.store._facets import TOP, Observed
 from agentrecord.store._figures import latency_bucket
 from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
+from agentrecord.store._price_sources import of_days
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store._words import Rule, column_word, measured_word
 from agentrecord.store.agents import COLUMNS, VERSION_COLUMNS, agent_of
@@ -172,6 +173,7 @@ def details(
         spend=spend,
         tools=days.by_tool(conn),
         versions=versions(conn, scope, known.id),
+        prices=of_days(conn, days),
     )
 
 

@@ -22,6 +22,11 @@ _BY_NAME = Prepared(
     select(agents).where(agents.c.project_id == bindparam("project"), agents.c.agent_id == bindparam("agent_id"))
 )
 _ADD_VERSION = insert_or_skip(agent_versions)
+_VERSION = Prepared(
+    select(agent_versions.c.id).where(
+        agent_versions.c.project_id == bindparam("project"), agent_versions.c.id == bindparam("id")
+    )
+)
 VERSION_COLUMNS = [c for c in agent_versions.c if c.name not in ("project_id", "serial", "performance")]
 COLUMNS = [c for c in agents.c if c.name not in ("project_id", "serial")]
 
@@ -120,6 +125,12 @@ def find_active(conn: Connection, scope: Scope, agent_id: str) -> AgentVersion |
         .where(agent_versions.c.project_id == scope.project, agents.c.agent_id == agent_id, agent_versions.c.is_active)
     )
     return None if row is None else AgentVersion(**row)
+
+
+def check_version(conn: Connection, scope: Scope, version: UUID) -> None:
+    """Raise `NotFound` unless there is a version under this id."""
+    if conn.value(_VERSION, {"project": scope.project, "id": version}) is None:
+        raise NotFound("agent version", version)
 
 
 def create_version(

@@ -31,6 +31,7 @@ _MET = error_days.join(
 )
 _OBSERVED: Mapping[str, Observed] = {
     # By way of the days, which know whose they are.
+    "tool": Observed(error_groups.c.tool_name, error_days, _MET),
     "type": Observed(error_groups.c.error_type, error_days, _MET),
     "group": Observed(error_groups.c.fingerprint, error_days, _MET),
 }
@@ -88,7 +89,8 @@ def facets(
     found = (
         seen.statement.where(*asked)
         .with_only_columns(
-            error_groups.c.id, _status(conn, seen).label("status"), columns["error_type"].label("type"),
+            error_groups.c.id, columns["kind"].label("kind"), _status(conn, seen).label("status"),
+            columns["error_type"].label("type"),
             maintain_column_froms=True,
         )
         .order_by(columns["last_seen_at"].desc(), error_groups.c.id.desc())
@@ -99,7 +101,7 @@ def facets(
         "agent": _met_by(conn, scope, found, agents.c.agent_id, error_days.join(agents, IN_WORK_OF)),
         "user": _met_by(conn, scope, found, users.c.external_id, error_days.join(users, OF_USER)),
     }
-    return counted(conn, found, ("status", "type"), others, top=top, deep=COUNT_LIMIT)
+    return counted(conn, found, ("kind", "status", "type"), others, top=top, deep=COUNT_LIMIT)
 
 
 def _status(conn: Connection, seen: Seen) -> ColumnElement[str]:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, func, select, update
+from sqlalchemy import ColumnElement, Executable, Subquery, func, select, update
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
 from agentrecord.ids import id_in
 from agentrecord.records.audit import SYSTEM, Actor
-from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorStatus
+from agentrecord.records.error import ErrorBreakdown, ErrorGroup, ErrorKind, ErrorStatus
 from agentrecord.records.page import Page
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
@@ -77,10 +77,10 @@ def groups(
 ) -> Page[ErrorGroup]:
     """Return groups of equal errors, the last seen first; a scope of one user sees the groups that it is in.
 
-    Their counts are then that user's own. `query` is a filter's text: `status`, `type`, `agent`, `user`, `count`,
-    `first`, `last` and free text in the type or message. `since` and `until` keep the groups that were met between
-    them, `agent_id` and `user` those met in that agent's work and by that user, `status` those that stand so. Resolved
-    ones are left out, unless that or the filter asks for a status.
+    Their counts are then that user's own. `query` is a filter's text: `kind`, `status`, `type`, `tool`, `agent`,
+    `user`, `count`, `first`, `last` and free text in the type or message. `since` and `until` keep the groups that
+    were met between them, `agent_id` and `user` those met in that agent's work and by that user, `status` those that
+    stand so. Resolved ones are left out, unless that or the filter asks for a status.
     """
     seen = seen_by(scope)
     conditions = group_conditions(
@@ -112,8 +112,8 @@ def _group(row: Mapping[str, Any], now: datetime) -> ErrorGroup:
 
 
 _KEPT = (
-    "id", "fingerprint", "error_type", "error_message", "count", "first_seen_at", "last_seen_at", "resolved_at",
-    "regressed_at",
+    "id", "fingerprint", "kind", "error_type", "error_message", "tool_name", "count", "first_seen_at", "last_seen_at",
+    "resolved_at", "regressed_at",
 )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
     """Return by whom, in what and at what cost a group of equal errors was met; raise `NotFound` if there is none."""
     found = _get(conn, scope, group)
     latest = (
-        select(errors.c.run_uuid)
+        select(errors.c.run_uuid, errors.c.llm_call_uuid, errors.c.tool_name)
         .where(*within(scope, errors), errors.c.group_uuid == found.id)
         .order_by(errors.c.created_at.desc(), errors.c.id.desc())
         .limit(LOOKED_AT)
@@ -225,27 +225,42 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
             .where(*within(scope, runs))
             .group_by(agent_versions.c.version_number),
         ),
-        models=_named(
-            conn,
-            select(models.c.name, func.count(llm_calls.c.run_uuid.distinct()))
-            .select_from(llm_calls.join(models, models.c.id == llm_calls.c.model_uuid))
-            .where(*within(scope, llm_calls), llm_calls.c.run_uuid.in_(select(latest.c.run_uuid)))
-            .group_by(models.c.name),
-        ),
-        tools=_named(
-            conn,
-            select(tool_calls.c.tool_name, func.count())
-            .where(
-                *within(scope, tool_calls),
-                tool_calls.c.run_uuid.in_(select(latest.c.run_uuid)),
-                tool_calls.c.status == ToolCallStatus.ERROR,
-            )
-            .group_by(tool_calls.c.tool_name),
-        ),
+        models=_named(conn, _by_model(scope, found.kind, latest)),
+        tools=_named(conn, _by_tool(scope, found.kind, latest)),
         looked_at=min(LOOKED_AT, found.count),
         runs=int(conn.value(select(func.count()).select_from(runs).where(*in_runs))),
         failed_runs=row["runs"] if row else 0,
         usage=usage_totals(row) if row else UsageTotals(),
+    )
+
+
+def _by_model(scope: Scope, kind: ErrorKind, latest: Subquery) -> Executable:
+    """Return a query for the models of the calls that failed, or else of how many runs called each."""
+    called = llm_calls.join(models, models.c.id == llm_calls.c.model_uuid)
+    if kind is ErrorKind.LLM:
+        failed = called.join(latest, latest.c.llm_call_uuid == llm_calls.c.id)
+        asked = select(models.c.name, func.count()).select_from(failed).where(*within(scope, llm_calls))
+    else:
+        asked = (
+            select(models.c.name, func.count(llm_calls.c.run_uuid.distinct()))
+            .select_from(called)
+            .where(*within(scope, llm_calls), llm_calls.c.run_uuid.in_(select(latest.c.run_uuid)))
+        )
+    return asked.group_by(models.c.name)
+
+
+def _by_tool(scope: Scope, kind: ErrorKind, latest: Subquery) -> Executable:
+    """Return a query for the tools whose uses failed, or else for those that failed in the same runs."""
+    if kind is ErrorKind.TOOL:
+        return select(latest.c.tool_name, func.count()).group_by(latest.c.tool_name)
+    return (
+        select(tool_calls.c.tool_name, func.count())
+        .where(
+            *within(scope, tool_calls),
+            tool_calls.c.run_uuid.in_(select(latest.c.run_uuid)),
+            tool_calls.c.status == ToolCallStatus.ERROR,
+        )
+        .group_by(tool_calls.c.tool_name)
     )
 
 

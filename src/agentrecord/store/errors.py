@@ -1,53 +1,25 @@
 """Errors: record them, each in the group of its fingerprint, and read them."""
 
-import hashlib
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, null, select, update
+from sqlalchemy import select
 
-from agentrecord.codec import values
-from agentrecord.engine import Connection, Prepared
+from agentrecord.engine import Connection
 from agentrecord.exceptions import Conflict, NotFound
-from agentrecord.ids import UserId, derived_id
-from agentrecord.records.change import ChangeKind
-from agentrecord.records.error import ErrorRecord, NewError
+from agentrecord.records.error import ErrorKind, ErrorRecord, NewError
 from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.schema import agents as agent_table
-from agentrecord.schema import error_groups, errors, runs, sessions, users
+from agentrecord.schema import error_groups, errors, llm_calls, runs, sessions, tool_calls, users
 from agentrecord.store import agents, owners
-from agentrecord.store._arrivals import announcing
+from agentrecord.store._error_rows import ADD_ERROR, count_in_groups, error_row
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
-from agentrecord.store._sql import contains, insert_into, insert_or_skip, within
+from agentrecord.store._sql import contains, within
 
-ADD_ERROR = announcing(insert_into(errors), ChangeKind.ERROR)
-_ADD_GROUP = insert_or_skip(error_groups)
-_AT = bindparam("at", type_=errors.c.created_at.type)
-_NOW = bindparam("now", type_=errors.c.created_at.type)
-_COUNT_UP: dict[str, Any] = {
-    "count": error_groups.c.count + 1,
-    "first_seen_at": case((error_groups.c.first_seen_at > _AT, _AT), else_=error_groups.c.first_seen_at),
-    "last_seen_at": case((error_groups.c.last_seen_at < _AT, _AT), else_=error_groups.c.last_seen_at),
-}
-_GROUP = update(error_groups).where(
-    error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id")
-)
-_SEEN_AGAIN = Prepared(
-    _GROUP.values(
-        **_COUNT_UP,
-        resolved_at=null(),
-        # It was thought to be over.
-        regressed_at=case((error_groups.c.resolved_at.is_not(None), _NOW), else_=error_groups.c.regressed_at),
-    )
-)
-_SEEN_RESOLVED = Prepared(_GROUP.values(**_COUNT_UP))
-_VARYING = re.compile(
-    r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
-)
 _JOINED = (
     errors.join(
         error_groups, (error_groups.c.project_id == errors.c.project_id) & (error_groups.c.id == errors.c.group_uuid)
@@ -70,79 +42,14 @@ _SELECT = select(
 SORTS = {"created_at": errors.c.created_at}
 
 
-def fingerprint(error_type: str, message: str) -> str:
-    """Return what equal errors share: a hash of the type and the message without its numbers and ids."""
-    return hashlib.sha256(f"{error_type}\x1f{without_numbers(message)}".encode()).hexdigest()[:16]
-
-
-def without_numbers(message: str) -> str:
-    """Return what messages have in common that differ in numbers and ids only: each of these is a `#`."""
-    return _VARYING.sub("#", message[:2000]).strip()
-
-
 def _error(row: Mapping[str, Any]) -> ErrorRecord:
     return ErrorRecord(**{name: value for name, value in row.items() if name != "page_key"})
 
 
-def error_row(
-    conn: Connection, scope: Scope, new: NewError, *, error: UUID, user: UserId, agent: UUID | None
-) -> dict[str, Any]:
-    """Return a new error as a row, in the group of its fingerprint."""
-    values.name("error_type", new.error_type)
-    message = values.text("error_message", new.error_message)
-    row: dict[str, Any] = {
-        "project_id": scope.project,
-        "id": error,
-        "serial": None,
-        "group_uuid": derived_id(0, "error", scope.project, fingerprint(new.error_type, message)),
-        "user_uuid": user,
-        "agent_uuid": agent,
-        "session_uuid": new.session_uuid,
-        "run_uuid": new.run_uuid,
-        "error_type": new.error_type,
-        "error_message": message,
-        "error_code": new.error_code,
-        "stack_trace": new.stack_trace,
-        "context": None if new.context is None else values.json_text("context", new.context),
-        "is_resolved": False,
-        "resolved_at": None,
-        "created_at": conn.now if new.created_at is None else values.moment("created_at", new.created_at),
-    }
-    for name in ("error_code", "stack_trace"):
-        if row[name] is not None:
-            values.text(name, row[name])
-    return row
-
-
-def group_of(scope: Scope, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the group of an error's row as a row, with nothing counted in it yet."""
-    found = fingerprint(row["error_type"], row["error_message"])
-    return {
-        "project_id": scope.project,
-        "id": derived_id(0, "error", scope.project, found),
-        "fingerprint": found,
-        "error_type": row["error_type"],
-        "error_message": row["error_message"],
-        "count": 0,
-        "first_seen_at": row["created_at"],
-        "last_seen_at": row["created_at"],
-        "resolved_at": row["resolved_at"],
-        "regressed_at": None,
-    }
-
-
-def count_in_group(conn: Connection, scope: Scope, row: Mapping[str, Any]) -> None:
-    """Count an error in its group, which is open again unless the error is resolved."""
-    statement = _SEEN_RESOLVED if row["is_resolved"] else _SEEN_AGAIN
-    told = {"key_project": scope.project, "key_id": row["group_uuid"], "at": row["created_at"]}
-    conn.run(statement, told if row["is_resolved"] else {**told, "now": conn.now})
-
-
 def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures: Figures) -> None:
     """Store errors that are new, their groups and their counts, in the caller's transaction."""
+    count_in_groups(conn, scope.project, rows)
     for row in rows:
-        conn.run(_ADD_GROUP, group_of(scope, row))
-        count_in_group(conn, scope, row)
         figures.error(row)
     conn.many(ADD_ERROR, rows)
 
@@ -150,7 +57,7 @@ def add_rows(conn: Connection, scope: Scope, rows: list[dict[str, Any]], figures
 def record(conn: Connection, scope: Scope, new: NewError, *, user: str | None = None) -> ErrorRecord:
     """Record an error and count it in its group; the same `id` again is the same error.
 
-    Raises `Conflict` if that id is another error.
+    Raises `Conflict` if that id is another error, `NotFound` for a use of a tool or a call that the scope cannot see.
     """
     if new.id is not None:
         stored = conn.first_map(_SELECT.where(*within(scope, errors), errors.c.id == new.id))
@@ -159,12 +66,29 @@ def record(conn: Connection, scope: Scope, new: NewError, *, user: str | None = 
                 raise Conflict("error", new.id)
             return _error(stored)
     owner, agent = owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
+    new = _named(conn, scope, new)
     agent = agents.agent_uuid(conn, scope, new.agent_id) or agent
     row = error_row(conn, scope, new, error=new.id or conn.new_id(), user=owner, agent=agent)
     figures = Figures(scope.project, conn.now)
     add_rows(conn, scope, [row], figures)
     figures.apply(conn)
     return get(conn, scope, row["id"])
+
+
+def _named(conn: Connection, scope: Scope, new: NewError) -> NewError:
+    """Return an error with the name of the tool whose use it tells of."""
+    if new.llm_call_uuid is not None:
+        mine = (*within(scope, llm_calls), llm_calls.c.id == new.llm_call_uuid)
+        if conn.first(select(llm_calls.c.id).where(*mine)) is None:
+            raise NotFound("LLM call", new.llm_call_uuid)
+    if new.tool_call_uuid is None:
+        return new
+    use = conn.first(
+        select(tool_calls.c.tool_name).where(*within(scope, tool_calls), tool_calls.c.id == new.tool_call_uuid)
+    )
+    if use is None:
+        raise NotFound("tool call", new.tool_call_uuid)
+    return replace(new, tool_name=new.tool_name or use[0])
 
 
 def get(conn: Connection, scope: Scope, error: UUID) -> ErrorRecord:
@@ -183,12 +107,23 @@ def list_(
     session: UUID | None = None,
     run: UUID | None = None,
     words: str | None = None,
+    kind: ErrorKind | None = None,
+    derived: bool = False,
     sort: str = "-created_at",
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ErrorRecord]:
-    """Return errors, the newest first."""
-    wanted = {errors.c.group_uuid: group, errors.c.session_uuid: session, errors.c.run_uuid: run}
+    """Return errors that were told, the newest first; those `derived` from failed calls and uses of tools too if asked.
+
+    `group`, `session`, `run` and `kind` keep those of one, `words` those whose message holds them.
+    """
+    wanted: dict[Any, object] = {
+        errors.c.group_uuid: group,
+        errors.c.session_uuid: session,
+        errors.c.run_uuid: run,
+        errors.c.kind: kind,
+        errors.c.is_derived: None if derived else False,
+    }
     conditions = [column == value for column, value in wanted.items() if value is not None]
     if words:
         conditions.append(contains(errors.c.error_message, words))

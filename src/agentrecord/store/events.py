@@ -76,6 +76,8 @@ def event_row(
         "parent_event_uuid": new.parent_event_uuid,
         "trace_uuid": new.trace_uuid,
         "span_id": None if new.span_id is None else values.text("span_id", new.span_id),
+        "piece_uuid": new.piece_uuid,
+        "detached_from": None if new.detached_from is None else values.text("detached_from", new.detached_from),
         "data": None if new.data is None else values.json_text("data", new.data),
         "duration_ms": None if new.duration_ms is None else values.integer("duration_ms", new.duration_ms, minimum=0),
         "timestamp": conn.now if new.timestamp is None else values.moment("timestamp", new.timestamp),

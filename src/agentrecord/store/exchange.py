@@ -213,6 +213,9 @@ class _Unit:
         """Return which rows of a kind belong to the unit; None if none can."""
         table = KINDS[kind].table
         found: list[ColumnElement[bool]] = [events.c.trace_uuid.is_(None)] if table is events else []
+        if table is errors:
+            # What is derived is derived again where its use or call comes to.
+            found.append(~errors.c.is_derived)
         if self._unit.kind is UnitKind.LOOSE:
             return self._loose(kind, found)
         if kind is FactKind.RUN:

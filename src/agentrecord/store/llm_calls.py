@@ -72,9 +72,10 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
     A call that was reserved is charged to whom it was reserved for, unless it names a session, a run or a `user`.
     """
     new = _placed(conn, scope, new)
-    owner, agent = _owner(conn, scope, new, user)
+    owner, agent, version = _owner(conn, scope, new, user)
     figures = Figures(scope.project, conn.now)
-    rows = record_rows(conn, scope, [new], figures, user=owner, agent=agent)
+    of_run = {new.run_uuid: (agent, version)}
+    rows = record_rows(conn, scope, [new], figures, user=owner, agent=agent, of_runs=of_run)
     figures.apply(conn)
     return record_of(conn, rows[0])
 
@@ -82,7 +83,10 @@ def record(conn: Connection, scope: Scope, new: NewLLMCall, *, user: str | None 
 def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCall]) -> tuple[LLMCall, ...]:
     """Record many calls, each with an integer id; a call belongs to the agent that it names itself or to none."""
     placed = [_placed(conn, scope, new) for new in new_calls]
-    users = [owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid)[0] for new in placed]
+    found_owners = [owners.of_call(conn, scope, session=new.session_uuid, run=new.run_uuid) for new in placed]
+    users = [owner for owner, _, _ in found_owners]
+    versions = zip(placed, found_owners, strict=True)
+    of_runs: dict[UUID | None, owners.OfRun] = {new.run_uuid: (None, version) for new, (_, _, version) in versions}
     figures = Figures(scope.project, conn.now)
     rows: dict[int, dict[str, Any]] = {}
     for user in dict.fromkeys(users):
@@ -91,7 +95,7 @@ def record_numbered(conn: Connection, scope: Scope, new_calls: Sequence[NewLLMCa
         batches = [[place] for place in places] if any(new.dedup_key for new in placed) else [places]
         for batch in batches:
             mine = [placed[place] for place in batch]
-            found = record_rows(conn, scope, mine, figures, user=user, agent=None, numbered=True)
+            found = record_rows(conn, scope, mine, figures, user=user, agent=None, of_runs=of_runs, numbered=True)
             rows.update(zip(batch, found, strict=True))
     figures.apply(conn)
     return tuple(record_of(conn, rows[place]) for place in range(len(placed)))
@@ -105,12 +109,14 @@ def _placed(conn: Connection, scope: Scope, new: NewLLMCall) -> NewLLMCall:
     return new if named is None else replace(new, run_uuid=named)
 
 
-def _owner(conn: Connection, scope: Scope, new: NewLLMCall, user: str | None) -> reserving.Owner:
+def _owner(
+    conn: Connection, scope: Scope, new: NewLLMCall, user: str | None
+) -> tuple[UserId, UUID | None, UUID | None]:
     if new.id is not None and new.session_uuid is None and new.run_uuid is None and user is None:
         reserved_for = reserving.owner_of(conn, scope, new.id)
         if reserved_for is not None:
-            return reserved_for
-    return owners.of(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
+            return *reserved_for, None
+    return owners.of_call(conn, scope, session=new.session_uuid, run=new.run_uuid, user=user)
 
 
 def record_rows(
@@ -123,15 +129,15 @@ def record_rows(
     agent: UUID | None,
     session: UUID | None = None,
     message: UUID | None = None,
-    run_agents: Mapping[UUID | None, UUID] = MappingProxyType({}),
+    of_runs: Mapping[UUID | None, owners.OfRun] = MappingProxyType({}),
     numbered: bool = False,
 ) -> list[dict[str, Any]]:
     """Store calls in the caller's transaction, add them to `figures`, and return their rows.
 
-    A call that names no session or message belongs to those given, and to its run's agent where `run_agents` knows it,
-    else to `agent`. What was reserved under a call's `id` is settled,
-    or held if the call's cost is unknown; its agent and its model's price are the call's where nothing else names one.
-    New ones get integer ids if `numbered`.
+    A call that names no session or message belongs to those given, and to its run's agent and version where `of_runs`
+    knows them, else to `agent`. What was reserved under a call's `id` is settled, or held if the call's cost is
+    unknown; its agent and its model's price are the call's where nothing else names one. New ones get integer ids if
+    `numbered`.
     """
     found: list[dict[str, Any]] = []
     fresh: list[dict[str, Any]] = []
@@ -140,8 +146,11 @@ def record_rows(
     settlements: list[tuple[dict[str, Any] | None, dict[str, Any]]] = []
     for new in new_calls:
         settled = None if new.id is None else reserved.get(new.id)
-        own = run_agents.get(new.run_uuid, agent)
-        row = _row_of(conn, scope, new, settled, user=user, agent=own, session=session, message=message)
+        own, version = of_runs.get(new.run_uuid, owners.OF_NO_RUN)
+        row = _row_of(
+            conn, scope, new, settled,
+            user=user, agent=own or agent, version=version, session=session, message=message,
+        )  # fmt: skip
         stored = _stored(conn, scope, row, by_id=new.id is not None)
         if stored is not None:
             found.append(merge(conn, scope, stored, row, figures))
@@ -179,6 +188,7 @@ def _row_of(
     *,
     user: UserId,
     agent: UUID | None,
+    version: UUID | None,
     session: UUID | None,
     message: UUID | None,
 ) -> dict[str, Any]:
@@ -187,8 +197,9 @@ def _row_of(
     if own_agent is None and settled is not None:
         own_agent = settled["agent_uuid"]
     row = call_row(
-        conn, scope, new, call=new.id or conn.new_id(), user=user, agent=own_agent, session=session, message=message
-    )
+        conn, scope, new, call=new.id or conn.new_id(),
+        user=user, agent=own_agent, version=version, session=session, message=message,
+    )  # fmt: skip
     if settled is not None and row["cost_nanos"] is None:
         # The model that answered goes by another name than the one that was asked, and only that one has a price.
         found = charge(

@@ -13,6 +13,7 @@ from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Conflict, NotFound, StaleRevision
 from agentrecord.ids import NIL, UserId
 from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.llm_call import LLMCall, NewLLMCall
 from agentrecord.records.message import Message, MessageRole, NewMessage, Part, Revision
 from agentrecord.records.page import Page
@@ -25,7 +26,9 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import owners, purging, search, sessions
 from agentrecord.store._arrivals import note
-from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures, call_counts
+from agentrecord.store._call_counts import call_counts
+from agentrecord.store._failures import answered
+from agentrecord.store._figures import TOUCH_SESSION_RETURNING, Figures
 from agentrecord.store._page import page
 from agentrecord.store._rows import NO_USAGE, call_row, message_of, message_row, parts_of, parts_text
 from agentrecord.store._sql import bound_within, insert_into, scope_params, within
@@ -90,21 +93,24 @@ def append(
     touched = conn.touch(TOUCH_SESSION_RETURNING, figures.session_params(session))
     if touched is None or (scope.user is not None and touched[2] != scope.user):
         raise NotFound("session", session)
-    last, _, user, agent = touched
+    last, _, user, agent, tool_calls = touched
     rows = [
         message_row(scope.project, session, user, new, message=i, sequence=last - len(fresh) + n, now=conn.now)
         for n, (new, i) in enumerate(zip(fresh, ids, strict=True), start=1)
     ]
-    run_agents = owners.agents_of_runs(conn, scope, [new.run_uuid for new in calls])
+    of_runs = owners.of_runs(conn, scope, [new.run_uuid for new in calls])
     for call in call_rows:
-        call["user_uuid"], call["agent_uuid"] = user, run_agents.get(call["run_uuid"], agent)
+        own, call["agent_version_uuid"] = of_runs.get(call["run_uuid"], owners.OF_NO_RUN)
+        call["user_uuid"], call["agent_uuid"] = user, own or agent
     recorded = call_rows
     if not plain:
         recorded = call_store.record_rows(
-            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, run_agents=run_agents
+            conn, scope, calls, figures, user=user, agent=agent, session=session, message=answer, of_runs=of_runs
         )
         figures.apply(conn)
-    turn_rows(conn, scope).add(session, rows, call_rows, agent=agent, latest=latest, indexed=indexed)
+    turn_rows(conn, scope).add(
+        session, rows, call_rows, agent=agent, latest=latest, indexed=indexed, is_toolless=not tool_calls
+    )
     return _turn(conn, stored, rows, recorded)
 
 
@@ -265,8 +271,18 @@ def edit(
     if content is not UNSET:
         conn.run(_ADD_REVISION, _revision_row(scope, old))
         search.replace(conn, scope, message, old.content, content)
+        _retell(conn, scope, old)
     note(conn, scope.project, ChangeKind.MESSAGE, message, changed[1])
     return get(conn, scope, message)
+
+
+def _retell(conn: Connection, scope: Scope, changed: Message) -> None:
+    """Let the failure of a tool say what its result, a message that was changed, says now."""
+    if changed.role is MessageRole.TOOL:
+        figures = Figures(scope.project, conn.now)
+        for use in answered(conn, scope.project, {changed.id: changed.session_uuid}):
+            figures.failed(ErrorKind.TOOL, use)
+        figures.apply(conn)
 
 
 def _revision_row(scope: Scope, old: Message) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from agentrecord.engine import Connection
 from agentrecord.records.event import Event
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.message import Message
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.run import Run
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import Session, SessionFilter
@@ -22,15 +23,14 @@ from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import events as event_store
 from agentrecord.store import llm_calls as call_store
 from agentrecord.store import messages as message_store
+from agentrecord.store import prices, session_trees
 from agentrecord.store import runs as run_store
-from agentrecord.store import session_trees
 from agentrecord.store import sessions as session_store
 from agentrecord.store import tool_calls as tool_store
 from agentrecord.store._page import checked_limit
 from agentrecord.store._rows import call_of
 from agentrecord.store._sql import by_value, total, usage_totals, within
 from agentrecord.store.usage_by_session import measures
-from agentrecord.store.usage_sums import sums
 
 COSTLY_NANOS = 50_000_000
 """From how many nano-dollars on a call is named among what made a session's cost: five cents."""
@@ -65,13 +65,17 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSums:
-    """How many sessions a filter finds, and the sums over them and all below them."""
+    """How many sessions a filter finds, and the sums over them and all below them.
+
+    `prices` are those behind all that was spent in its range.
+    """
 
     sessions: int
     messages: int
     tool_errors: int
     errors: int
     totals: UsageTotals
+    prices: PriceSources | None = None
 
 
 NO_SUMS = SessionSums(sessions=0, messages=0, tool_errors=0, errors=0, totals=UsageTotals())
@@ -115,7 +119,7 @@ def conversation(
         events=_events(conn, scope, session, since, until, run),
         children=below,
         child_runs=_runs_of(conn, scope, [child.id for child in below]),
-        child_sums=subtree_sums(conn, scope, [child.id for child in below]),
+        child_sums=session_trees.subtree_sums(conn, scope, [child.id for child in below]),
         costly_calls=costly_calls,
         costliest=costliest,
     )
@@ -227,28 +231,6 @@ def _count(conn: Connection, table: Table, conditions: Sequence[ColumnElement[bo
     return int(conn.value(select(func.count()).select_from(table).where(*conditions)))
 
 
-def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> Mapping[UUID, UsageTotals]:
-    """Return, for each session, the sums over it and every session below it."""
-    if not session_ids:
-        return {}
-    tree = (
-        select(sessions.c.id.label("top"), sessions.c.id)
-        .where(*within(scope, sessions), sessions.c.id.in_(list(session_ids)))
-        .cte("tree", recursive=True)
-    )
-    below = sessions.alias("below")
-    tree = tree.union(
-        select(tree.c.top, below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id)
-    )
-    rows = conn.maps(
-        select(tree.c.top, *sums(sessions))
-        .select_from(sessions.join(tree, tree.c.id == sessions.c.id))
-        .where(*within(scope, sessions))
-        .group_by(tree.c.top)
-    )
-    return {row["top"]: usage_totals(row) for row in rows}
-
-
 def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = None) -> SessionSums:
     """Return the sums over all sessions that a filter finds, those below them included."""
     wanted = wanted or SessionFilter()
@@ -271,4 +253,5 @@ def session_sums(conn: Connection, scope: Scope, wanted: SessionFilter | None = 
         tool_errors=tool_errors,
         errors=error_count,
         totals=usage_totals(row) if row else UsageTotals(),
+        prices=prices.behind(conn, scope, since=wanted.since, until=wanted.until) if row and row["calls"] else None,
     )

@@ -11,16 +11,20 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
 from agentrecord.exceptions import Forbidden, InvalidFilter, InvalidValue, NotFound
+from agentrecord.ids import UserId
 from agentrecord.pricing.choose import choose
 from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.page import Page
 from agentrecord.records.price import Host, Model, ModelUse, NewPrice, Price, Rates, Spending
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.scope import Role, Scope
 from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
 from agentrecord.schema import hosts, models, prices
 from agentrecord.store import audit
 from agentrecord.store._charging import OWN_PRICES, model_uuid, own_prices, price_of, price_row
+from agentrecord.store._days import Days
 from agentrecord.store._page import page
+from agentrecord.store._price_sources import of_days
 from agentrecord.store._sql import insert_or_skip
 from agentrecord.store.usage_sums import NO_NAME, TIME, by_names, period, summed, totals_of
 
@@ -130,6 +134,24 @@ def uses(
         _use(conn, scope, model, host or None, totals_of(counts), (first_at, last_at))
         for model, host, *counts, first_at, last_at in rows
     )
+
+
+def behind(
+    conn: Connection,
+    scope: Scope,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    user: UserId | None = None,
+    agent: UUID | None = None,
+) -> PriceSources | None:
+    """Return which prices are behind what was spent on the UTC days from `since` up to `until`; None without any.
+
+    They are those that charge each model that was called, at the end of its last day there: of all, of one `user`, or
+    of one `agent`, by their row ids.
+    """
+    by, owner = ("agent_uuid", agent) if user is None else ("user_uuid", user)
+    return of_days(conn, Days(scope=scope, by=by, owner=owner, since=since, until=until))
 
 
 def spending(

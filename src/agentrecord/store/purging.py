@@ -90,6 +90,14 @@ def purge_message(conn: Connection, scope: Scope, session: UUID, message: UUID, 
         .where(*within(scope, llm_calls), llm_calls.c.session_uuid == session, llm_calls.c.message_uuid == message)
         .values(**EMPTIED[llm_calls])
     )
+    uses = select(tool_calls.c.id).where(
+        *within(scope, tool_calls), tool_calls.c.session_uuid == session, tool_calls.c.result_message_uuid == message
+    )
+    conn.run(
+        update(errors)
+        .where(*within(scope, errors), errors.c.is_derived, errors.c.tool_call_uuid.in_(uses))
+        .values(**EMPTIED[errors])
+    )
     if run is not None:
         _purge_traces(conn, scope, session, run)
 

@@ -10,6 +10,7 @@ from sqlalchemy import cast as sql_cast
 
 from agentrecord.engine import Connection
 from agentrecord.ids import NIL
+from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import SessionStatus
@@ -17,6 +18,7 @@ from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import (
     activity_days,
     error_days,
+    error_groups,
     errors,
     latency_days,
     llm_calls,
@@ -28,8 +30,10 @@ from agentrecord.schema import (
     usage_days,
     usage_hours,
 )
-from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.types import Whole
+from agentrecord.schema.usage import USAGE_KEY
+from agentrecord.store import recount_tools
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
@@ -45,7 +49,7 @@ _ACTIVITY: dict[str, tuple[Table, list[ColumnElement[bool]], ColumnElement[int]]
     "run_iterations": (runs, [], total(runs.c.total_iterations)),
     "tool_calls": (tool_calls, [], _NUMBER),
     "tool_errors": (tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR], _NUMBER),
-    "error_count": (errors, [], _NUMBER),
+    "error_count": (errors, [~errors.c.is_derived], _NUMBER),
 }
 
 
@@ -70,9 +74,13 @@ def check(conn: Connection, scope: Scope) -> tuple[Difference, ...]:
 def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     found: list[Difference] = []
     found.extend(_usage_of(conn, scope, sessions, "session_uuid"))
+    found.extend(
+        _usage_of(conn, scope, sessions, "session_uuid", names=SUBAGENT_COUNTERS, only=[llm_calls.c.is_subagent])
+    )
     found.extend(_usage_of(conn, scope, runs, "run_uuid"))
     found.extend(_rollup(conn, scope, usage_hours, HOUR_MICROS))
     found.extend(_rollup(conn, scope, usage_days, DAY_MICROS))
+    found.extend(_versions(conn, scope))
     live = messages.c.deleted_at.is_(None)
     for figure, table, conditions in (
         ("message_count", messages, [live]),
@@ -80,7 +88,7 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
         ("run_count", runs, []),
         ("tool_call_count", tool_calls, []),
         ("tool_error_count", tool_calls, [tool_calls.c.status == ToolCallStatus.ERROR]),
-        ("error_count", errors, []),
+        ("error_count", errors, [~errors.c.is_derived]),
     ):
         found.extend(_count_of(conn, scope, sessions, "session_uuid", figure=figure, table=table, only=conditions))
     for figure, conditions in (
@@ -89,7 +97,58 @@ def _differences(conn: Connection, scope: Scope) -> list[Difference]:
     ):
         found.extend(_count_of(conn, scope, runs, "run_uuid", figure=figure, table=tool_calls, only=conditions))
     found.extend(_days(conn, scope))
+    for sides in recount_tools.sides(conn, scope):
+        found.extend(_compare(*sides))
+    found.extend(_groups(conn, scope))
+    found.extend(_derived(conn, scope))
     return found
+
+
+def _groups(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare how often groups of equal errors were met with their errors."""
+    mine = error_groups.c.project_id == scope.project
+    kept = {
+        row[0]: {"count": row[1]} for row in conn.rows(select(error_groups.c.id, error_groups.c["count"]).where(mine))
+    }
+    rows = conn.rows(
+        select(errors.c.group_uuid, func.count())
+        .where(errors.c.project_id == scope.project)
+        .group_by(errors.c.group_uuid)
+    )
+    return _compare(error_groups.name, kept, {group: {"count": number} for group, number in rows}, ("count",))
+
+
+def _derived(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare the errors derived from uses of tools and calls with those that failed and that no told error names.
+
+    Of deleted sessions nothing is derived anew, and what was derived stays: they are left out.
+    """
+    found: list[Difference] = []
+    for table, reference in ((tool_calls, errors.c.tool_call_uuid), (llm_calls, errors.c.llm_call_uuid)):
+        told = select(errors.c.id).where(
+            errors.c.project_id == table.c.project_id,
+            reference == table.c.id,
+            errors.c.user_uuid == table.c.user_uuid,
+            ~errors.c.is_derived,
+        )
+        expected = select(table.c.id).where(
+            table.c.project_id == scope.project, table.c.status == CallStatus.ERROR, ~told.exists(), _is_live(table)
+        )
+        kept = select(reference).where(
+            errors.c.project_id == scope.project, reference.is_not(None), errors.c.is_derived, _is_live(errors)
+        )
+        sides = [{row[0]: {"derived_errors": 1} for row in conn.rows(one)} for one in (kept, expected)]
+        found += _compare(table.name, sides[0], sides[1], ("derived_errors",))
+    return found
+
+
+def _is_live(table: Table) -> ColumnElement[bool]:
+    gone = select(sessions.c.id).where(
+        sessions.c.project_id == table.c.project_id,
+        sessions.c.id == table.c.session_uuid,
+        sessions.c.deleted_at.is_not(None),
+    )
+    return ~gone.exists()
 
 
 def _compare(
@@ -107,31 +166,39 @@ def _compare(
     return found
 
 
-def _summed() -> list[ColumnElement[Any]]:
-    return [total(measure).label(name) for name, measure in measures().items()]
+def _summed(names: Sequence[str] = USAGE_COUNTERS) -> list[ColumnElement[Any]]:
+    return [total(measure).label(name) for name, measure in zip(names, measures().values(), strict=True)]
 
 
-def _usage_of(conn: Connection, scope: Scope, table: Table, reference: str) -> list[Difference]:
+def _usage_of(
+    conn: Connection,
+    scope: Scope,
+    table: Table,
+    reference: str,
+    *,
+    names: tuple[str, ...] = USAGE_COUNTERS,
+    only: Sequence[ColumnElement[bool]] = (),
+) -> list[Difference]:
     kept = {
         row["id"]: row
         for row in conn.maps(
-            select(table.c.id, *[table.c[name] for name in USAGE_COUNTERS]).where(table.c.project_id == scope.project)
+            select(table.c.id, *[table.c[name] for name in names]).where(table.c.project_id == scope.project)
         )
     }
     column = llm_calls.c[reference]
     counted = {
         row["id"]: row
         for row in conn.maps(
-            select(column.label("id"), *_summed())
-            .where(llm_calls.c.project_id == scope.project, column.is_not(None))
+            select(column.label("id"), *_summed(names))
+            .where(llm_calls.c.project_id == scope.project, column.is_not(None), *only)
             .group_by(column)
         )
     }
-    return _compare(table.name, kept, counted, USAGE_COUNTERS)
+    return _compare(table.name, kept, counted, names)
 
 
 def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Difference]:
-    key_names = ("bucket", "user_uuid", "agent_uuid", "model_uuid", "is_subagent")
+    key_names = ("bucket", *[name for name in USAGE_KEY if name not in ("project_id", "bucket")])
     kept: dict[tuple[object, ...], Any] = {
         tuple(row[name] for name in key_names): row
         for row in conn.maps(select(table).where(table.c.project_id == scope.project))
@@ -144,10 +211,27 @@ def _rollup(conn: Connection, scope: Scope, table: Table, size: int) -> list[Dif
         .where(llm_calls.c.project_id == scope.project)
         .group_by(*key)
     )
-    counted = {
-        tuple(row[name] or (NIL if name == "agent_uuid" else row[name]) for name in key_names): row for row in rows
-    }
+    counted = {tuple(NIL if row[name] is None else row[name] for name in key_names): row for row in rows}
     return _compare(table.name, kept, counted, USAGE_COUNTERS)
+
+
+def _versions(conn: Connection, scope: Scope) -> list[Difference]:
+    """Compare how many calls are of each version with how many calls there are in its runs."""
+    of_run = (runs.c.project_id == llm_calls.c.project_id) & (runs.c.id == llm_calls.c.run_uuid)
+    tables = ((llm_calls, llm_calls), (runs, llm_calls.join(runs, of_run)))
+    kept, counted = (
+        {
+            version: {"calls": calls}
+            for version, calls in conn.rows(
+                select(table.c.agent_version_uuid, func.count())
+                .select_from(joined)
+                .where(llm_calls.c.project_id == scope.project, table.c.agent_version_uuid.is_not(None))
+                .group_by(table.c.agent_version_uuid)
+            )
+        }
+        for table, joined in tables
+    )
+    return _compare("ar_llm_calls", kept, counted, ("calls",))
 
 
 def _count_of(

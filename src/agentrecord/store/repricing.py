@@ -154,11 +154,13 @@ def _reprice(
     conn: Connection, scope: Scope, conditions: Sequence[ColumnElement[bool]], *, apply: bool, by: Actor
 ) -> tuple[RepriceRow, ...]:
     found, figures, own = _Found(), Figures(scope.project, conn.now), own_prices_now(conn)
-    for row in _calls(conn, scope, conditions):
+    for count, row in enumerate(_calls(conn, scope, conditions), start=1):
         price, nanos = _anew(conn, scope, row, own)
         changed = found.add(row, nanos)
         if apply:
             _charge(conn, scope, row, price, nanos, changed, figures)
+            if count % REPRICE_BATCH == 0:
+                figures.settle_tools(conn)
     rows = found.rows()
     if apply:
         figures.apply(conn)

@@ -15,8 +15,10 @@ from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
 from agentrecord.exceptions import Forbidden, InvalidValue
 from agentrecord.records.change import ChangeKind
+from agentrecord.records.error import ErrorKind
 from agentrecord.records.exchange import Carried, FactKind, Restored
 from agentrecord.records.llm_call import CostSource, NewLLMCall, PromptPart
+from agentrecord.records.message import MessageRole
 from agentrecord.records.run import RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, SessionStatus
@@ -27,11 +29,12 @@ from agentrecord.store import agents, people, prompts, search
 from agentrecord.store._arrivals import note
 from agentrecord.store._carried import KINDS, typed
 from agentrecord.store._charging import charge, model_uuid
+from agentrecord.store._error_rows import count_in_groups, group_of
+from agentrecord.store._failures import answered
 from agentrecord.store._figures import Figures
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import tokens_of
 from agentrecord.store._sql import insert_into, insert_or_skip, insert_or_skip_telling
-from agentrecord.store.errors import count_in_group, group_of
 from agentrecord.store.runs import count_run
 from agentrecord.store.sessions import ADD_CODING, coding_row
 
@@ -94,6 +97,7 @@ class _Restoring:
         self._last: dict[UUID, int] = {}
         self._places: dict[tuple[str, UUID], int] = {}
         self._indexed: list[tuple[UUID, str]] = []
+        self._answers: dict[UUID, UUID] = {}
         self.found = Restored()
 
     def take(self, kind: FactKind, facts: Sequence[Carried]) -> None:
@@ -119,6 +123,8 @@ class _Restoring:
 
     def finish(self) -> None:
         """Write what was counted, and what search finds."""
+        for use in answered(self._conn, self._scope.project, self._answers):
+            self._figures.failed(ErrorKind.TOOL, use)
         self._figures.apply(self._conn)
         search.remember(self._conn, self._scope, self._indexed)
         for (table, row_id), place in sorted(self._places.items()):
@@ -131,7 +137,7 @@ class _Restoring:
         """Learn which of the sessions or runs that facts name are here, for this scope."""
         known = self._known[table.name]
         ids = {row[name] for _, row in told if row.get(name) is not None}
-        columns = ("id", "user_uuid", *(("deleted_at",) if table is sessions else ()))
+        columns = ("id", "user_uuid", "deleted_at" if table is sessions else "agent_version_uuid")
         wanted = sorted(ids - {*known})
         for row in rows_by(self._conn, self._scope.project, table, "id", wanted, columns=columns, lock=True):
             if self._scope.user in (None, row["user_uuid"]):
@@ -261,6 +267,8 @@ class _Restoring:
     def _count_message(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
         session, at = row["session_uuid"], row["created_at"]
         self._last[session] += 1
+        if row["role"] is MessageRole.TOOL:
+            self._answers[row["id"]] = session
         live = int(row["deleted_at"] is None)
         self._figures.session(session, active_at=at, message_count=live, last_sequence=1)
         agent = self._agent_of(session)
@@ -281,6 +289,8 @@ class _Restoring:
     def _fill_call(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
         model, host = fields.get("model") or None, fields.get("host") or None
         row["model_uuid"] = model_uuid(self._conn, model, host)
+        if row["run_uuid"] is not None:
+            row["agent_version_uuid"] = self._known["ar_runs"][row["run_uuid"]]["agent_version_uuid"]
         if row["cost_source"] is CostSource.PRICE:
             # The price is each record's own row; here it is the one that charges the same.
             tokens = tokens_of(row)
@@ -322,12 +332,13 @@ class _Restoring:
                 self._places[table, owner] = max(place, self._places.get((table, owner), 0))
 
     def _fill_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        group = group_of(self._scope, row)
+        row.update(kind=row["kind"] or ErrorKind.AGENT, is_derived=False)
+        group = group_of(self._scope.project, row)
         row["group_uuid"] = group["id"]
         self._conn.run(_ADD_GROUP, group)
 
     def _count_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        count_in_group(self._conn, self._scope, row)
+        count_in_groups(self._conn, self._scope.project, [row])
         self._figures.error(row)
 
 

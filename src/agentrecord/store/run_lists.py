@@ -19,6 +19,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import agents, llm_calls, models, runs, sessions, tool_calls, users
 from agentrecord.schema.types import Whole
+from agentrecord.store import prices
 from agentrecord.store._facets import TOP, counted, named, observed, pairs
 from agentrecord.store._run_words import (
     DURATION,
@@ -43,7 +44,10 @@ _FACETS = ("status", "agent", "user", "source")
 
 
 def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunSums:
-    """Return how many runs a filter finds and the sums over their own calls: each run counts by itself."""
+    """Return how many runs a filter finds and the sums over their own calls: each run counts by itself.
+
+    The prices told with them are those behind all that was spent on the days of the filter's range.
+    """
     wanted = where or RunFilter()
     # Sums by a condition, and no GROUP BY: that would sort all the rows.
     by_status = {status: total(case((runs.c.status == status, 1), else_=0)) for status in RunStatus}
@@ -68,6 +72,7 @@ def sums(conn: Connection, scope: Scope, where: RunFilter | None = None) -> RunS
         errors=row["errors"],
         duration_ms=row["duration"] // MICROS_PER_MS,
         totals=usage_totals(row),
+        prices=prices.behind(conn, scope, since=wanted.since, until=wanted.until) if row["calls"] else None,
     )
 
 

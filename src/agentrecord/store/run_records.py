@@ -22,6 +22,7 @@ from agentrecord.store._page import checked_offset
 from agentrecord.store._refs import adopt
 from agentrecord.store._serials import next_serial
 from agentrecord.store._sql import bound_within, scope_params, within
+from agentrecord.store._tool_places import CALL_COLUMNS
 from agentrecord.store.runs import ADD_RUN, SELECT_RUN, count_run, get, run_of, run_row
 
 MAX_RUNS = 2**31 - 1
@@ -120,11 +121,7 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     figures = Figures(scope.project, conn.now)
     _delete_events(conn, scope, events.c.run_uuid == run)
     _forget_uses(conn, scope, tool_calls.c.run_uuid == run)
-    conn.run(
-        update(llm_calls)
-        .where(llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run)
-        .values(run_uuid=None, run_ref=run_id)
-    )
+    _loosen_calls(conn, scope, row, figures)
     for table in (messages, errors):
         _untie(conn, scope, table, run)
     conn.run(update(runs).where(runs.c.project_id == scope.project, runs.c.parent_uuid == run).values(parent_uuid=None))
@@ -141,6 +138,16 @@ def delete(conn: Connection, scope: Scope, run_id: str) -> bool:
     return True
 
 
+def _loosen_calls(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures) -> None:
+    """Leave a run's calls with its name alone: they are of no version then."""
+    mine = (llm_calls.c.project_id == scope.project, llm_calls.c.run_uuid == run["id"])
+    loose = {"run_uuid": None, "agent_version_uuid": None}
+    columns = [llm_calls.c[name] for name in CALL_COLUMNS]
+    for call in conn.maps(select(*columns).where(*mine).with_for_update()):
+        figures.moved(call, {**call, **loose})
+    conn.run(update(llm_calls).where(*mine).values(run_ref=run["run_id"], **loose))
+
+
 def _untie(conn: Connection, scope: Scope, table: Table, run: UUID) -> None:
     conn.run(update(table).where(table.c.project_id == scope.project, table.c.run_uuid == run).values(run_uuid=None))
 
@@ -154,6 +161,10 @@ def _delete_events(conn: Connection, scope: Scope, mine: Any) -> None:
 def _forget_uses(conn: Connection, scope: Scope, mine: Any) -> None:
     """Delete tool calls and take them out of every figure that counts them."""
     found = conn.maps(delete_from(tool_calls).where(*within(scope, tool_calls), mine).returning(*tool_calls.c))
+    ids = [row["id"] for row in found]
+    for start in range(0, len(ids), 500):
+        told = (errors.c.tool_call_uuid.in_(ids[start : start + 500]), ~errors.c.is_derived)
+        conn.run(update(errors).where(errors.c.project_id == scope.project, *told).values(tool_call_uuid=None))
     figures = Figures(scope.project, conn.now)
     for row in found:
         failed = int(row["status"] is ToolCallStatus.ERROR)

@@ -26,6 +26,7 @@ from agentrecord.store._page import checked_limit
 from agentrecord.store._phases import EXCERPT, STEPS, Draft, Row, milliseconds, paired
 from agentrecord.store._rows import TOKEN_COLUMNS, tokens_of
 from agentrecord.store._sql import by_value, usage_totals, within
+from agentrecord.store._trees import with_trees
 
 MAX_PIECES = 50_000
 """As many calls, uses of tools, runs and phases, each, as a tree can hold."""
@@ -36,11 +37,15 @@ _NOTE = 200
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read of a tree: each run's row, what stands below each run, and how much more there is."""
+    """What was read of a tree: each run's row, what stands below each run, and how much more there is.
+
+    `missing` are the spans that never came, by the pieces that would be below them.
+    """
 
     runs: Mapping[UUID, Row]
     below: Mapping[UUID, Sequence[Draft]]
     sums: Mapping[UUID, UsageTotals]
+    missing: Mapping[UUID, str]
     hidden: int
 
 
@@ -65,6 +70,9 @@ def run_tree(conn: Connection, scope: Scope, run: UUID, *, query: str | None = N
             loose = _run_draft(known, other)
             loose.depth, loose.parent, loose.is_detached = 1, run, True
             drafts.extend((loose, *_below(known, seen, loose)))
+    for draft in drafts:
+        if draft.id in known.missing:
+            draft.is_detached, draft.detached_from = True, known.missing[draft.id]
     spans = tuple([draft.done() for draft in drafts])
     found = None
     if query is not None:
@@ -148,7 +156,7 @@ def alike(conn: Connection, scope: Scope, run: UUID, *, limit: int = 10) -> tupl
         .order_by(same, runs.c.created_at.desc(), runs.c.id.desc())
         .limit(checked_limit(limit))
     )
-    return tuple(run_store.run_of(row) for row in rows)
+    return tuple(with_trees(conn, scope, runs, [run_store.run_of(row) for row in rows]))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ def _known(conn: Connection, scope: Scope, run: UUID) -> _Known:
         hidden += more
         for owner, span in found:
             below[owner].append(span)
-    known = _Known(by_id, below, _sums(by_id), hidden)
+    known = _Known(by_id, below, _sums(by_id), _missing(conn, scope, tree, by_id), hidden)
     for row in run_rows:
         if row["parent_uuid"] is not None and row["id"] != run:
             below[row["parent_uuid"]].append(_run_draft(known, row["id"]))
@@ -201,6 +209,23 @@ def _read(
         return rows, 0
     count = int(conn.value(select(func.count()).select_from(table).where(*conditions)))
     return rows[:MAX_PIECES], count - MAX_PIECES
+
+
+def _missing(conn: Connection, scope: Scope, tree: Any, by_id: Mapping[UUID, Row]) -> Mapping[UUID, str]:
+    """Return the spans of traces that never came, by the pieces that would be below them."""
+    names = ("run_uuid", "piece_uuid", "detached_from")
+    rows = conn.maps(
+        select(*[events.c[name] for name in names]).where(
+            *within(scope, events), events.c.run_uuid.in_(tree), events.c.detached_from.is_not(None)
+        )
+    )
+    found = {}
+    for row in rows:
+        run = by_id.get(row["run_uuid"])
+        # What is detached stands in its trace's own run, which is below none; in any other run it is that run itself.
+        is_run = run is not None and run["parent_uuid"] is not None
+        found[row["run_uuid"] if is_run else row["piece_uuid"]] = row["detached_from"]
+    return found
 
 
 def _sums(by_id: Mapping[UUID, Row]) -> dict[UUID, UsageTotals]:

@@ -18,7 +18,7 @@ from agentrecord.records.page import Page
 from agentrecord.records.run import NewRun, ReportedTotals, Run, RunFilter, RunStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageTotals
-from agentrecord.schema import agents, runs, sessions, users
+from agentrecord.schema import agents, llm_calls, runs, sessions, users
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import owners
@@ -27,9 +27,11 @@ from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._open_calls import close_calls
 from agentrecord.store._page import page
+from agentrecord.store._price_sources import of_calls
 from agentrecord.store._refs import adopt
 from agentrecord.store._run_words import DURATION, ERRORS, JOINED, TOKENS, run_conditions
 from agentrecord.store._sql import bound_within, by_value, insert_into, scope_params, total, usage_totals, within
+from agentrecord.store._trees import with_trees
 
 SELECT_RUN = select(
     *[c for c in runs.c if c.name not in ("project_id", "last_event_sequence")],
@@ -47,7 +49,7 @@ _TAKEN = Prepared(
     )
 )
 ADD_RUN = announcing(insert_into(runs), ChangeKind.RUN)
-_FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "reported"}
+_FIELDS = {field.name for field in fields(Run)} - {"usage", "subtree", "prices", "reported"}
 _REPORTED = msgspec.json.Decoder(ReportedTotals)
 _TEXTS = ("agent_name", "objective", "additional_context", "trace_id", "error_message", "final_synthesis_output")
 ABANDONED = "abandoned"
@@ -130,7 +132,8 @@ def run_row(
 def start(conn: Connection, scope: Scope, new: NewRun, *, user: str | None = None) -> Run:
     """Start a run, or set a pending one going; a running one of the same `run_id` and `id` is returned as it is.
 
-    Raises `Conflict` if the `run_id` is another run's, `InvalidTransition` if that run is over.
+    Raises `Conflict` if the `run_id` is another run's, `InvalidTransition` if that run is over, `NotFound` for a
+    session, a parent or a version that is not there.
     """
     return _open(conn, scope, new, user, RunStatus.RUNNING)
 
@@ -146,6 +149,8 @@ def _open(conn: Connection, scope: Scope, new: NewRun, user: str | None, status:
         taken = conn.value(_TAKEN, {"project": scope.project, "run_id": new.run_id, "id": new.id})
     if taken is not None:
         return _again(conn, scope, taken, new, status)
+    if new.agent_version_uuid is not None:
+        agent_store.check_version(conn, scope, new.agent_version_uuid)
     owner, session_agent = owners.of(conn, scope, session=new.session_uuid, run=new.parent_uuid, user=user)
     agent = agent_store.agent_uuid(conn, scope, new.agent_id, new.agent_name) or session_agent
     row = run_row(conn, scope, new, run=new.id or conn.new_id(), user=owner, agent=agent, status=status)
@@ -194,18 +199,23 @@ def find(conn: Connection, scope: Scope, run: str | UUID) -> Run | None:
 def get(conn: Connection, scope: Scope, run: str | UUID, *, with_subtree: bool = False) -> Run:
     """Return a run by its `run_id` or else its row id; raise `NotFound` if it is not there.
 
-    `with_subtree` adds the sums over the run and all sub-agent runs below it.
+    `with_subtree` adds the sums over the run and all sub-agent runs below it, and the prices behind them.
     """
     found = find(conn, scope, run)
     if found is None:
         raise NotFound("run", run)
     if not with_subtree:
         return found
+    tree = subtree_of(scope, found.id)
     statement = select(*[total(runs.c[name]).label(name) for name in USAGE_COUNTERS]).where(
-        *within(scope, runs), runs.c.id.in_(subtree_of(scope, found.id))
+        *within(scope, runs), runs.c.id.in_(tree)
     )
     row = conn.first_map(statement)
-    return replace(found, subtree=usage_totals(row) if row else UsageTotals())
+    return replace(
+        found,
+        subtree=usage_totals(row) if row else UsageTotals(),
+        prices=of_calls(conn, scope, llm_calls.c.run_uuid.in_(tree)),
+    )
 
 
 def subtree_of(scope: Scope, run: UUID) -> Select[Any]:
@@ -343,10 +353,13 @@ def list_(
     offset: int = 0,
     counted: bool = True,
 ) -> Page[Run]:
-    """Return runs, the last started first; how many there are in all is not told where they are not `counted`."""
+    """Return runs, the last started first; how many there are in all is not told where they are not `counted`.
+
+    Those with runs below them have the sums over these too; a list is ordered, and filtered, by each run's own figures.
+    """
     wanted = where or RunFilter()
     of_few = wanted.session_uuid is not None or wanted.parent_uuid is not None
-    return page(
+    found = page(
         conn,
         SELECT_RUN.where(*run_conditions(scope, wanted)),
         run_of,
@@ -359,3 +372,4 @@ def list_(
         counted=counted,
         whole=SELECT_RUN.where(*within(scope, runs)),
     )
+    return replace(found, items=with_trees(conn, scope, runs, found.items))

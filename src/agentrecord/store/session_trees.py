@@ -1,5 +1,6 @@
 """The tree of a session: the session itself and all below it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast  # `Any`: SQLAlchemy selects are generic over rows they do not know
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from agentrecord.records.session import Session
 from agentrecord.records.usage import UsageTotals
 from agentrecord.schema import sessions
 from agentrecord.schema.tables import USAGE_COUNTERS
+from agentrecord.store import _trees as trees
 from agentrecord.store._sql import total, usage_totals, within
 
 
@@ -34,6 +36,11 @@ def subtree_of(scope: Scope, session: UUID) -> Select[Any]:
     below = sessions.alias("below")
     tree = tree.union(select(below.c.id).where(below.c.project_id == scope.project, below.c.parent_uuid == tree.c.id))
     return select(tree.c.id)
+
+
+def subtree_sums(conn: Connection, scope: Scope, session_ids: Sequence[UUID]) -> Mapping[UUID, UsageTotals]:
+    """Return, for each session, the sums over it and every session below it."""
+    return trees.sums_of(conn, scope, sessions, session_ids)
 
 
 def root_of(conn: Connection, scope: Scope, session: Session) -> UUID:

@@ -17,19 +17,22 @@ from agentrecord.records.page import Page
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import CodingDetails, NewSession, Session, SessionChanges, SessionFilter, SessionStatus
 from agentrecord.records.unset import UNSET
-from agentrecord.schema import agents, coding_sessions, messages, sessions, users
+from agentrecord.schema import agents, coding_sessions, llm_calls, messages, sessions, users
+from agentrecord.schema.tables import SUBAGENT_COUNTERS
 from agentrecord.store import agents as agent_store
 from agentrecord.store import people, purging
 from agentrecord.store._arrivals import announcing, note
 from agentrecord.store._figures import Figures
 from agentrecord.store._page import page
+from agentrecord.store._price_sources import of_calls
 from agentrecord.store._session_words import COST, DURATION, ERRORS, JOINED, LIVE, TOKENS, session_conditions
 from agentrecord.store._sql import bound_within, insert_into, insert_or_skip, scope_params, usage_totals, within
+from agentrecord.store._trees import with_trees
 from agentrecord.store.session_trees import root_of, subtree_of, subtree_usage
 
 _CODING = tuple(field.name for field in fields(CodingDetails))
 _SELECT = select(
-    *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at")],
+    *[c for c in sessions.c if c.name not in ("project_id", "root_uuid", "deleted_at", *SUBAGENT_COUNTERS)],
     users.c.external_id.label("user"),
     agents.c.agent_id.label("agent_id"),
     agent_store.version_of(sessions).label("agent_version"),
@@ -47,7 +50,7 @@ _IS_THERE = Prepared(
 )
 ADD_SESSION = announcing(insert_or_skip(sessions), ChangeKind.SESSION)
 ADD_CODING = insert_into(coding_sessions)
-_FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "coding", "user", "agent_id"}
+_FIELDS = {field.name for field in fields(Session)} - {"usage", "subtree", "prices", "coding", "user", "agent_id"}
 
 SORTS: Mapping[str, ColumnElement[Any]] = {
     "last_activity_at": sessions.c.last_activity_at,
@@ -199,12 +202,15 @@ def _by_name(conn: Connection, scope: Scope, session: str) -> Session | None:
 def get(conn: Connection, scope: Scope, session: str | UUID, *, with_subtree: bool = False) -> Session:
     """Return a session by its `session_id` or else its row id; raise `NotFound` if it is not there.
 
-    `with_subtree` adds the sums over the session and all below it.
+    `with_subtree` adds the sums over the session and all below it, and the prices behind them.
     """
     found = find(conn, scope, session)
     if found is None:
         raise NotFound("session", session)
-    return replace(found, subtree=subtree_usage(conn, scope, found.id)) if with_subtree else found
+    if not with_subtree:
+        return found
+    charged = of_calls(conn, scope, llm_calls.c.session_uuid.in_(subtree_of(scope, found.id)))
+    return replace(found, subtree=subtree_usage(conn, scope, found.id), prices=charged)
 
 
 def locked(conn: Connection, scope: Scope, session: str | UUID) -> Session:
@@ -311,14 +317,16 @@ def list_(
 ) -> Page[Session]:
     """Return sessions, the last active first; without `include_children` only the tops of trees.
 
-    How many there are in all is not told where they are not `counted`.
+    Those with sessions below them have the sums over these too. How many there are in all is not told where they are
+    not `counted`.
     """
     statement = _SELECT.where(*session_conditions(scope, where or SessionFilter()))
-    return page(
+    found = page(
         conn, statement, _session, sorts=SORTS, sort=sort, row_id=sessions.c.id,
         limit=limit, cursor=cursor, offset=offset,
         counted=counted, whole=_SELECT.where(*within(scope, sessions)),
     )  # fmt: skip
+    return replace(found, items=with_trees(conn, scope, sessions, found.items))
 
 
 def filtered_ids(scope: Scope, wanted: SessionFilter) -> Select[Any]:

@@ -7,7 +7,6 @@ the contents and the attributes, is asked of the tables, and only if a filter wa
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any  # `Any`: attributes are plain JSON
 from uuid import UUID
 
@@ -25,13 +24,11 @@ from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
 from agentrecord.store._sql import within
 from agentrecord.store._words import holding
-from agentrecord.store.traces import kind_of
 
 ATTRIBUTE = "attr."
 """What the word of an attribute begins with; the rest is its key, in which case does not matter."""
 
 _STATUSES = tuple(dict.fromkeys(map(str, (*RunStatus, *CallStatus, *ToolCallStatus))))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON = msgspec.json.Decoder()
 _CONTENTS: tuple[tuple[Table, tuple[str, ...], tuple[str, ...]], ...] = (
     (llm_calls, ("response_content", "error_message", "request_id"), ("input_params", "usage_metrics")),
@@ -83,7 +80,7 @@ def matching(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]
     """Return the ids of those pieces that a filter finds; `tree` selects the runs whose pieces they are."""
     found = list(spans)
     for term in query_of(text).terms:
-        holds = _condition(conn, scope, tree, spans, term)
+        holds = _condition(conn, scope, tree, term)
         found = [span for span in found if holds(span) != term.is_negated]
     return frozenset(span.id for span in found)
 
@@ -91,14 +88,14 @@ def matching(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]
 Holds = Callable[[RunSpan], bool]
 
 
-def _condition(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan], term: Term) -> Holds:
+def _condition(conn: Connection, scope: Scope, tree: Any, term: Term) -> Holds:
     name, values = term.word, term.values
     if name is None:
         held = _holding(conn, scope, tree, values[0])
         is_like = _pattern(f"*{values[0].text}*" if _is_pattern(values[0]) else None, values[0].text)
         return lambda span: span.id in held or is_like(span.name) or is_like(span.error_message)
     if name.startswith(ATTRIBUTE):
-        told = _attributes(conn, scope, tree, spans, name.removeprefix(ATTRIBUTE))
+        told = _attributes(conn, scope, tree, name.removeprefix(ATTRIBUTE))
         return lambda span: any(_is_one_of(text, values) for text in told.get(span.id, ()))
     word = SPAN_WORDS[name]
     if word.kind.is_measured:
@@ -165,9 +162,7 @@ def _holding(conn: Connection, scope: Scope, tree: Any, value: Value) -> set[UUI
     return found
 
 
-def _attributes(
-    conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan], key: str
-) -> Mapping[UUID, list[str]]:
+def _attributes(conn: Connection, scope: Scope, tree: Any, key: str) -> Mapping[UUID, list[str]]:
     """Return what pieces say under a key, as text."""
     told: defaultdict[UUID, list[str]] = defaultdict(list)
     for table, _, columns in _CONTENTS:
@@ -180,58 +175,20 @@ def _attributes(
         for row_id, *documents in rows:
             for document in documents:
                 told[row_id].extend(_said(document, key))
-    _as_sent(conn, scope, tree, spans, told)
+    _as_sent(conn, scope, tree, told)
     return told
 
 
-def _as_sent(
-    conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan], told: defaultdict[UUID, list[str]]
-) -> None:
+def _as_sent(conn: Connection, scope: Scope, tree: Any, told: defaultdict[UUID, list[str]]) -> None:
     """Give what spans say, which are kept as events, to the pieces that were made of them."""
-    names = ("id", "run_uuid", "timestamp", "duration_ms", "event_type")
-    rows = conn.maps(
-        select(*[events.c[name] for name in names]).where(
-            *within(scope, events), events.c.run_uuid.in_(tree), events.c.trace_uuid.is_not(None)
+    rows = conn.rows(
+        select(events.c.id, events.c.piece_uuid).where(
+            *within(scope, events), events.c.run_uuid.in_(tree), events.c.piece_uuid.is_not(None)
         )
     )
-    sent = [row for row in rows if row["id"] in told]
-    if not sent:
-        return
-    made = _made(conn, scope, tree, spans)
-    for row in sent:
-        for piece in _made_of(
-            made, (kind_of(row["event_type"]), row["run_uuid"]), row["timestamp"], row["duration_ms"]
-        ):
-            told[piece].extend(told[row["id"]])
-
-
-Made = Mapping[tuple[SpanKind, UUID], Mapping[int, Sequence[RunSpan]]]
-
-
-def _made(conn: Connection, scope: Scope, tree: Any, spans: Sequence[RunSpan]) -> Made:
-    """Return pieces by their kind, their run and the millisecond in which they began."""
-    owners = {span.id: span.id for span in spans if span.kind is SpanKind.RUN}
-    for table in (llm_calls, tool_calls):
-        statement = select(table.c.id, table.c.run_uuid).where(*within(scope, table), table.c.run_uuid.in_(tree))
-        owners.update({row[0]: row[1] for row in conn.rows(statement)})
-    made: defaultdict[tuple[SpanKind, UUID], defaultdict[int, list[RunSpan]]] = defaultdict(lambda: defaultdict(list))
-    for span in spans:
-        if span.started_at is not None and span.id in owners:
-            made[span.kind, owners[span.id]][_millisecond(span.started_at)].append(span)
-    return made
-
-
-def _made_of(made: Made, place: tuple[SpanKind, UUID], at: datetime, took: int | None) -> Iterator[UUID]:
-    """Yield the pieces that began and took what a span did; a call tells its start to the millisecond only."""
-    began = made.get(place, {})
-    for millisecond in range(_millisecond(at) - 1, _millisecond(at) + 2):
-        for span in began.get(millisecond, ()):
-            if span.duration_ms is None or took is None or abs(span.duration_ms - took) <= 1:
-                yield span.id
-
-
-def _millisecond(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)
+    for event, piece in rows:
+        if event in told:
+            told[piece].extend(told[event])
 
 
 def _said(document: str | None, key: str) -> Iterator[str]:

@@ -5,8 +5,8 @@ says is derived anew from all of its spans, and the record is changed by the dif
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,7 +14,6 @@ from sqlalchemy import select
 from agentrecord.codec import values
 from agentrecord.engine import Connection
 from agentrecord.records.project import UNASSIGNED
-from agentrecord.records.run_tree import SpanKind
 from agentrecord.records.scope import Scope
 from agentrecord.records.span import Derive, Span, TraceCounts, trace_uuid
 from agentrecord.records.transcript import ImportBatch
@@ -155,58 +154,27 @@ def spans(
 
 
 def sent(conn: Connection, scope: Scope, piece: UUID) -> Span | None:
-    """Return the span that a call, a use of a tool or a run was made of; None where none was sent.
-
-    It is the one of the same run and kind that began in the same millisecond, give or take one, and took as long.
-    """
-    found = _piece(conn, scope, piece)
-    if found is None or found.started_at is None:
+    """Return the span that a call, a use of a tool or a run was made of, the first; None where none was sent."""
+    run = _run_of(conn, scope, piece)
+    if run is None:
         return None
-    near = timedelta(milliseconds=1)
-    rows = conn.maps(
-        select(traces.c.trace_id, events.c.span_id, events.c.data, events.c.event_type, events.c.duration_ms)
+    row = conn.first(
+        select(traces.c.trace_id, events.c.span_id, events.c.data)
         .select_from(
             events.join(traces, (traces.c.project_id == events.c.project_id) & (traces.c.id == events.c.trace_uuid))
         )
-        .where(*within(scope, events), events.c.run_uuid == found.run, events.c.data.is_not(None))
-        .where(events.c.timestamp.between(found.started_at - near, found.started_at + near))
+        .where(*within(scope, events), events.c.run_uuid == run, events.c.piece_uuid == piece)
+        .where(events.c.data.is_not(None))
         .order_by(by_value(events.c.timestamp), events.c.span_id)
+        .limit(1)
     )
-    alike = [row for row in rows if kind_of(row["event_type"]) is found.kind]
-    best = min(alike, key=lambda row: abs((row["duration_ms"] or 0) - (found.took or 0)), default=None)
-    return None if best is None else Span.of(best["trace_id"], best["span_id"], best["data"])
+    return None if row is None else Span.of(*row)
 
 
-def kind_of(event_type: str) -> SpanKind:
-    """Return what a span is told as, by the type of the event that keeps it."""
-    kinds = {"llm": SpanKind.LLM, "embedding": SpanKind.LLM, "tool": SpanKind.TOOL}
-    return kinds.get(event_type, SpanKind.RUN)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    kind: SpanKind
-    run: UUID | None
-    started_at: datetime | None
-    took: int | None
-
-
-def _piece(conn: Connection, scope: Scope, piece: UUID) -> _Piece | None:
-    """Return what a call, a use of a tool or a run is, when it began, and for how many milliseconds it went on."""
-    call = conn.first(
-        select(llm_calls.c.run_uuid, llm_calls.c.timestamp, llm_calls.c.latency_ms).where(
-            *within(scope, llm_calls), llm_calls.c.id == piece
-        )
-    )
-    if call is not None:
-        return _Piece(SpanKind.LLM, call[0], call[1] - timedelta(milliseconds=call[2] or 0), call[2])
-    for kind, table, run in ((SpanKind.TOOL, tool_calls, "run_uuid"), (SpanKind.RUN, runs, "id")):
-        row = conn.first(
-            select(table.c[run], table.c.started_at, table.c.finished_at).where(
-                *within(scope, table), table.c.id == piece
-            )
-        )
+def _run_of(conn: Connection, scope: Scope, piece: UUID) -> UUID | None:
+    """Return the run in which a call was made or a tool used, or the run itself; None for what is none of them."""
+    for table, run in ((llm_calls, "run_uuid"), (tool_calls, "run_uuid"), (runs, "id")):
+        row = conn.first(select(table.c[run]).where(*within(scope, table), table.c.id == piece))
         if row is not None:
-            took = row[2] - row[1] if row[1] is not None and row[2] is not None else None
-            return _Piece(kind, row[0], row[1], None if took is None else took // timedelta(milliseconds=1))
+            return cast("UUID | None", row[0])
     return None

@@ -1,10 +1,10 @@
 """Usage: what was spent, by whatever people ask for, from exact rollups; days and performance; coding-plan blocks.
 
 Days, hours and the rest come from the rollups, so that a year is read at once; sessions and directories come from
-the sessions' own sums, or from the calls where a range of time is asked for; versions and tools from the calls.
+the sessions' own sums, or from the calls where a range of time is asked for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import add
@@ -20,7 +20,7 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
 from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store import usage_by_session, usage_by_tool, usage_by_version
+from agentrecord.store import prices, usage_by_session, usage_by_tool, usage_by_version
 from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import usage_totals, within
@@ -57,7 +57,6 @@ SORTED_BY = {
 """What the rows of a report can be sorted by, and the counter of each."""
 
 _COUNTS = len(USAGE_COUNTERS)
-_OF_CALLS = {UsageBy.VERSION: usage_by_version.rows, UsageBy.TOOL: usage_by_tool.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,8 @@ def report(
     Monday) and months are those of a time zone `utc_offset_minutes` ahead of UTC. Rows of time come in order of time,
     others the costliest first. A call counts for the version of its run's agent, and for each tool that it asked for,
     its cost and tokens evenly divided among them: there the rows' costs and tokens add up to the total, and their
-    calls may come to more. Which models have no price costs about as much to find as the sums, and is left out without
-    `name_unpriced`.
+    calls may come to more. Which models have no price costs about as much to find as the sums: that, and which prices
+    are behind the sums, is left out without `name_unpriced`.
     """
     if utc_offset_minutes % 60:
         raise InvalidFilter("utc_offset_minutes", utc_offset_minutes, "must be whole hours: figures are kept by hour")
@@ -108,16 +107,18 @@ def report(
         if split is by:
             raise InvalidFilter("split", split, "must be another than what there is a row for")
         rows = _crossed(conn, scope, by, split, wanted)
+        if UsageBy.TOOL in (by, split):
+            all_calls = total(conn, scope, **wanted.bounds())
         rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
     elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
         rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
     elif by in TIME:
         rows = _by_time(conn, scope, by, wanted)
-    elif by in _OF_CALLS:
+    elif by is UsageBy.TOOL:
         all_calls = total(conn, scope, **wanted.bounds())
-        rows = sorted(_OF_CALLS[by](conn, scope, all_calls, **wanted.bounds()), key=_costliest)
+        rows = sorted(usage_by_tool.rows(conn, scope, all_calls, **wanted.bounds()), key=_costliest)
     else:
-        rows = _by_name(conn, by, wanted.summed(scope, by))
+        rows = _by_name(conn, scope, by, wanted.summed(scope, by))
     if all_calls is None:
         all_calls = sum((row.totals for row in rows), start=UsageTotals())
     is_told = name_unpriced and all_calls.unpriced_calls > 0
@@ -127,6 +128,7 @@ def report(
         rows=tuple(rows),
         total=all_calls,
         unpriced_models=_unpriced(conn, scope, by, rows, wanted) if is_told else (),
+        prices=prices.behind(conn, scope, since=since, until=until) if name_unpriced and all_calls.calls else None,
     )
 
 
@@ -146,16 +148,25 @@ def _period_of(bucket: int, calls: Summed, by: UsageBy, wanted: _Wanted) -> str:
     return period(from_micros(bucket * calls.bucket_micros) + timedelta(minutes=wanted.offset_minutes), by)
 
 
-def _by_name(conn: Connection, by: UsageBy, calls: Summed) -> list[UsageRow]:
+def _by_name(conn: Connection, scope: Scope, by: UsageBy, calls: Summed) -> list[UsageRow]:
     if by is UsageBy.TOTAL:
         found = [("all", *row) for row in conn.rows(whole(calls.shape), calls.params) if row[0]]
     else:
         found = conn.rows(by_names(calls.shape, (by,)), calls.params)
+    told = _told(conn, scope, by)
     rows = []
     for name, *counts, first_at, last_at in found:
-        key = name or NO_NAME
-        rows.append(UsageRow(key=key, label=key, totals=totals_of(counts), first_at=first_at, last_at=last_at))
+        key, label = told(name)
+        rows.append(UsageRow(key=key, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at))
     return sorted(rows, key=_costliest)
+
+
+def _told(conn: Connection, scope: Scope, by: UsageBy) -> Callable[[Any], tuple[str, str]]:
+    """Return what tells the key and the label of what a statement tells apart."""
+    if by is UsageBy.VERSION:
+        versions = usage_by_version.stored(conn, scope)
+        return lambda row: versions.get(row, usage_by_version.OF_NONE)
+    return lambda name: (name or NO_NAME, name or NO_NAME)
 
 
 def _costliest(row: UsageRow) -> tuple[int, int, str]:
@@ -196,11 +207,13 @@ def series(
     include_subagents: bool = True,
     apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
-    """Return the sums for each period, model, host, user, agent or project, split by one of the latter five.
+    """Return the sums for each period, model, host, user, agent, version, tool or project, split by one of the others.
 
-    `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
-    directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
-    by `split`: all else of a period is one row, whose `split` is None.
+    `key` is of what `by` names, `split`, which is no period, of what `split` names; both have daily and hourly figures,
+    so sessions and directories cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told
+    apart by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds
+    its runs, and `split_label` is what people read of it. With tools a call is in the rows of each that it asked for,
+    as in `report`.
     """
     return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
 
@@ -219,23 +232,37 @@ def _crossed(
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
     calls = wanted.summed(scope, by)
     # Where days do not begin as those of UTC do, they are told by their hours.
-    told = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
-    if apart is not None and 0 < len(apart) <= FEW_NAMES:
-        found = conn.rows(by_few_names(calls.shape, (told, split), len(apart)), {**calls.params, **few_names(apart)})
+    first_of = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
+    of_few: Collection[object] = () if apart is None else apart
+    if apart is not None and split is UsageBy.VERSION:
+        of_few = usage_by_version.rows_of(conn, scope, apart)
+    is_few = 0 < len(of_few) <= FEW_NAMES and UsageBy.TOOL not in (by, split)
+    if is_few:
+        statement = by_few_names(calls.shape, (first_of, split), len(of_few))
+        found = conn.rows(statement, {**calls.params, **few_names(of_few)})
+    elif split is UsageBy.TOOL:
+        found = usage_by_tool.crossed(conn, scope, first_of, calls, **wanted.bounds())
+    elif by is UsageBy.TOOL:
+        crossed = usage_by_tool.crossed(conn, scope, split, calls, **wanted.bounds())
+        found = [(tool, other, *counts) for other, tool, *counts in crossed]
     else:
-        rows = conn.rows(by_names(calls.shape, (told, split), with_times=False), calls.params)
-        found = [(first, second or NO_NAME, *counts) for first, second, *counts in rows]
-    keys = {
-        first: _period_of(first, calls, by, wanted) if by in TIME else first or NO_NAME
+        found = conn.rows(by_names(calls.shape, (first_of, split), with_times=False), calls.params)
+    is_time, told = by in TIME, _told(conn, scope, by)
+    firsts = {
+        first: (_period_of(first, calls, by, wanted),) * 2 if is_time else told(first)
         for first in {row[0] for row in found}
     }
-    merged: dict[tuple[str, str | None], Sequence[int]] = {}
-    for first, name, *counts in found:
-        place = keys[first], name if apart is None or name in apart else None
+    told = _told(conn, scope, split)
+    seconds = {second: (None, None) if is_few and second is None else told(second) for second in {r[1] for r in found}}
+    merged: dict[tuple[tuple[str, str], tuple[str | None, str | None]], Sequence[int]] = {}
+    for first, second, *counts in found:
+        is_apart = apart is None or seconds[second][0] in apart
+        place = firsts[first], seconds[second] if is_apart else (None, None)
         old = merged.get(place)
         merged[place] = counts if old is None else list(map(add, old, counts))
     return [
-        UsageRow(key=key, label=key, split=name, totals=totals_of(counts)) for (key, name), counts in merged.items()
+        UsageRow(key=key, label=label, split=name, split_label=read, totals=totals_of(counts))
+        for ((key, label), (name, read)), counts in merged.items()
     ]
 
 
@@ -279,12 +306,18 @@ def sessions(
 
 
 def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
-    """Return the models, hosts, users, agents or project of the record, in the order in which it came to know them.
+    """Return the models, hosts, users, agents, versions or project, in the order in which the record came to know them.
 
-    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
+    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of;
+    but tools are named by the day of the first call that asked for them. A version is named by the filter that finds
+    its runs.
     """
     if of not in NAMES:
         raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")
+    if of is UsageBy.TOOL:
+        return tuple(usage_by_tool.known(conn, scope)[:MOST_NAMES])
+    if of is UsageBy.VERSION:
+        return tuple(key for key, _ in usage_by_version.stored(conn, scope).values())[:MOST_NAMES]
     rows = conn.rows(known(scope, of).limit(MOST_NAMES))
     return tuple(dict.fromkeys(name or NO_NAME for (name,) in rows))
 

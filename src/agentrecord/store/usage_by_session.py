@@ -33,8 +33,8 @@ def rows(
     include_subagents: bool,
 ) -> list[UsageRow]:
     """Return one row for each top session, or each directory, sub-agents' sessions counted in their top one's."""
-    if _is_of_all(since, until, include_subagents):
-        measured = _from_sessions(scope).subquery("measured")
+    if since is None and until is None:
+        measured = _from_sessions(scope, include_subagents).subquery("measured")
     else:
         measured = _from_calls(scope, since, until, include_subagents).subquery("measured")
     shown = _told(conn, scope, measured, by)
@@ -63,12 +63,13 @@ def top(
     include_subagents: bool,
 ) -> tuple[list[UsageRow], int]:
     """Return the first rows by session and how many there are: only these are added up in full and named."""
-    is_of_all = _is_of_all(since, until, include_subagents)
+    # Of a range of time only the calls themselves tell; over all time the sums that sessions hold do.
+    is_of_all = since is None and until is None
     if not is_of_all:
         each = _by_called_session(scope, ranked.column, since, until, include_subagents).subquery("each")
     else:
-        counter = sessions.c[ranked.column].label("n")
-        each = _with_calls(scope).with_only_columns(_ROOT.label("root"), counter).subquery("each")
+        counter = _counter(ranked.column, include_subagents).label("n")
+        each = _with_calls(scope, include_subagents).with_only_columns(_ROOT.label("root"), counter).subquery("each")
     added = select(each.c.root, total(each.c.n).label("n")).group_by(each.c.root).cte("added")
     order = added.c.n.desc() if ranked.is_down else added.c.n
     counts = [select(func.count(one)).select_from(added).scalar_subquery() for one in (added.c.n, added.c.root)]
@@ -77,7 +78,7 @@ def top(
     if not is_of_all:
         measured = _from_calls(scope, since, until, include_subagents, roots=roots)
     else:
-        measured = _from_sessions(scope).where(sessions.c.id.in_(_trees(scope, roots)))
+        measured = _from_sessions(scope, include_subagents).where(sessions.c.id.in_(_trees(scope, roots)))
     shown = _told(conn, scope, measured.subquery("measured"), UsageBy.SESSION) if roots else []
     # The calls of no session have a null for it.
     count, with_session = found[0][1:] if found else (0, 0)
@@ -138,22 +139,23 @@ def _row(row: dict[str, Any]) -> UsageRow:
     )
 
 
-def _is_of_all(since: datetime | None, until: datetime | None, include_subagents: bool) -> bool:
-    """Return whether the sums that sessions hold tell it: neither of a range, nor of who made their calls."""
-    return since is None and until is None and include_subagents
+def _counter(name: str, include_subagents: bool) -> ColumnElement[Any]:
+    """Return one of the sums that sessions hold, without what of it sub-agents' calls are where these do not count."""
+    counter: ColumnElement[Any] = sessions.c[name]
+    return counter if include_subagents else counter - sessions.c[f"subagent_{name}"]
 
 
-def _with_calls(scope: Scope) -> Select[Any]:
-    """Return the statement whose rows are the sessions with calls."""
-    return select(sessions).where(*within(scope, sessions), sessions.c.calls > 0)
+def _with_calls(scope: Scope, include_subagents: bool) -> Select[Any]:
+    """Return the statement whose rows are the sessions with calls that count."""
+    return select(sessions).where(*within(scope, sessions), _counter("calls", include_subagents) > 0)
 
 
-def _from_sessions(scope: Scope) -> Select[Any]:
-    return _with_calls(scope).with_only_columns(
+def _from_sessions(scope: Scope, include_subagents: bool) -> Select[Any]:
+    return _with_calls(scope, include_subagents).with_only_columns(
         _ROOT.label("root"),
         sessions.c.created_at.label("first_at"),
         sessions.c.last_activity_at.label("last_at"),
-        *[sessions.c[name] for name in USAGE_COUNTERS],
+        *[_counter(name, include_subagents).label(name) for name in USAGE_COUNTERS],
     )
 
 

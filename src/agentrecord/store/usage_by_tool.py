@@ -1,31 +1,154 @@
 """Usage by tool: a call counts for the tools that it asked for, and its tokens and cost are divided among them.
 
-What asked for a use of a tool is not told alike by every source, but the order is: the last call of the same run, or
-outside any run of the same session, before the use began.
+Which those are is kept when it is written (`_tool_shares`), with sums by hour and by day. Of a stretch of time the days
+in it are read, and the hours at its ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any  # `Any`: rows hold whatever their columns hold
+from functools import cache
+from operator import sub
+from typing import Any  # `Any`: what calls are told apart by is of several types
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, literal_column, select, union_all
 
-from agentrecord.engine import Connection
+from agentrecord.codec import values
+from agentrecord.engine import Connection, Prepared
+from agentrecord.engine.moments import to_micros
+from agentrecord.ids import NIL
 from agentrecord.records.scope import Scope
-from agentrecord.records.usage import UsageRow, UsageTotals
-from agentrecord.schema import llm_calls, tool_calls
+from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
+from agentrecord.schema import tool_usage_days, tool_usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
-from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage_by_session import hour_of, in_range, measures
+from agentrecord.schema.usage import CUT_KEYS, DIVIDED, TOOL_COUNTERS, UNDIVIDED, ToolCut
+from agentrecord.store._figures import HOUR_MICROS
+from agentrecord.store._sql import total
+from agentrecord.store.usage_sums import KEYS, TIME, Summed, by_names, times, told_apart, totals_of, with_names
 
 NO_TOOL = "no tool"
-DIVIDED = (*[name for name in USAGE_COUNTERS if name.endswith("_tokens")], "cost_nanos")
-"""What is divided among the tools of a call; a call itself counts whole for each of them."""
+_EVER = 2**60
+_HOURS_A_DAY = 24
+_COUNTED = len(USAGE_COUNTERS)
+_TAKEN_OFF = [
+    USAGE_COUNTERS.index(name) if name in DIVIDED else _COUNTED + UNDIVIDED.index(name) for name in USAGE_COUNTERS
+]
+"""Where, among a row's counters, stands what a tool takes off the whole: of what is not divided, what it has first."""
 
-_WHOLE = tuple(name for name in USAGE_COUNTERS if name not in DIVIDED)
-_AS_TIMES = 8
-"""How strongly division binds, as SQLAlchemy counts it: what is divided is a sum."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What statements over the figures of tools differ by, but for their values.
+
+    `other` is what tools are crossed with, if anything; days come with the hours at both ends of them.
+    """
+
+    other: UsageBy | None
+    is_hourly: bool
+    has_user: bool
+    with_subagents: bool
+
+    @property
+    def day_cut(self) -> ToolCut:
+        """The cut whose days tell it in the fewest rows."""
+        if self.has_user:
+            return ToolCut.ALL
+        match self.other:
+            case UsageBy.USER:
+                return ToolCut.USER
+            case UsageBy.AGENT | UsageBy.VERSION:
+                return ToolCut.AGENT
+            case _:
+                return ToolCut.MODEL
+
+    @property
+    def hour_cut(self) -> ToolCut:
+        """The cut whose hours tell it in the fewest rows."""
+        return ToolCut.ALL if self.has_user or self.other in KEYS else ToolCut.TOOL
+
+
+def _part(shape: _Shape, table: Table, edges: tuple[str, str]) -> Select[Any]:
+    """Return the sums over a table's buckets from the first edge up to the second."""
+    rollup, is_days = table.c, table is tool_usage_days
+    cut = shape.day_cut if is_days else shape.hour_cut
+    first, end = edges
+    conditions: list[ColumnElement[bool]] = [
+        rollup.project_id == bindparam("scope_project"),
+        rollup.cut == literal_column(f"'{cut}'"),
+        rollup.bucket >= bindparam(first),
+        rollup.bucket < bindparam(end),
+    ]
+    if shape.has_user:
+        conditions.append(rollup.user_uuid == bindparam("scope_user"))
+    elif "user_uuid" not in CUT_KEYS[cut]:
+        conditions.append(rollup.user_uuid == bindparam("nobody"))
+    if not shape.with_subagents:
+        conditions.append(~rollup.is_subagent)
+    bucket: ColumnElement[Any] = rollup.bucket
+    if not is_days and not shape.is_hourly:
+        bucket = bucket.op("/", return_type=Whole())(literal_column(str(_HOURS_A_DAY)))
+    keys: list[ColumnElement[Any]] = [rollup.tool_name]
+    key = None if shape.other is None else KEYS.get(shape.other)
+    if shape.other in TIME:
+        keys.append(bucket.label("bucket"))
+    elif key is not None:
+        keys.append(rollup[key])
+    sums = [total(rollup[name]).label(name) for name in TOOL_COUNTERS]
+    return select(*keys, *sums, *times(table)).where(*conditions).group_by(*keys)
+
+
+@cache
+def _charged(shape: _Shape) -> Prepared:
+    """Return the statement whose rows are what tools are crossed with, a tool, its sums, its first and last call."""
+    parts = [_part(shape, tool_usage_hours, ("first", "end"))]
+    if not shape.is_hourly:
+        parts.append(_part(shape, tool_usage_days, ("first_day", "end_day")))
+        parts.append(_part(shape, tool_usage_hours, ("tail", "tail_end")))
+    inner = union_all(*parts).subquery("charged")
+    others = () if shape.other is None else (shape.other,)
+    crossed = [told_apart(inner, other, is_hourly=shape.is_hourly) for other in others] or [literal_column("NULL")]
+    keys = [*crossed[: len(others)], inner.c.tool_name]
+    return Prepared(
+        select(*crossed, inner.c.tool_name, *[total(inner.c[name]) for name in TOOL_COUNTERS], *times(inner))
+        .select_from(with_names(inner, others))
+        .group_by(*keys)
+        .having(func.sum(inner.c.calls) > 0)
+    )
+
+
+def _params(scope: Scope, since: datetime | None, until: datetime | None, *, is_hourly: bool) -> Mapping[str, object]:
+    first = -_EVER if since is None else to_micros(values.moment("since", since)) // HOUR_MICROS
+    end = _EVER if until is None else -(-to_micros(values.moment("until", until)) // HOUR_MICROS)
+    # Whole days are read as days.
+    days = -(-first // _HOURS_A_DAY), end // _HOURS_A_DAY
+    head, tail = (end, end) if is_hourly or days[0] >= days[1] else (days[0] * _HOURS_A_DAY, days[1] * _HOURS_A_DAY)
+    return {
+        "scope_project": scope.project,
+        "scope_user": scope.user,
+        "nobody": NIL,
+        "first": first,
+        "end": head,
+        "first_day": days[0],
+        "end_day": days[1],
+        "tail": tail,
+        "tail_end": end,
+    }
+
+
+def _rows(
+    conn: Connection,
+    scope: Scope,
+    other: UsageBy | None,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    include_subagents: bool,
+) -> list[tuple[Any, ...]]:
+    shape = _Shape(
+        other=other, is_hourly=other is UsageBy.HOUR, has_user=scope.user is not None, with_subagents=include_subagents
+    )
+    return conn.rows(_charged(shape), _params(scope, since, until, is_hourly=shape.is_hourly))
 
 
 def rows(
@@ -42,105 +165,60 @@ def rows(
     Costs and tokens add up to the whole's, to the nano-dollar; a call that asked for several tools is among the
     calls of each.
     """
+    found = _rows(conn, scope, None, since=since, until=until, include_subagents=include_subagents)
     shown = []
-    for row in _found(conn, scope, since, until, include_subagents):
-        totals = usage_totals(row)
+    for _, tool, *counts, first_at, last_at in found:
         # Of each call only its first tool takes what is not divided off the whole: what is left asked for none.
-        whole = whole - usage_totals({**row, **{name: row[f"once_{name}"] for name in _WHOLE}})
-        shown.append(
-            UsageRow(
-                key=row["tool"], label=row["tool"], totals=totals, first_at=row["first_at"], last_at=row["last_at"]
-            )
-        )
+        whole = whole - totals_of([counts[place] for place in _TAKEN_OFF])
+        totals = totals_of(counts[:_COUNTED])
+        shown.append(UsageRow(key=tool, label=tool, totals=totals, first_at=first_at, last_at=last_at))
     if whole.calls:
         shown.append(UsageRow(key=NO_TOOL, label=NO_TOOL, totals=whole))
     return shown
 
 
-def _found(
-    conn: Connection, scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool
-) -> list[dict[str, Any]]:
-    uses = _uses(scope, since, until)
-    tools = select(
-        uses,
-        func.count().over(partition_by=uses.c.call).label("tools"),
-        func.row_number().over(partition_by=uses.c.call, order_by=uses.c.tool).label("place"),
-    ).subquery("tools")
-    is_first = tools.c.place == 1
-    added = measures()
-    statement = (
-        select(
-            tools.c.tool,
-            *[total(_share(added, name, tools)).label(name) for name in USAGE_COUNTERS],
-            *[total(case((is_first, added[name]), else_=0)).label(f"once_{name}") for name in _WHOLE],
-            func.min(llm_calls.c.timestamp).label("first_at"),
-            func.max(llm_calls.c.timestamp).label("last_at"),
-        )
-        .select_from(
-            tools.join(llm_calls, and_(llm_calls.c.project_id == scope.project, llm_calls.c.id == tools.c.call))
-        )
+def crossed(
+    conn: Connection,
+    scope: Scope,
+    other: UsageBy,
+    calls: Summed,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    include_subagents: bool,
+) -> list[tuple[Any, ...]]:
+    """Return what `other` tells `calls` apart by, each with each tool and with none, and its usage counters."""
+    whole = conn.rows(by_names(calls.shape, (other,), with_times=False), calls.params)
+    left: dict[Any, Sequence[int]] = {key: counts for key, *counts in whole}
+    # Days begin at an hour of those by which all calls are told.
+    length = _HOURS_A_DAY if other in TIME and other is not UsageBy.HOUR and calls.shape.is_hourly else 1
+    found: list[tuple[Any, ...]] = []
+    rows = _rows(conn, scope, other, since=since, until=until, include_subagents=include_subagents)
+    for key, tool, *counts in rows:
+        place = key * length if length > 1 else key
+        found.append((place, tool, *counts[:_COUNTED]))
+        left[place] = list(map(sub, left[place], [counts[one] for one in _TAKEN_OFF]))
+    found.extend((key, NO_TOOL, *counts) for key, counts in left.items() if counts[0])
+    return found
+
+
+@cache
+def _known(has_user: bool) -> Prepared:
+    rollup, cut = tool_usage_days.c, ToolCut.ALL if has_user else ToolCut.MODEL
+    return Prepared(
+        select(rollup.tool_name)
         .where(
-            *within(scope, llm_calls),
-            *in_range(since, until),
-            *([] if include_subagents else [~llm_calls.c.is_subagent]),
+            rollup.project_id == bindparam("scope_project"),
+            rollup.cut == literal_column(f"'{cut}'"),
+            rollup.user_uuid == bindparam("whose"),
+            rollup.calls > 0,
         )
-        .group_by(tools.c.tool)
+        .group_by(rollup.tool_name)
+        .order_by(func.min(rollup.bucket), rollup.tool_name)
     )
-    return conn.maps(statement)
 
 
-def _share(added: Mapping[str, ColumnElement[Any]], name: str, tools: Any) -> ColumnElement[Any]:
-    """Return what a call adds to a counter of one of its tools: the first ones get what cannot be divided."""
-    if name not in DIVIDED:
-        return added[name]
-    rounded = added[name] + tools.c.tools - tools.c.place
-    share: ColumnElement[Any] = rounded.op("/", precedence=_AS_TIMES, return_type=Whole())(tools.c.tools)
-    return share
-
-
-def _uses(scope: Scope, since: datetime | None, until: datetime | None) -> Subquery:
-    """Return each call that asked for a tool with each tool that it asked for.
-
-    What began after the end of a stretch of time is read too: a use there may be of a call before it, or of another.
-    """
-    begun = (*_begun(scope, "run_uuid", since, until), *_begun(scope, "session_uuid", since, until))
-    both = union_all(*begun).subquery("both")
-    # Each call begins a group, which the uses after it are in, up to the next call.
-    number = func.sum(1 - both.c.is_use).over(
-        partition_by=both.c.within, order_by=(both.c.at, both.c.is_use, both.c.id)
-    )
-    grouped = select(both, number.label("number")).subquery("grouped")
-    call = func.first_value(grouped.c.id).over(
-        partition_by=(grouped.c.within, grouped.c.number), order_by=(grouped.c.is_use, grouped.c.id)
-    )
-    asked = select(grouped, call.label("call")).where(grouped.c.number > 0).subquery("asked")
-    return select(asked.c.call, asked.c.tool).where(asked.c.is_use == 1).distinct().subquery("uses")
-
-
-def _begun(
-    scope: Scope, place: str, since: datetime | None, until: datetime | None
-) -> tuple[Select[*tuple[Any, ...]], Select[*tuple[Any, ...]]]:
-    """Return the uses of tools and the calls around them in runs, or in sessions (`place`) outside of runs."""
-    use_place, call_place = tool_calls.c[place], llm_calls.c[place]
-    in_uses = [*within(scope, tool_calls), use_place.is_not(None)]
-    in_calls = [*within(scope, llm_calls), call_place.is_not(None)]
-    if use_place is not tool_calls.c.run_uuid:
-        in_uses.append(tool_calls.c.run_uuid.is_(None))
-        in_calls.append(llm_calls.c.run_uuid.is_(None))
-    used_at = func.coalesce(tool_calls.c.started_at, tool_calls.c.created_at)
-    if since is not None:
-        # Calls have an index by time, uses one by their run.
-        called = select(call_place).where(*in_calls, *in_range(since, until))
-        in_uses.extend((used_at >= hour_of(since), use_place.in_(called)))
-        in_calls.extend(in_range(since, None))
-    uses = select(
-        use_place.label("within"),
-        used_at.label("at"),
-        literal_column("1", Whole()).label("is_use"),
-        tool_calls.c.id.label("id"),
-        tool_calls.c.tool_name.label("tool"),
-    ).where(*in_uses)
-    calls = select(
-        call_place, llm_calls.c.timestamp, literal_column("0", Whole()), llm_calls.c.id, literal_column("''")
-    ).where(*in_calls, call_place.in_(select(use_place).where(*in_uses)))
-    return uses, calls
+def known(conn: Connection, scope: Scope) -> list[str]:
+    """Return the tools that calls asked for, by the day on which one did first."""
+    params = {"scope_project": scope.project, "whose": NIL if scope.user is None else scope.user}
+    return [name for (name,) in conn.rows(_known(scope.user is not None), params)]

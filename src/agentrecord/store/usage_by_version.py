@@ -1,81 +1,45 @@
-"""Usage by agent version: a call counts for the version that its run is of."""
+"""Versions of agents as usage tells them apart: a call counts for the version that its run is of."""
 
-from datetime import datetime
-from typing import Any  # `Any`: rows hold whatever their columns hold
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
-from agentrecord.engine import Connection
+from agentrecord.engine import Connection, Prepared
+from agentrecord.ids import NIL
 from agentrecord.records.query import written
 from agentrecord.records.scope import Scope
-from agentrecord.records.usage import UsageRow, UsageTotals
-from agentrecord.schema import agent_versions, agents, llm_calls, runs
-from agentrecord.store._sql import total, usage_totals, within
-from agentrecord.store.usage_by_session import in_range, measures
+from agentrecord.schema import agent_versions, agents
 
 NO_VERSION = "no version"
+OF_NONE = (NO_VERSION, NO_VERSION)
+"""How calls outside runs are told, and calls in runs of which no version is known."""
+
+_STORED = Prepared(
+    select(agent_versions.c.id, agents.c.agent_id, agent_versions.c.version_number)
+    .select_from(
+        agent_versions.join(
+            agents, (agents.c.project_id == agent_versions.c.project_id) & (agents.c.id == agent_versions.c.agent_uuid)
+        )
+    )
+    .where(agent_versions.c.project_id == bindparam("project"))
+    # Of those that one transaction stored, their number tells which came first.
+    .order_by(agent_versions.c.created_at, func.coalesce(agent_versions.c.serial, 0), agent_versions.c.id)
+)
 
 
-def rows(
-    conn: Connection,
-    scope: Scope,
-    whole: UsageTotals,
-    *,
-    since: datetime | None,
-    until: datetime | None,
-    include_subagents: bool,
-) -> list[UsageRow]:
-    """Return one row for each version, and one for what is left of the `whole`: the calls of no version's run.
+def stored(conn: Connection, scope: Scope) -> dict[UUID, tuple[str, str]]:
+    """Return the key and the label of each version, in the order in which they were stored.
 
-    A row's key is the filter that finds its runs.
+    A version's key is the filter that finds its runs.
     """
-    names = _names(conn, scope)
-    found = _found(conn, scope, since, until, include_subagents) if names else ()
-    shown = []
-    for row in found:
-        agent, version = names[row["version"]]
-        totals = usage_totals(row)
-        whole = whole - totals
-        key = f"agent:{written(agent)} version:{written(version)}"
-        shown.append(
-            UsageRow(
-                key=key, label=f"{agent} {version}", totals=totals, first_at=row["first_at"], last_at=row["last_at"]
-            )
-        )
-    if whole.calls:
-        shown.append(UsageRow(key=NO_VERSION, label=NO_VERSION, totals=whole))
-    return shown
+    return {
+        row: (f"agent:{written(agent)} version:{written(version)}", f"{agent} {version}")
+        for row, agent, version in conn.rows(_STORED, {"project": scope.project})
+    }
 
 
-def _names(conn: Connection, scope: Scope) -> dict[UUID, tuple[str, str]]:
-    """Return each version's agent and number."""
-    of_agent = (agents.c.project_id == agent_versions.c.project_id) & (agents.c.id == agent_versions.c.agent_uuid)
-    found = conn.rows(
-        select(agent_versions.c.id, agents.c.agent_id, agent_versions.c.version_number)
-        .select_from(agent_versions.join(agents, of_agent))
-        .where(*within(scope, agent_versions))
-    )
-    return {row: (agent, version) for row, agent, version in found}
-
-
-def _found(
-    conn: Connection, scope: Scope, since: datetime | None, until: datetime | None, include_subagents: bool
-) -> list[dict[str, Any]]:
-    of_run = (runs.c.project_id == llm_calls.c.project_id) & (runs.c.id == llm_calls.c.run_uuid)
-    return conn.maps(
-        select(
-            runs.c.agent_version_uuid.label("version"),
-            *[total(measure).label(name) for name, measure in measures().items()],
-            func.min(llm_calls.c.timestamp).label("first_at"),
-            func.max(llm_calls.c.timestamp).label("last_at"),
-        )
-        .select_from(llm_calls.join(runs, of_run))
-        .where(
-            *within(scope, llm_calls),
-            *in_range(since, until),
-            *([] if include_subagents else [~llm_calls.c.is_subagent]),
-            runs.c.agent_version_uuid.is_not(None),
-        )
-        .group_by(runs.c.agent_version_uuid)
-    )
+def rows_of(conn: Connection, scope: Scope, keys: Collection[str]) -> list[UUID]:
+    """Return the rows that calls of the versions with these keys have; of none they have the nil one."""
+    rows = {NO_VERSION: NIL, **{key: row for row, (key, _) in stored(conn, scope).items()}}
+    return [rows[key] for key in keys if key in rows]

@@ -19,13 +19,13 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.schema.types import Whole, Words
+from agentrecord.schema.types import Id, Whole, Words
 from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total, within
 
 NO_NAME = "unknown"
 TIME = (UsageBy.HOUR, UsageBy.DAY, UsageBy.WEEK, UsageBy.MONTH)
-NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.PROJECT)
+NAMES = (UsageBy.MODEL, UsageBy.HOST, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.PROJECT)
 
 _DAYS_TO_MONDAY = 3
 """Weeks of days since 1970-01-01, a Thursday, start so many days before it."""
@@ -127,22 +127,24 @@ def summed(
     )  # fmt: skip
 
 
-_KEYS = {
+KEYS = {
     UsageBy.MODEL: "model_uuid",
     UsageBy.HOST: "model_uuid",
     UsageBy.USER: "user_uuid",
     UsageBy.AGENT: "agent_uuid",
+    UsageBy.VERSION: "agent_version_uuid",
 }
+_LYING = ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid", "agent_version_uuid")
 
 
 def _inner(shape: _Shape, bys: Sequence[UsageBy], *, with_times: bool) -> Subquery:
     """Return the sums by the keys of a rollup that `bys` need, in the order in which the rollup lies."""
-    names = {_KEYS.get(by, "bucket" if by in TIME else "project_id") for by in bys}
+    names = {KEYS.get(by, "bucket" if by in TIME else "project_id") for by in bys}
     if names == {"model_uuid"}:
         # The order of the rows: nothing has to be sorted, and there are few of them to add up again.
         names.add("bucket")
     rollup = shape.table.c
-    keys = [rollup[name] for name in ("project_id", "bucket", "model_uuid", "user_uuid", "agent_uuid") if name in names]
+    keys = [rollup[name] for name in _LYING if name in names]
     return (
         select(*keys, *sums(shape.table), *(times(shape.table) if with_times else ()))
         .where(*shape.conditions())
@@ -151,7 +153,7 @@ def _inner(shape: _Shape, bys: Sequence[UsageBy], *, with_times: bool) -> Subque
     )
 
 
-def _named(of: Subquery, bys: Sequence[UsageBy]) -> Any:
+def with_names(of: Subquery, bys: Sequence[UsageBy]) -> Any:
     """Return sums joined with the tables that name their keys, each table once."""
     joined: Any = of
     if UsageBy.MODEL in bys or UsageBy.HOST in bys:
@@ -179,11 +181,14 @@ _NAME_COLUMNS = {
 }
 
 
-def _column(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]:
+def told_apart(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]:
     """Return what sums are told apart by: a name, or the bucket in which an hour, day or week begins.
 
-    Months, whose lengths differ, are told by their days.
+    Months, whose lengths differ, are told by their days; versions, whose names are two, by their rows.
     """
+    if by is UsageBy.VERSION:
+        version: ColumnElement[Any] = of.c.agent_version_uuid
+        return version
     if by not in TIME:
         return _NAME_COLUMNS[by]
     day = 24 if is_hourly else 1
@@ -196,17 +201,21 @@ def _column(of: Subquery, by: UsageBy, *, is_hourly: bool) -> ColumnElement[Any]
 
 @cache
 def by_names(shape: _Shape, bys: tuple[UsageBy, ...], *, with_times: bool = True) -> Prepared:
-    """Return the statement whose rows are what `bys` tell calls apart by, every sum, and the first and last call."""
+    """Return the statement whose rows are what `bys` tell calls apart by, every sum, and the first and last call.
+
+    What has no calls, because those that it had are counted elsewhere by now, is left out.
+    """
     inner = _inner(shape, bys, with_times=with_times)
-    columns = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
+    columns = [told_apart(inner, by, is_hourly=shape.is_hourly) for by in bys]
     return Prepared(
         select(
             *[column.label(f"key_{place}") for place, column in enumerate(columns)],
             *sums(inner),
             *(times(inner) if with_times else ()),
         )
-        .select_from(_named(inner, bys))
+        .select_from(with_names(inner, bys))
         .group_by(*columns)
+        .having(func.sum(inner.c.calls) > 0)
         .order_by(*columns)
     )
 
@@ -218,19 +227,25 @@ def by_few_names(shape: _Shape, bys: tuple[UsageBy, UsageBy], few: int) -> Prepa
     The latter tells apart only as many names as are `few`, which `few_names` binds; all else of it has none.
     """
     inner = _inner(shape, bys, with_times=False)
-    first, second = [_column(inner, by, is_hourly=shape.is_hourly) for by in bys]
-    name = func.coalesce(func.nullif(second, ""), NO_NAME)
-    told = case((name.in_([bindparam(f"few_{place}", type_=Words()) for place in range(few)]), name))
+    first, second = [told_apart(inner, by, is_hourly=shape.is_hourly) for by in bys]
+    is_text = bys[1] is not UsageBy.VERSION
+    name = func.coalesce(func.nullif(second, ""), NO_NAME) if is_text else second
+    kind = Words() if is_text else Id()
+    told = case((name.in_([bindparam(f"few_{place}", type_=kind) for place in range(few)]), name))
     named = (
         select(first.label("key_0"), told.label("key_1"), *[inner.c[counter] for counter in USAGE_COUNTERS])
-        .select_from(_named(inner, bys))
+        .select_from(with_names(inner, bys))
         .subquery("named")
     )
-    return Prepared(select(named.c.key_0, named.c.key_1, *sums(named)).group_by(named.c.key_0, named.c.key_1))
+    return Prepared(
+        select(named.c.key_0, named.c.key_1, *sums(named))
+        .group_by(named.c.key_0, named.c.key_1)
+        .having(func.sum(named.c.calls) > 0)
+    )
 
 
-def few_names(names: Collection[str]) -> dict[str, object]:
-    """Return what the names are bound with that `by_few_names` tells apart."""
+def few_names(names: Collection[object]) -> dict[str, object]:
+    """Return what the names, or the rows of versions, are bound with that `by_few_names` tells apart."""
     return {f"few_{place}": name for place, name in enumerate(names)}
 
 
@@ -277,7 +292,10 @@ def _first_stored(table: Table) -> list[ColumnElement[Any]]:
 
 
 def known(scope: Scope, of: UsageBy) -> Select[Any]:
-    """Return the statement whose rows are the names of one of `NAMES`, in the order in which they were first stored."""
+    """Return the statement whose rows are the names of one of `NAMES`, in the order in which they were first stored.
+
+    Those of versions, which are two, are told by `usage_by_version.stored`.
+    """
     called = exists().where(*within(scope, usage_days), usage_days.c.model_uuid == models.c.id)
     match of:
         case UsageBy.MODEL:

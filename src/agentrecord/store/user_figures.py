@@ -19,6 +19,7 @@ from agentrecord.schema import agents, usage_days, users
 from agentrecord.store._days import Days, by_model
 from agentrecord.store._facets import TOP, Observed
 from agentrecord.store._owners import COUNTED, FIGURE_SORTS, Other, Owners
+from agentrecord.store._price_sources import of_days
 from agentrecord.store._sql import total, usage_totals
 from agentrecord.store._words import Rule, column_word, measured_word
 from agentrecord.store.people import named_user, user_of
@@ -124,6 +125,7 @@ def details(
         spend=spend,
         tools=days.by_tool(conn),
         agents=tuple(sorted(named, key=lambda one: (-one.count, one.name or ""))),
+        prices=of_days(conn, days),
     )
 
 

@@ -44,7 +44,8 @@ function goTo(row) {
   row.classList.add("at");
   rove(row);
   row.scrollIntoView({ block: "nearest" });
-  stops(row)[0]?.focus({ preventScroll: true });
+  const found = stops(row);
+  (found.find((stop) => !stop.classList.contains("fold")) || found[0])?.focus({ preventScroll: true });
 }
 
 function move(step) {

@@ -2,6 +2,7 @@
 import { here } from "./here.js";
 
 const MORE = 25, MOST_ROWS = 120;
+const FOLDED = 2, AROUND = 3, MOST_FOLDED = 50;
 const drawn = new WeakMap();
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -45,7 +46,31 @@ function linkTo(id, group) {
   return `?${address}#${id}`;
 }
 
-function rowOf([id, kind, depth, name, note, time, tokens, cost, state, marks, group], place, chosen) {
+// The address names what is folded; "all" turns that round, but for the whole. What is chosen in a row keeps it open.
+function foldLink(id, depth, state) {
+  const address = new URLSearchParams(location.search);
+  address.delete("row");
+  if (state === AROUND) address.set("span", id);
+  const named = (address.get("fold") ?? "").split(",").filter((one) => one && one !== id);
+  const all = named.includes("all");
+  let ids = named.filter((one) => one !== "all");
+  if ((state === FOLDED) === (all && depth > 0)) ids = [...ids.slice(1 - MOST_FOLDED), id];
+  if (all) ids.unshift("all");
+  if (ids.length) address.set("fold", ids.join());
+  else address.delete("fold");
+  return `?${address}#at-${id}`;
+}
+
+function foldOf(id, depth, [state, count]) {
+  const link = element("a", "fold", state === FOLDED ? "▸" : "▾");
+  link.id = `fold-${id}`;
+  link.href = foldLink(id, depth, state);
+  link.setAttribute("aria-expanded", String(state !== FOLDED));
+  link.setAttribute("aria-label", `${count.toLocaleString("en")} ${count === 1 ? "piece" : "pieces"} below`);
+  return link;
+}
+
+function rowOf([id, kind, depth, name, note, time, tokens, cost, state, marks, group, below, detached], place, chosen) {
   const row = element("tr", state === 2 ? "failed" : state === 1 ? "going-on" : "");
   if (kind === "phase") row.classList.add("of-phase");
   if (group) {
@@ -60,7 +85,18 @@ function rowOf([id, kind, depth, name, note, time, tokens, cost, state, marks, g
   const link = element("a", "", fold + (state === 2 ? "✕ " : state === 1 ? "◔ " : "") + name);
   link.href = linkTo(id, group);
   if (group) link.setAttribute("aria-expanded", String(Boolean(group[0])));
-  head.append(element("span", "kind", kind), " ", link);
+  head.append(element("span", "kind", kind), " ");
+  if (below) {
+    row.id = `at-${id}`;
+    head.append(foldOf(id, depth, below));
+  }
+  head.append(link);
+  if (detached) {
+    const word = element("span", "warn", "detached");
+    word.title = detached;
+    head.append(" ", word);
+  }
+  if (below?.[0] === FOLDED) head.append(" ", element("span", "note", `${below[1].toLocaleString("en")} below`));
   if (note) head.append(" ", element("span", group?.[1] ? "note bad" : "note", note));
   row.append(head, ...[time, tokens, cost].map((text) => element("td", "n", text)));
   const where = element("td", "where");
@@ -93,8 +129,8 @@ async function read(address, total) {
 }
 
 export async function attach(table) {
-  const address = table.dataset.rows.replace(/\?$/, "");
-  let rows = await read(address, Number(table.dataset.total));
+  const address = () => table.dataset.rows.replace(/\?$/, "");
+  let rows = await read(address(), Number(table.dataset.total));
   if (!rows || !table.isConnected) return;
   const body = table.tBodies[0], first = gap(), last = gap();
   const height = body.rows[0].getBoundingClientRect().height || 27;
@@ -111,14 +147,18 @@ export async function attach(table) {
     const count = Math.min(MOST_ROWS, Math.ceil(innerHeight / height) + 2 * MORE);
     const end = Math.min(rows.length, begin + count);
     if (begin === from && end === to) return;
-    const focused = document.activeElement?.closest?.("tr")?.getAttribute("aria-rowindex");
+    const focus = document.activeElement, held = body.contains(focus) ? focus.closest("tr") : null;
+    const places = held ? [focus.id, held.id].filter(Boolean).map((id) => `#${CSS.escape(id)}`) : [];
+    const index = held?.getAttribute("aria-rowindex");
+    if (index) places.push(`[aria-rowindex="${index}"]`);
     [from, to] = [begin, end];
     first.cells[0].style.height = `${begin * height}px`;
     last.cells[0].style.height = `${(rows.length - end) * height}px`;
     first.hidden = !begin;
     last.hidden = end === rows.length;
     body.replaceChildren(first, ...rows.slice(begin, end).map((row, place) => rowOf(row, begin + place, chosen)), last);
-    if (focused) body.querySelector(`[aria-rowindex="${focused}"] a`)?.focus({ preventScroll: true });
+    const again = places.map((place) => body.querySelector(place)).find(Boolean);
+    (again?.matches("tr") ? again.querySelector("a:not(.fold)") : again)?.focus({ preventScroll: true });
   }
 
   let waiting = false;
@@ -129,8 +169,9 @@ export async function attach(table) {
   }
   addEventListener("scroll", onScroll, { passive: true });
   addEventListener("resize", onScroll);
-  const group = location.hash.startsWith("#group-") ? location.hash.slice(1) : null;
-  const wanted = group || chosen ? rows.findIndex(([id]) => id === (group ?? chosen)) : -1;
+  // A group, or what was folded, or shown again.
+  const group = /^#(group|at)-/.test(location.hash) ? location.hash.slice(1) : null;
+  const wanted = group || chosen ? rows.findIndex(([id]) => id === (group?.replace("at-", "") ?? chosen)) : -1;
   draw(wanted >= 0 ? wanted : undefined);
   // Beside the table the detail is always in sight, so that the chosen row can be too.
   if (wanted >= 0 && (group || matchMedia("(min-width: 901px)").matches)) {
@@ -140,7 +181,8 @@ export async function attach(table) {
   }
   table.dataset.drawn = rows.length;
   drawn.set(table, async () => {
-    rows = (await read(address, rows.length)) ?? rows;
+    rows = (await read(address(), rows.length)) ?? rows;
+    table.dataset.drawn = rows.length;
     table.setAttribute("aria-rowcount", rows.length + 1);
     from = -1;
     draw();

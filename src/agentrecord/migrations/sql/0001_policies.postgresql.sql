@@ -58,6 +58,15 @@ CREATE POLICY in_scope ON agentrecord.ar_call_reservations USING (
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );
 
+ALTER TABLE agentrecord.ar_call_tools ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_call_tools FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_call_tools USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
 ALTER TABLE agentrecord.ar_contents ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agentrecord.ar_contents FORCE ROW LEVEL SECURITY;
@@ -166,6 +175,24 @@ ALTER TABLE agentrecord.ar_tool_days ENABLE ROW LEVEL SECURITY;
 ALTER TABLE agentrecord.ar_tool_days FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY in_scope ON agentrecord.ar_tool_days USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
+ALTER TABLE agentrecord.ar_tool_usage_days ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_tool_usage_days FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_tool_usage_days USING (
+	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
+	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
+);
+
+ALTER TABLE agentrecord.ar_tool_usage_hours ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agentrecord.ar_tool_usage_hours FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY in_scope ON agentrecord.ar_tool_usage_hours USING (
 	project_id = (SELECT nullif(current_setting('app.project', true), '')::uuid)
 	AND ((SELECT nullif(current_setting('app.user', true), '')::uuid) IS NULL OR user_uuid = (SELECT nullif(current_setting('app.user', true), '')::uuid))
 );

@@ -120,6 +120,14 @@ CREATE TABLE agentrecord.ar_call_reservations (
 
 CREATE INDEX ix_ar_call_reservations_run ON agentrecord.ar_call_reservations (project_id, run_uuid);
 
+CREATE TABLE agentrecord.ar_call_tools (
+	project_id UUID NOT NULL,
+	llm_call_uuid UUID NOT NULL,
+	tool_name TEXT NOT NULL,
+	user_uuid UUID NOT NULL,
+	CONSTRAINT pk_ar_call_tools PRIMARY KEY (project_id, llm_call_uuid, tool_name)
+);
+
 CREATE TABLE agentrecord.ar_contents (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
@@ -143,8 +151,10 @@ CREATE TABLE agentrecord.ar_error_groups (
 	project_id UUID NOT NULL,
 	id UUID NOT NULL,
 	fingerprint TEXT NOT NULL,
+	kind TEXT DEFAULT 'agent' NOT NULL,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
+	tool_name TEXT,
 	count BIGINT DEFAULT 0 NOT NULL,
 	first_seen_at BIGINT NOT NULL,
 	last_seen_at BIGINT NOT NULL,
@@ -171,12 +181,16 @@ CREATE TABLE agentrecord.ar_events (
 	parent_event_uuid UUID,
 	trace_uuid UUID,
 	span_id TEXT,
+	piece_uuid UUID,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms BIGINT,
 	timestamp BIGINT NOT NULL,
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 );
+
+CREATE INDEX ix_ar_events_detached ON agentrecord.ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON agentrecord.ar_events (project_id, run_uuid, run_sequence);
 
@@ -230,6 +244,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 	serial BIGINT,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID,
+	agent_version_uuid UUID,
 	session_uuid UUID,
 	session_ref TEXT,
 	run_uuid UUID,
@@ -267,9 +282,11 @@ CREATE TABLE agentrecord.ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos, is_subagent) WHERE status = 'error';
 
-CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_llm_calls_outside ON agentrecord.ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_llm_calls_run ON agentrecord.ar_llm_calls (project_id, run_uuid, timestamp) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON agentrecord.ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
@@ -390,6 +407,8 @@ CREATE INDEX ix_ar_runs_agent ON agentrecord.ar_runs (project_id, agent_uuid, cr
 
 CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
+CREATE INDEX ix_ar_runs_below ON agentrecord.ar_runs (project_id, started_at, created_at, status, user_uuid) WHERE parent_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON agentrecord.ar_runs (project_id, parent_uuid);
@@ -460,7 +479,9 @@ CREATE TABLE agentrecord.ar_tool_calls (
 
 CREATE INDEX ix_ar_tool_calls_failed ON agentrecord.ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
 
-CREATE INDEX ix_ar_tool_calls_run ON agentrecord.ar_tool_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_tool_calls_outside ON agentrecord.ar_tool_calls (project_id, session_uuid, started_at) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_tool_calls_run ON agentrecord.ar_tool_calls (project_id, run_uuid, started_at) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_tool_calls_session ON agentrecord.ar_tool_calls (project_id, session_uuid, call_ref);
 
@@ -475,6 +496,76 @@ CREATE TABLE agentrecord.ar_tool_days (
 	duration_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	duration_count BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
+);
+
+CREATE TABLE agentrecord.ar_tool_usage_days (
+	project_id UUID NOT NULL,
+	bucket BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
+	model_uuid UUID NOT NULL,
+	is_subagent BOOLEAN NOT NULL,
+	calls BIGINT DEFAULT 0 NOT NULL,
+	failed_calls BIGINT DEFAULT 0 NOT NULL,
+	unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	input_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_read_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens BIGINT DEFAULT 0 NOT NULL,
+	output_tokens BIGINT DEFAULT 0 NOT NULL,
+	reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+	unclassified_tokens BIGINT DEFAULT 0 NOT NULL,
+	cost_nanos BIGINT DEFAULT 0 NOT NULL,
+	latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	latency_count BIGINT DEFAULT 0 NOT NULL,
+	first_at BIGINT NOT NULL,
+	last_at BIGINT NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls BIGINT DEFAULT 0 NOT NULL,
+	once_failed_calls BIGINT DEFAULT 0 NOT NULL,
+	once_unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	once_latency_count BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
+);
+
+CREATE TABLE agentrecord.ar_tool_usage_hours (
+	project_id UUID NOT NULL,
+	bucket BIGINT NOT NULL,
+	user_uuid UUID NOT NULL,
+	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
+	model_uuid UUID NOT NULL,
+	is_subagent BOOLEAN NOT NULL,
+	calls BIGINT DEFAULT 0 NOT NULL,
+	failed_calls BIGINT DEFAULT 0 NOT NULL,
+	unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	input_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_read_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens BIGINT DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens BIGINT DEFAULT 0 NOT NULL,
+	output_tokens BIGINT DEFAULT 0 NOT NULL,
+	reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+	unclassified_tokens BIGINT DEFAULT 0 NOT NULL,
+	cost_nanos BIGINT DEFAULT 0 NOT NULL,
+	latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	latency_count BIGINT DEFAULT 0 NOT NULL,
+	first_at BIGINT NOT NULL,
+	last_at BIGINT NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls BIGINT DEFAULT 0 NOT NULL,
+	once_failed_calls BIGINT DEFAULT 0 NOT NULL,
+	once_unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	once_latency_count BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_traces (
@@ -508,6 +599,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -526,7 +618,7 @@ CREATE TABLE agentrecord.ar_usage_days (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, agent_uuid, bucket);
@@ -540,6 +632,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	bucket BIGINT NOT NULL,
 	user_uuid UUID NOT NULL,
 	agent_uuid UUID NOT NULL,
+	agent_version_uuid UUID NOT NULL,
 	model_uuid UUID NOT NULL,
 	is_subagent BOOLEAN NOT NULL,
 	calls BIGINT DEFAULT 0 NOT NULL,
@@ -558,7 +651,7 @@ CREATE TABLE agentrecord.ar_usage_hours (
 	latency_count BIGINT DEFAULT 0 NOT NULL,
 	first_at BIGINT NOT NULL,
 	last_at BIGINT NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_agent_versions (
@@ -607,6 +700,11 @@ CREATE TABLE agentrecord.ar_errors (
 	agent_uuid UUID,
 	session_uuid UUID,
 	run_uuid UUID,
+	tool_call_uuid UUID,
+	llm_call_uuid UUID,
+	kind TEXT DEFAULT 'agent' NOT NULL,
+	is_derived BOOLEAN NOT NULL,
+	tool_name TEXT,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
 	error_code TEXT,
@@ -621,7 +719,13 @@ CREATE TABLE agentrecord.ar_errors (
 
 CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid, created_at, id);
 
+CREATE INDEX ix_ar_errors_llm_call ON agentrecord.ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_run ON agentrecord.ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON agentrecord.ar_errors (project_id, session_uuid);
+
+CREATE INDEX ix_ar_errors_tool_call ON agentrecord.ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_models (
 	id UUID NOT NULL,
@@ -735,6 +839,20 @@ CREATE TABLE agentrecord.ar_sessions (
 	cost_nanos BIGINT DEFAULT 0 NOT NULL,
 	latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	latency_count BIGINT DEFAULT 0 NOT NULL,
+	subagent_calls BIGINT DEFAULT 0 NOT NULL,
+	subagent_failed_calls BIGINT DEFAULT 0 NOT NULL,
+	subagent_unpriced_calls BIGINT DEFAULT 0 NOT NULL,
+	subagent_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
+	subagent_input_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_cache_read_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_cache_write_5m_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_cache_write_1h_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_output_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_unclassified_tokens BIGINT DEFAULT 0 NOT NULL,
+	subagent_cost_nanos BIGINT DEFAULT 0 NOT NULL,
+	subagent_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
+	subagent_latency_count BIGINT DEFAULT 0 NOT NULL,
 	archived_message_count BIGINT DEFAULT 0 NOT NULL,
 	archived_calls BIGINT DEFAULT 0 NOT NULL,
 	archived_tokens BIGINT DEFAULT 0 NOT NULL,

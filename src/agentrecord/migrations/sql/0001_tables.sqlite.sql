@@ -130,6 +130,16 @@ CREATE TABLE ar_call_reservations (
 
 CREATE INDEX ix_ar_call_reservations_run ON ar_call_reservations (project_id, run_uuid);
 
+CREATE TABLE ar_call_tools (
+	project_id BLOB NOT NULL,
+	llm_call_uuid BLOB NOT NULL,
+	tool_name TEXT NOT NULL,
+	user_uuid BLOB NOT NULL,
+	CONSTRAINT pk_ar_call_tools PRIMARY KEY (project_id, llm_call_uuid, tool_name)
+)
+ WITHOUT ROWID,
+ STRICT;
+
 CREATE TABLE ar_contents (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
@@ -156,8 +166,10 @@ CREATE TABLE ar_error_groups (
 	project_id BLOB NOT NULL,
 	id BLOB NOT NULL,
 	fingerprint TEXT NOT NULL,
+	kind TEXT DEFAULT 'agent' NOT NULL,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
+	tool_name TEXT,
 	count INTEGER DEFAULT 0 NOT NULL,
 	first_seen_at INTEGER NOT NULL,
 	last_seen_at INTEGER NOT NULL,
@@ -185,6 +197,8 @@ CREATE TABLE ar_events (
 	parent_event_uuid BLOB,
 	trace_uuid BLOB,
 	span_id TEXT,
+	piece_uuid BLOB,
+	detached_from TEXT,
 	data TEXT,
 	duration_ms INTEGER,
 	timestamp INTEGER NOT NULL,
@@ -192,6 +206,8 @@ CREATE TABLE ar_events (
 	CONSTRAINT pk_ar_events PRIMARY KEY (project_id, id)
 )
  STRICT;
+
+CREATE INDEX ix_ar_events_detached ON ar_events (project_id, run_uuid) WHERE detached_from IS NOT NULL;
 
 CREATE INDEX ix_ar_events_run ON ar_events (project_id, run_uuid, run_sequence);
 
@@ -249,6 +265,7 @@ CREATE TABLE ar_llm_calls (
 	serial INTEGER,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB,
+	agent_version_uuid BLOB,
 	session_uuid BLOB,
 	session_ref TEXT,
 	run_uuid BLOB,
@@ -287,9 +304,11 @@ CREATE TABLE ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos, is_subagent) WHERE status = 'error';
 
-CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_llm_calls_outside ON ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_llm_calls_run ON ar_llm_calls (project_id, run_uuid, timestamp) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_llm_calls_run_ref ON ar_llm_calls (project_id, run_ref) WHERE run_ref IS NOT NULL;
 
@@ -415,6 +434,8 @@ CREATE INDEX ix_ar_runs_agent ON ar_runs (project_id, agent_uuid, created_at, id
 
 CREATE INDEX ix_ar_runs_alive ON ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
+CREATE INDEX ix_ar_runs_below ON ar_runs (project_id, started_at, created_at, status, user_uuid) WHERE parent_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
@@ -490,7 +511,9 @@ CREATE TABLE ar_tool_calls (
 
 CREATE INDEX ix_ar_tool_calls_failed ON ar_tool_calls (project_id, status, started_at, id, user_uuid) WHERE status = 'error';
 
-CREATE INDEX ix_ar_tool_calls_run ON ar_tool_calls (project_id, run_uuid);
+CREATE INDEX ix_ar_tool_calls_outside ON ar_tool_calls (project_id, session_uuid, started_at) WHERE run_uuid IS NULL;
+
+CREATE INDEX ix_ar_tool_calls_run ON ar_tool_calls (project_id, run_uuid, started_at) WHERE run_uuid IS NOT NULL;
 
 CREATE INDEX ix_ar_tool_calls_session ON ar_tool_calls (project_id, session_uuid, call_ref);
 
@@ -505,6 +528,80 @@ CREATE TABLE ar_tool_days (
 	duration_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	duration_count INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_ar_tool_days PRIMARY KEY (project_id, day, user_uuid, agent_uuid, tool_name)
+)
+ WITHOUT ROWID,
+ STRICT;
+
+CREATE TABLE ar_tool_usage_days (
+	project_id BLOB NOT NULL,
+	bucket INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
+	model_uuid BLOB NOT NULL,
+	is_subagent INTEGER NOT NULL,
+	calls INTEGER DEFAULT 0 NOT NULL,
+	failed_calls INTEGER DEFAULT 0 NOT NULL,
+	unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	input_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_read_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens INTEGER DEFAULT 0 NOT NULL,
+	output_tokens INTEGER DEFAULT 0 NOT NULL,
+	reasoning_tokens INTEGER DEFAULT 0 NOT NULL,
+	unclassified_tokens INTEGER DEFAULT 0 NOT NULL,
+	cost_nanos INTEGER DEFAULT 0 NOT NULL,
+	latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	latency_count INTEGER DEFAULT 0 NOT NULL,
+	first_at INTEGER NOT NULL,
+	last_at INTEGER NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls INTEGER DEFAULT 0 NOT NULL,
+	once_failed_calls INTEGER DEFAULT 0 NOT NULL,
+	once_unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	once_latency_count INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
+)
+ WITHOUT ROWID,
+ STRICT;
+
+CREATE TABLE ar_tool_usage_hours (
+	project_id BLOB NOT NULL,
+	bucket INTEGER NOT NULL,
+	user_uuid BLOB NOT NULL,
+	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
+	model_uuid BLOB NOT NULL,
+	is_subagent INTEGER NOT NULL,
+	calls INTEGER DEFAULT 0 NOT NULL,
+	failed_calls INTEGER DEFAULT 0 NOT NULL,
+	unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	input_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_read_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_5m_tokens INTEGER DEFAULT 0 NOT NULL,
+	cache_write_1h_tokens INTEGER DEFAULT 0 NOT NULL,
+	output_tokens INTEGER DEFAULT 0 NOT NULL,
+	reasoning_tokens INTEGER DEFAULT 0 NOT NULL,
+	unclassified_tokens INTEGER DEFAULT 0 NOT NULL,
+	cost_nanos INTEGER DEFAULT 0 NOT NULL,
+	latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	latency_count INTEGER DEFAULT 0 NOT NULL,
+	first_at INTEGER NOT NULL,
+	last_at INTEGER NOT NULL,
+	cut TEXT NOT NULL,
+	tool_name TEXT NOT NULL,
+	once_calls INTEGER DEFAULT 0 NOT NULL,
+	once_failed_calls INTEGER DEFAULT 0 NOT NULL,
+	once_unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	once_latency_count INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_ar_tool_usage_hours PRIMARY KEY (project_id, cut, bucket, tool_name, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
@@ -542,6 +639,7 @@ CREATE TABLE ar_usage_days (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -560,7 +658,7 @@ CREATE TABLE ar_usage_days (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_days PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  STRICT;
 
@@ -575,6 +673,7 @@ CREATE TABLE ar_usage_hours (
 	bucket INTEGER NOT NULL,
 	user_uuid BLOB NOT NULL,
 	agent_uuid BLOB NOT NULL,
+	agent_version_uuid BLOB NOT NULL,
 	model_uuid BLOB NOT NULL,
 	is_subagent INTEGER NOT NULL,
 	calls INTEGER DEFAULT 0 NOT NULL,
@@ -593,7 +692,7 @@ CREATE TABLE ar_usage_hours (
 	latency_count INTEGER DEFAULT 0 NOT NULL,
 	first_at INTEGER NOT NULL,
 	last_at INTEGER NOT NULL,
-	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, is_subagent)
+	CONSTRAINT pk_ar_usage_hours PRIMARY KEY (project_id, bucket, model_uuid, user_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
@@ -646,6 +745,11 @@ CREATE TABLE ar_errors (
 	agent_uuid BLOB,
 	session_uuid BLOB,
 	run_uuid BLOB,
+	tool_call_uuid BLOB,
+	llm_call_uuid BLOB,
+	kind TEXT DEFAULT 'agent' NOT NULL,
+	is_derived INTEGER NOT NULL,
+	tool_name TEXT,
 	error_type TEXT NOT NULL,
 	error_message TEXT NOT NULL,
 	error_code TEXT,
@@ -661,7 +765,13 @@ CREATE TABLE ar_errors (
 
 CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid, created_at, id);
 
+CREATE INDEX ix_ar_errors_llm_call ON ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_run ON ar_errors (project_id, run_uuid) WHERE run_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_errors_session ON ar_errors (project_id, session_uuid);
+
+CREATE INDEX ix_ar_errors_tool_call ON ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
 
 CREATE TABLE ar_models (
 	id BLOB NOT NULL,
@@ -780,6 +890,20 @@ CREATE TABLE ar_sessions (
 	cost_nanos INTEGER DEFAULT 0 NOT NULL,
 	latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	latency_count INTEGER DEFAULT 0 NOT NULL,
+	subagent_calls INTEGER DEFAULT 0 NOT NULL,
+	subagent_failed_calls INTEGER DEFAULT 0 NOT NULL,
+	subagent_unpriced_calls INTEGER DEFAULT 0 NOT NULL,
+	subagent_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
+	subagent_input_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_cache_read_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_cache_write_5m_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_cache_write_1h_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_output_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_reasoning_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_unclassified_tokens INTEGER DEFAULT 0 NOT NULL,
+	subagent_cost_nanos INTEGER DEFAULT 0 NOT NULL,
+	subagent_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
+	subagent_latency_count INTEGER DEFAULT 0 NOT NULL,
 	archived_message_count INTEGER DEFAULT 0 NOT NULL,
 	archived_calls INTEGER DEFAULT 0 NOT NULL,
 	archived_tokens INTEGER DEFAULT 0 NOT NULL,

@@ -8,7 +8,7 @@ from fastapi import Query as InQuery
 from pydantic import Field
 
 from agentrecord.records.call_detail import CallDetail
-from agentrecord.records.error import ErrorRecord
+from agentrecord.records.error import ErrorKind, ErrorRecord
 from agentrecord.records.llm_call import LLMCall
 from agentrecord.records.tool_call import ToolCall, ToolCallStatus, ToolFigures
 from agentrecord.server.fields import Moment, sort_of
@@ -59,6 +59,8 @@ class ErrorQuery(ListQuery):
     session: str | None = None
     run: str | None = None
     q: str | None = Field(None, description="Words in the message")
+    kind: ErrorKind | None = Field(None, description="What failed")
+    derived: bool = Field(False, description="Also failures of calls and of uses of tools that nobody told as errors")
     sort: str = sort_of(ERROR_SORTS, "-created_at")
 
 
@@ -136,7 +138,7 @@ async def tool_figures(request: Request, query: Annotated[FiguresQuery, InQuery(
 
 @router.get("/errors", response_model=None, responses={**described(PageOf[model_of(ErrorRecord)], "Errors"), **NAMED})  # type: ignore[misc]
 async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()]) -> Response:
-    """List errors, the newest first."""
+    """List errors that were told, the newest first, and on demand those derived from failed calls and uses of tools."""
     session, run = await _ids(request, query.session, query.run)
     return answer(
         await store_of(request).errors.list(
@@ -144,6 +146,8 @@ async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()])
             session=session,
             run=run,
             words=query.q,
+            kind=query.kind,
+            derived=query.derived,
             sort=query.sort,
             limit=query.limit,
             cursor=query.cursor,

@@ -32,6 +32,8 @@ USAGE_COLUMNS = (
     "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "unclassified_tokens",
     "total_tokens", "cost_usd",
 )  # fmt: skip
+_TREE_COLUMNS = ("calls", "unpriced_calls", "total_tokens", "cost_usd")
+"""Which sums over a run and all below it stand beside those of its own calls."""
 
 
 class ExportAs(StrEnum):
@@ -82,6 +84,7 @@ def _run_cells(run: Run) -> list[object]:
         run.run_id, run.id, run.session_id, run.user, run.agent_id, run.objective, run.status,
         *[None if at is None else at.isoformat() for at in (run.started_at, run.finished_at)], run.duration_ms,
         run.tool_call_count, run.tool_error_count, run.error_message, *usage_cells(run.usage),
+        *[getattr(run.subtree or run.usage, name) for name in _TREE_COLUMNS],
     ]  # fmt: skip
 
 
@@ -95,7 +98,7 @@ _SESSIONS: Sheet[Session] = Sheet(
 _RUNS: Sheet[Run] = Sheet(
     columns=(
         "run_id", "id", "session_id", "user", "agent_id", "input", "status", "started_at", "finished_at", "duration_ms",
-        "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS,
+        "tool_calls", "tool_errors", "error_message", *USAGE_COLUMNS, *[f"tree_{name}" for name in _TREE_COLUMNS],
     ),
     cells=_run_cells,
 )  # fmt: skip

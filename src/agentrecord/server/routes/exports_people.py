@@ -41,12 +41,12 @@ _USERS: Sheet[UserFigures] = Sheet(
 )  # fmt: skip
 _GROUPS: Sheet[ErrorGroup] = Sheet(
     columns=(
-        "fingerprint", "error_type", "error_message", "status", "count", "users", "agents", "first_version",
-        "first_seen_at", "last_seen_at", "resolved_at", "regressed_at",
+        "fingerprint", "kind", "error_type", "error_message", "tool_name", "status", "count", "users", "agents",
+        "first_version", "first_seen_at", "last_seen_at", "resolved_at", "regressed_at",
     ),
     cells=lambda one: [
-        one.fingerprint, one.error_type, one.error_message, one.status, one.count, one.users, ", ".join(one.agents),
-        one.first_version, one.first_seen_at.isoformat(), one.last_seen_at.isoformat(),
+        one.fingerprint, one.kind, one.error_type, one.error_message, one.tool_name, one.status, one.count, one.users,
+        ", ".join(one.agents), one.first_version, one.first_seen_at.isoformat(), one.last_seen_at.isoformat(),
         one.resolved_at and one.resolved_at.isoformat(),
         one.regressed_at and one.regressed_at.isoformat(),
     ],

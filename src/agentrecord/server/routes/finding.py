@@ -18,7 +18,7 @@ class FindQuery(Query):
     """What to look for."""
 
     q: str = Field(
-        max_length=MAX_CHARS, description="The beginning of an id or a name, or words of a message", examples=["bob"]
+        max_length=MAX_CHARS, description="The beginning of an id or a name, or words of a message", examples=["bea"]
     )
     limit: int = Field(5, ge=1, le=50, description="Of each kind at most")
 

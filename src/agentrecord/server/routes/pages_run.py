@@ -28,7 +28,8 @@ async def rows(request: Request, run_id: str) -> Response:
     fall = run_rows.waterfall(
         tree, run_rows.view_of(asked), store.engine.maker.clock.now(), chosen=None if chosen is None else chosen.id
     )
-    return answer({"total": len(fall.items), "rows": run_rows.compact(fall, first - 1, CHUNK)})
+    found = run_rows.compact(fall, first - 1, CHUNK, None if chosen is None else chosen.id)
+    return answer({"total": len(fall.items), "rows": found})
 
 
 @router.get("/s/{session_id:path}.md")
