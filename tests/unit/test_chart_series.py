@@ -146,6 +146,19 @@ def test_the_lines_of_a_scale_of_money_are_told_exactly(first: int, power: int) 
     assert max(map(len, told)) <= len("$0.000000001")
 
 
+@pytest.mark.parametrize(
+    ("dollars", "told"),
+    [
+        ((0, 2, 4, 6), ["$0", "$2", "$4", "$6"]),
+        ((0, 0.5, 1), ["$0", "$0.50", "$1.00"]),
+        ((0, 5, 10), ["$0", "$5", "$10"]),
+    ],
+)
+def test_the_lines_of_one_scale_have_cents_all_or_none(dollars: tuple[float, ...], told: list[str]) -> None:
+    texts = [formats.round_money(round(amount * NANOS_PER_DOLLAR)) for amount in dollars]
+    assert scales.alike(texts) == told
+
+
 def test_round_amounts_have_as_many_decimals_as_they_need() -> None:
     told = [formats.round_money(nanos * 1_000) for nanos in (0, 25, 250_000, 1_000_000, 7_500_000, 10**7, 10**12)]
     assert told == ["$0", "$0.000025", "$0.25", "$1.00", "$7.50", "$10", "$1,000,000"]

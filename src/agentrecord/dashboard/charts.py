@@ -12,7 +12,7 @@ from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
 from agentrecord.dashboard.periods import days_of, filled, span_of
 from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
-from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
+from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, alike, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
@@ -207,7 +207,11 @@ def stacked_bars(
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
     plot = height - BOTTOM - TOP
-    levels = [(TOP + plot - plot * value / top, tick(value)) for value in range(0, top + 1, step)]
+    values = range(0, top + 1, step)
+    levels = [
+        (TOP + plot - plot * value / top, said)
+        for value, said in zip(values, alike([tick(value) for value in values]), strict=True)
+    ]
     lines = [f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>' for y, _ in levels]
     space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))
