@@ -53,7 +53,7 @@ def of_days(conn: Connection, days: Days) -> PriceSources | None:
     return of_prices([price for price in found if price is not None])
 
 
-def _last_of_all(days: Days) -> Select[Any]:
+def _last_of_all(days: Days) -> Select[*tuple[Any, ...]]:
     """Return the statement whose rows are each model that was called on some days, its host, and its last day there.
 
     Each is looked up at the end of its own days, so that it costs the same however many of these there are.
@@ -72,7 +72,7 @@ def _last_of_all(days: Days) -> Select[Any]:
     )
 
 
-def _last_of_some(days: Days) -> Select[Any]:
+def _last_of_some(days: Days) -> Select[*tuple[Any, ...]]:
     """Return the same of the days of one user or agent, which are few."""
     model = by_value(usage_days.c.model_uuid).label("model_uuid")
     called = (
