@@ -30,7 +30,7 @@ MODELS = (
 )  # fmt: skip
 USERS, AGENTS, VERSIONS, DAYS = 60, 5, 4, 90
 CALLS_A_RUN, RUNS_A_SESSION = 10, 5
-USERS_A_HELPED = 10
+USERS_A_HELPED = 30
 """Of so many users, one has sub-agents, which make the calls of one run of each session."""
 
 DAY_MICROS = 86_400_000_000

@@ -176,8 +176,9 @@ def test_others_keep_everything_and_the_words_of_a_shared_error_become_theirs(st
     assert [hit.session_id for hit in store.messages.search("tern")] == ["talk-tern"]
     assert [hit.session_id for hit in store.messages.search("goose")] == ["below"]
     assert store.sessions.get(below.id).title == "of ana", "hers, though below one of his"
-    groups = {group.error_message for group in store.errors.groups(include_resolved=True)}
-    assert groups == {f"{WORD} flew", "tern flew"}, "ana met it too, in these words"
+    told = {group.error_message for group in store.errors.groups(query="kind:agent", include_resolved=True)}
+    assert told == {f"{WORD} flew", "tern flew"}, "ana met it too, in these words"
+    assert {group.error_message for group in store.errors.groups(query="kind:llm")} == {"", "tern"}
     assert [key.name for key in store.keys.list() if key.revoked_at is None] == ["key of tern"]
 
 

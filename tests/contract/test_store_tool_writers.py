@@ -1,4 +1,4 @@
-"""Who uses a tool while somebody replaces the call before it: neither waits for the other, and the figures are exact."""
+"""Whoever uses a tool does not wait for who replaces the call before it, and the figures stay exact."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

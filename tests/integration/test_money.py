@@ -136,7 +136,8 @@ def check_cost(client: TestClient, record: Record) -> None:
     """Hold the page of costs against the calls, by everything that it can be by, and crossed."""
     whole = record.whole()
     crossed = ["by=model&split=user", "by=day&split=version", "by=user&split=host", "by=version&split=model"]
-    for way in [*[f"by={by}" for by in GROUPED], *crossed]:
+    by_tool = ["by=tool&split=model", "by=day&split=tool"]
+    for way in [*[f"by={by}" for by in GROUPED], *crossed, *by_tool]:
         page = Page(client, f"/cost?since=all&{way}")
         if not whole.calls:
             assert page.total() == {}
@@ -172,6 +173,9 @@ def check_api(client: TestClient, record: Record) -> None:
         assert report["unpriced_models"] == ([UNPRICED] if whole.unpriced else []), by
     by_tool = client.get("/api/usage", params={"by": "tool"}).json()["rows"]
     assert {row["key"]: row["totals"]["cost_nanos"] for row in by_tool} == record.by_tool()
+    by_day = client.get("/api/usage/series", params={"by": "day", "split": "tool"}).json()["items"]
+    for tool, cost in record.by_tool().items():
+        assert sum(row["totals"]["cost_nanos"] for row in by_day if row["split"] == tool) == cost, tool
     check_versions(client, record)
     crossed = client.get("/api/usage/series", params={"by": "model", "split": "user"}).json()["items"]
     assert sum(row["totals"]["cost_nanos"] for row in crossed) == whole.nanos

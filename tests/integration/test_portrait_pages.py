@@ -284,6 +284,21 @@ def test_failed_tools_and_calls_have_groups_whose_occurrences_lead_to_their_span
     assert [line.split(",")[1] for line in exported] == ["kind", "tool"]
 
 
+def test_groups_of_tools_want_attention_once_they_are_met_often(site: Site) -> None:
+    client, filled = site
+
+    def wanting() -> set[str]:
+        return set(re.findall(r'href="/errors/([0-9a-f]+)"', shown(client, "/")))
+
+    for number in range(10):
+        use = filled.store.tool_calls.record(NewToolCall(tool_name="often"))
+        filled.store.tool_calls.finish(use.id, error_message=f"no {number}")
+        often = filled.store.errors.groups(query="tool:often").items[0].fingerprint
+        assert (often in wanting()) is (number == 9)
+    others = {group.fingerprint for group in filled.store.errors.groups(query="-kind:tool")}
+    assert wanting() == {often, *others}
+
+
 def test_the_page_of_errors_tells_what_share_failed_and_the_failed_runs_that_told_no_error(site: Site) -> None:
     client, filled = site
     told, untold = (filled.store.runs.start(NewRun(run_id=name, objective=name)) for name in ("told", "untold"))

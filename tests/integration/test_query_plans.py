@@ -80,6 +80,8 @@ def plans(store: tuple[Store, dict[str, UUID]], asked: Asked) -> list[list[str]]
         pytest.param(lambda c, s, i: user_figures.details(c, s, "anna"), id="a user"),
         pytest.param(lambda c, s, i: agent_figures.details(c, s, "bot"), id="an agent"),
         pytest.param(lambda c, s, i: prices.uses(c, s, since=DAY), id="models of some days"),
+        pytest.param(lambda c, s, i: prices.behind(c, s, since=DAY), id="prices behind some days"),
+        pytest.param(lambda c, s, i: runs.get(c, s, i["run"], with_subtree=True), id="prices behind a run"),
         pytest.param(lambda c, s, i: usage.span(c, s, since=DAY), id="the first and last call of some days"),
         pytest.param(lambda c, s, i: usage.report(c, s, UsageBy.USER, since=DAY), id="users of some days"),
         pytest.param(lambda c, s, i: usage.report(c, s, UsageBy.AGENT, since=AT), id="agents of some hours"),

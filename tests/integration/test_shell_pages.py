@@ -162,7 +162,7 @@ def test_a_link_to_sql_has_the_range_the_order_and_the_plain_part_of_the_filter(
     assert "AND (s.status IS NULL OR s.status NOT IN ('failed'))" in sql
     assert sql.startswith("-- without cost:>0\n-- without talk*\nSELECT")
     assert sql.endswith("ORDER BY s.created_at\nLIMIT 50")
-    assert re.findall(r"<tr><td[^>]*>([^<]*)</td>", answer) == ["s-2"]
+    assert re.findall(r'<tr><td[^>]*><a href="/s/s-2">([^<]*)</a></td>', answer) == ["s-2"]
     sql, answer = sql_of_page(client, "/runs?from=2026-03-02&to=2026-03-03")
     assert "r.started_at >= 1772409600000000" in sql
     assert "r.started_at < 1772" in sql
@@ -184,7 +184,7 @@ def test_a_query_is_answered_on_the_page_as_csv_and_over_rest(site: Site) -> Non
     sql = "SELECT session_id, title, message_count FROM ar_sessions ORDER BY session_id"
     page = client.get("/sql", params={"q": sql})
     assert page.status_code == 200
-    assert re.findall(r"<tr><td[^>]*>([^<]*)</td>", page.text) == ["s-1", "s-1/a", "s-2"]
+    assert re.findall(r"<tr><td[^>]*><a[^>]*>([^<]*)</a></td>", page.text) == ["s-1", "s-1/a", "s-2"]
     assert "<summary><code>token_usage</code></summary>" in page.text
     rows = list(csv.reader(io.StringIO(client.get("/sql.csv", params={"q": sql}).text)))
     assert rows[0] == ["session_id", "title", "message_count"]
@@ -228,12 +228,58 @@ def test_a_wide_answer_to_sql_is_cut_on_the_page_and_whole_as_csv(site: Site) ->
     assert len(client.get("/sql.csv", params={"q": sql}).text.splitlines()) == 101
 
 
+def test_an_answer_to_sql_is_ordered_before_rows_are_left_out(site: Site) -> None:
+    client, _ = site
+    sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, 'x' FROM n; -- all"
+    sql = sql.replace("; -- all", " -- all of them")
+    first = [
+        re.findall(r'<tr><td class="n">(\d+)</td>', client.get("/sql", params={"q": sql, "sort": sort}).text)[0]
+        for sort in ("1", "-1")
+    ]
+    assert first == ["1", "900"]
+    page = client.get("/sql", params={"q": sql, "sort": "-1"}).text
+    assert "Only the first 200 rows are shown" in page
+    assert "ordered by i before any row is left out" in page
+    assert 'aria-sort="descending"' in page
+    lines = client.get("/sql.csv", params={"q": sql, "sort": "-1"}).text.splitlines()
+    assert (len(lines), lines[1], lines[-1]) == (901, "900,x", "1,x")
+    for sort in ("0", "i", "--1", "1000", "1 DESC"):
+        assert client.get("/sql", params={"q": sql, "sort": sort}).status_code == 422
+    refused = client.get("/sql", params={"q": sql, "sort": "3"})
+    assert (refused.status_code, "✕ The query" in refused.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("SELECT r.run_id, r.id AS run_uuid, u.external_id AS user_name FROM ar_runs r, ar_users u LIMIT 1", 3),
+        ("SELECT m.session_uuid, m.id AS message_uuid, s.session_id FROM ar_messages m, ar_sessions s LIMIT 1", 3),
+        ("SELECT r.id FROM ar_runs r, ar_users u LIMIT 1", 0),
+        ("SELECT id FROM ar_runs LIMIT 1", 1),
+        ("SELECT id FROM ar_users LIMIT 1", 1),
+        ("SELECT id, agent_id FROM ar_agents LIMIT 1", 2),
+        ("SELECT id, fingerprint FROM ar_error_groups LIMIT 1", 1),
+    ],
+)
+def test_what_an_answer_to_sql_names_is_a_link_to_its_page(site: Site, sql: str, count: int) -> None:
+    client, _ = site
+    found = re.findall(r'<td[^>]*><a href="([^"]*)">', client.get("/sql", params={"q": sql}).text)
+    assert len(found) == count
+    for path in found:
+        assert client.get(html.unescape(path), follow_redirects=True).status_code == 200, path
+
+
 def test_who_does_not_administer_may_not_ask_a_file_in_sql(site: Site) -> None:
     client, filled = site
     client.cookies.clear()
     for headers in (key_of(filled, Role.READ), key_of(filled, Role.WRITE), key_of(filled, Role.ADMIN, user="ana")):
         for path in ("/sql", "/sql?q=SELECT+1", "/sql.csv?q=SELECT+1", "/api/sql/tables"):
-            assert client.get(path, headers=headers).status_code == 403, path
+            refused = client.get(path, headers=headers)
+            assert refused.status_code == 403, path
+            if path == "/sql":
+                assert "<h1>This is not for your role</h1>" in refused.text
+                assert "<p>Queries in SQL are for administrators who see the whole project.</p>" in refused.text
+                assert "Without filters" not in refused.text
         assert client.post("/api/sql", json={"sql": "SELECT 1"}, headers=headers).status_code == 403
 
 

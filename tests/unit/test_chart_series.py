@@ -1,11 +1,15 @@
 """Which series of a chart are told apart, and by which colour and mark."""
 
+import html
+import json
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from agentrecord.dashboard import charts, formats, periods, scales
+from agentrecord.dashboard.filters import Range
 from agentrecord.records.usage import NANOS_PER_DOLLAR, UsageBy, UsageRow, UsageTotals
 
 NAMES = [f"model-{number}" for number in range(40)]
@@ -75,6 +79,49 @@ def test_every_month_between_the_first_and_the_last_has_its_place_in_a_chart() -
     assert periods.filled(["1970-01", "2026-02"], UsageBy.MONTH) == ["1970-01", "2026-02"]
 
 
+NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "by", "ends"),
+    [
+        (NOON - timedelta(days=3), None, UsageBy.DAY, ("2026-03-01", "2026-03-04")),
+        (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC), UsageBy.DAY, ("2026-03-01", "2026-03-02")),
+        (NOON - timedelta(hours=2), NOON + timedelta(days=1), UsageBy.HOUR, ("2026-03-04 10:00", "2026-03-04 12:00")),
+        (NOON - timedelta(days=9), None, UsageBy.WEEK, ("2026-02-23", "2026-03-02")),
+        (NOON - timedelta(days=40), None, UsageBy.MONTH, ("2026-01", "2026-03")),
+        (None, NOON, UsageBy.DAY, None),
+    ],
+)
+def test_a_chart_of_a_range_reaches_from_its_first_period_to_its_last_or_to_now(
+    since: datetime | None, until: datetime | None, by: UsageBy, ends: tuple[str, str] | None
+) -> None:
+    assert periods.ends_of(Range(name="custom", since=since, until=until), by, NOON) == ends
+    assert periods.filled([], by, ends) == []
+    if ends is not None:
+        assert periods.filled([ends[1]], by, ends)[0] == ends[0]
+
+
+def test_a_script_is_told_each_bars_name_sum_and_stretch_of_time() -> None:
+    rows = [row("2026-03-02 09:00", "a", 5), row("2026-03-02 10:00", "a", 10**9)]
+    drawn = charts.stacked_bars(
+        charts.bars_of(rows, {"a": 0}, UsageBy.HOUR, measure=lambda row: row.totals.cost_nanos, text=formats.money),
+        title="Spend", tick=formats.money,
+    )  # fmt: skip
+    (told,) = re.findall(r' data-chart="([^"]*)"', drawn)
+    assert json.loads(html.unescape(told)) == {
+        "left": round(58 / 760, 4), "right": 1.0, "spans": True,
+        "bars": [["2026-03-02 09:00", "<$0.0001", "2026-03-02T09:00", "2026-03-02T10:00"],
+                 ["2026-03-02 10:00", "$1.00", "2026-03-02T10:00", "2026-03-02T11:00"]],
+    }  # fmt: skip
+    for by, label, span in (
+        (UsageBy.DAY, "2026-03-02", ("2026-03-02", "2026-03-02")),
+        (UsageBy.WEEK, "2026-03-02", ("2026-03-02", "2026-03-08")),
+        (UsageBy.MONTH, "2026-02", ("2026-02-01", "2026-02-28")),
+    ):
+        assert periods.span_of(label, by) == span
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
@@ -97,6 +144,19 @@ def test_the_lines_of_a_scale_of_money_are_told_exactly(first: int, power: int) 
     told = [formats.round_money(nanos) for nanos in range(0, top + 1, step)]
     assert [Decimal(text.strip("$").replace(",", "")) * NANOS_PER_DOLLAR for text in told] == [*range(0, top + 1, step)]
     assert max(map(len, told)) <= len("$0.000000001")
+
+
+@pytest.mark.parametrize(
+    ("dollars", "told"),
+    [
+        ((0, 2, 4, 6), ["$0", "$2", "$4", "$6"]),
+        ((0, 0.5, 1), ["$0", "$0.50", "$1.00"]),
+        ((0, 5, 10), ["$0", "$5", "$10"]),
+    ],
+)
+def test_the_lines_of_one_scale_have_cents_all_or_none(dollars: tuple[float, ...], told: list[str]) -> None:
+    texts = [formats.round_money(round(amount * NANOS_PER_DOLLAR)) for amount in dollars]
+    assert scales.alike(texts) == told
 
 
 def test_round_amounts_have_as_many_decimals_as_they_need() -> None:

@@ -20,7 +20,7 @@ def command(**wanted: Unpack[Wanted]) -> None:
     Examples:
       agentrecord cost
       agentrecord cost --by user --since 30d
-      agentrecord cost --by tool
+      agentrecord cost --by tool --split model
       agentrecord cost --since 7d --budget 50 || echo too much
     """
     run(wanted)

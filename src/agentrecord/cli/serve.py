@@ -86,6 +86,7 @@ def _serve(
         # Where others can come in, they come in by name: the link is for who sits at this computer.
         token=None if is_public else secrets.token_urlsafe(24),
         public_hosts=public_names(host, public),
+        command=settings.current().command,
     )
     keep_ballast = getattr(store.engine, "keep_ballast", None)
     if keep_ballast is not None:

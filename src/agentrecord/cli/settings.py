@@ -1,6 +1,7 @@
 """What holds for every command: which record, which project and user, how to print."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,13 @@ class Settings:
         head, at, tail = self.url.rpartition("@")
         scheme, separator, credentials = head.partition("://")
         return f"{scheme}{separator}{credentials.split(':')[0]}{at}{tail}" if separator and at else self.url
+
+    @property
+    def command(self) -> str:
+        """Return how a command on this record begins, for who types it elsewhere: with its file, if it is another's."""
+        usual = Path(resolve_url(None)) if "AGENTRECORD_URL" not in os.environ else None
+        path = self.path
+        return APP if path is None or path == usual else f"{APP} --db {shlex.quote(str(path.absolute()))}"
 
     @property
     def path(self) -> Path | None:

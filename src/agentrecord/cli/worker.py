@@ -29,13 +29,14 @@ KEEP_ALIVE_S = 75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """What a worker is told: which record, seen as whom, and how people come in."""
+    """What a worker is told: which record, seen as whom, how people come in, and how a command on it begins."""
 
     url: str
     project: UUID
     user: UUID | None
     token: str | None
     public_hosts: tuple[str, ...]
+    command: str
 
     def build(self, store: Store, *, is_own: bool = False) -> object:
         """Return the application over `store`, which is closed with it if it `is_own`."""
@@ -51,6 +52,7 @@ class Worker:
                 runner=runner_from(environ),
                 limits=limits_from(environ),
                 on_close=store.close if is_own else None,
+                command=self.command,
             )
         return application
 

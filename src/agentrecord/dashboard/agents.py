@@ -43,7 +43,7 @@ async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> Ag
         details=details,
         stretch=stretch,
         tiles=tiles(details.figures),
-        chart=spend_chart(details.spend, names),
+        chart=spend_chart(details.spend, names, stretch, now),
         slots=series_slots(names),
         runs=await store.runs.list(wanted, limit=LATEST),
     )

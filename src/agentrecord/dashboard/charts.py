@@ -12,8 +12,9 @@ from agentrecord.dashboard.filters import with_changes
 from agentrecord.dashboard.formats import duration
 from agentrecord.dashboard.periods import days_of, filled, span_of
 from agentrecord.dashboard.readings import BETWEEN, Reading, data_of
-from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, framed, scale, share_of, time_scale
+from agentrecord.dashboard.scales import BOTTOM, LEFT, RIGHT, TIMES_MS, alike, framed, scale, share_of, time_scale
 from agentrecord.records.usage import UsageBy, UsageRow
+from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME
 
@@ -38,7 +39,7 @@ MOST_ABOVE = 3
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 OTHER = "other"
-_OF_NONE = (NO_NAME, NO_VERSION)
+_OF_NONE = (NO_NAME, NO_VERSION, NO_TOOL)
 """What is grey, as what is not told apart is."""
 
 
@@ -141,8 +142,9 @@ def drawn_apart(sums: Mapping[str, int], slots: Mapping[str, int]) -> dict[str, 
 def bars_of(
     rows: Sequence[UsageRow], slots: Mapping[str, int], by: UsageBy, *, measure: Callable[[UsageRow], int],
     text: Callable[[int], str], path: str | None = None, words: Callable[[str], str | None] = lambda _: None,
+    ends: tuple[str, str] | None = None,
 ) -> tuple[Bar, ...]:  # fmt: skip
-    """Return a bar for each period from the first to the last, those without calls included.
+    """Return a bar for each period from the first to the last, those of the `ends` and without calls included.
 
     Rows are split by what `slots` names; those that are not told apart are one series, "other". With `path`, that of a
     list, each bar leads to what the list holds of the bar's days, and each part to what of it has the `words` of the
@@ -161,7 +163,7 @@ def bars_of(
     asked = {name: words(name) for name in {*apart, OTHER}}
     labels = {row.split: row.split_label for row in rows}
     bars = []
-    for label in filled(sorted(found), by):
+    for label in filled(sorted(found), by, ends):
         days = days_of(label, by)
         ordered = sorted(found.get(label, {}).items(), key=lambda item: (_from_below(apart.get(item[0])), item[0]))
         parts_of_bar = [
@@ -205,7 +207,11 @@ def stacked_bars(
     shown = [limit for limit in limits if 0 < limit.value <= MOST_ABOVE * highest]
     step, top = scale(max([highest, *(limit.value for limit in shown)]))
     plot = height - BOTTOM - TOP
-    levels = [(TOP + plot - plot * value / top, tick(value)) for value in range(0, top + 1, step)]
+    values = range(0, top + 1, step)
+    levels = [
+        (TOP + plot - plot * value / top, said)
+        for value, said in zip(values, alike([tick(value) for value in values]), strict=True)
+    ]
     lines = [f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>' for y, _ in levels]
     space = (right - LEFT) / len(bars)
     thick = max(1.0, min(72.0, space * 0.78))

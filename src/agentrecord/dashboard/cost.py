@@ -1,7 +1,7 @@
 """The page of what was spent: by anything that calls are told apart by, over time, and against budgets."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.budget import BudgetPeriod, BudgetStatus
 from agentrecord.records.page import MAX_PAGE, Page
 from agentrecord.records.price import ModelUse
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
@@ -96,7 +96,7 @@ async def cost(
     found = drawn.found or _Found(rows=models.rows, count=len(models.rows), total=models.total)
     chart = figures.spend_chart(
         spending.rows if drawn.series is None else drawn.series, drawn.slots, by=step, of=_chart_of(wanted),
-        width=charts.WIDE, limits=drawn.limits, path="/runs",
+        width=charts.WIDE, limits=drawn.limits, path="/runs", ends=periods.ends_of(wanted.stretch, step, now),
     )  # fmt: skip
     shown = _rows(found.rows, wanted, drawn.before, dict(chart.series), asked)
     return CostPage(
@@ -258,11 +258,17 @@ class _Drawn:
 
 
 async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
-    names, budgets, found = await asyncio.gather(
-        store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE), _rows_of(store, wanted)
-    )
-    slots, rows = charts.series_slots(names), () if found is None else found.rows
-    series, before = await asyncio.gather(_series(store, wanted, rows, step, slots), _before(store, wanted))
+    names, budgets, (found, series), before = await asyncio.gather(
+        store.usage.names(_chart_of(wanted)), store.budgets.list(limit=MAX_PAGE), _read(store, wanted, step),
+        _before(store, wanted),
+    )  # fmt: skip
+    slots = charts.series_slots(names)
+    if series is None and _chart_of(wanted) is wanted.by is not UsageBy.MODEL:
+        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
+        rows = () if found is None else found.rows
+        height = figures.height_of(rows)
+        apart = charts.drawn_apart({row.key: height(row) for row in rows}, slots)
+        series = await _series(store, wanted, step, apart)
     limits = [
         charts.Limit(value=budget.limit_nanos, text=f"budget {formats.one_line(budget.name, 40)}")
         for budget in budgets.items
@@ -271,19 +277,29 @@ async def _drawn(store: AsyncStore, wanted: _Asked, step: UsageBy) -> _Drawn:
     return _Drawn(found=found, before=before, series=series, slots=slots, limits=limits)
 
 
+async def _read(store: AsyncStore, wanted: _Asked, step: UsageBy) -> tuple[_Found | None, Sequence[UsageRow] | None]:
+    """Return the rows, and the series that does not depend on which of them are drawn.
+
+    Of versions few are at work in a period, so that the series tells the rows too.
+    """
+    of = _chart_of(wanted)
+    if of is wanted.by is UsageBy.VERSION:
+        series = await _series(store, wanted, step)
+        rows = figures.rows_of(series)
+        return _Found(rows=rows, count=len(rows), total=added(row.totals for row in rows)), series
+    if of in (UsageBy.MODEL, wanted.by):
+        return await _rows_of(store, wanted), None
+    return await asyncio.gather(_rows_of(store, wanted), _series(store, wanted, step))
+
+
 async def _series(
-    store: AsyncStore, wanted: _Asked, found: Sequence[UsageRow], step: UsageBy, slots: Mapping[str, int]
-) -> Sequence[UsageRow] | None:
-    of, stretch, apart = _chart_of(wanted), wanted.stretch, None
-    if of is UsageBy.MODEL:
-        return None
-    if of is wanted.by:
-        # Of a thousand users only so many are drawn: the others need not be told apart before they are summed up.
-        height = figures.height_of(found)
-        apart = charts.drawn_apart({row.key: height(row) for row in found}, slots)
+    store: AsyncStore, wanted: _Asked, step: UsageBy, apart: Collection[str] | None = None
+) -> Sequence[UsageRow]:
+    stretch = wanted.stretch
     return await store.usage.series(
-        of, by=step, since=stretch.since, until=stretch.until, include_subagents=wanted.with_subagents, apart=apart
-    )
+        _chart_of(wanted), by=step, since=stretch.since, until=stretch.until,
+        include_subagents=wanted.with_subagents, apart=apart,
+    )  # fmt: skip
 
 
 def _lasts(period: BudgetPeriod, by: UsageBy) -> bool:

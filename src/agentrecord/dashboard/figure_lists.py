@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar  # `Any`: counts of any name
 from uuid import UUID
 
 from markupsafe import Markup
@@ -113,7 +113,7 @@ def _reads(
 def _sums_of(rows: Sequence[F]) -> FigureSums:
     """Return the sums over some agents or users."""
     names = [one.name for one in fields(FigureSums) if one.name not in ("found", "totals", "prices")]
-    counts = {name: sum(getattr(row, name) for row in rows) for name in names}
+    counts: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in names}
     return FigureSums(found=len(rows), totals=sum((row.usage for row in rows), start=UsageTotals()), **counts)
 
 

@@ -15,13 +15,15 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.query import written
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
-NAMES = (UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.HOST, UsageBy.PROJECT)
+NAMES = (
+    UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.HOST, UsageBy.PROJECT,
+)  # fmt: skip
 """What has figures by hour and day, so that it can be drawn over time and crossed."""
 GROUPED = (
     UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.VERSION, UsageBy.TOOL, UsageBy.SESSION, UsageBy.DIRECTORY,
@@ -91,6 +93,16 @@ def models_of(uses: Sequence[ModelUse]) -> UsageReport:
         total=sum((use.totals for use in uses), start=UsageTotals()),
         unpriced_models=tuple(sorted(row.key for row in rows.values() if row.totals.unpriced_calls)),
     )
+
+
+def rows_of(series: Sequence[UsageRow]) -> Sequence[UsageRow]:
+    """Return a row for each of what a series tells apart, its periods summed up; the costliest first."""
+    periods: dict[tuple[str, str], list[UsageTotals]] = {}
+    for row in series:
+        name = row.split or NO_NAME
+        periods.setdefault((name, row.split_label or name), []).append(row.totals)
+    rows = [UsageRow(key=key, label=label, totals=added(totals)) for (key, label), totals in periods.items()]
+    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
 
 
 def change(new: float | None, old: float | None) -> float | None:
@@ -232,9 +244,11 @@ def words_of(by: UsageBy, key: str) -> str | None:
 
 def spend_chart(
     rows: Sequence[UsageRow], slots: Mapping[str, int], *, by: UsageBy, of: UsageBy, width: int = WIDTH,
-    limits: Sequence[Limit] = (), path: str | None = None,
+    limits: Sequence[Limit] = (), path: str | None = None, ends: tuple[str, str] | None = None,
 ) -> Chart:  # fmt: skip
     """Return the chart of what was spent per period, by what `of` names; of tokens, where nothing has a price.
+
+    It reaches to the periods of the `ends`.
 
     With `path`, that of a list of runs, a bar leads to what the list holds of its days, a part to what is of its name.
     """
@@ -244,7 +258,7 @@ def spend_chart(
 
     measure, has_price = height_of(rows), any(row.totals.cost_nanos for row in rows)
     tick, text = (formats.round_money, formats.money) if has_price else (formats.short, formats.number)
-    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words)
+    bars = bars_of(rows, slots, by, measure=measure, text=text, path=path, words=words, ends=ends)
     title = f"{'Spend' if has_price else 'Tokens'} per {by} by {of}"
     if not has_price:
         limits = ()

@@ -1,7 +1,7 @@
 """The first page: what was spent and by what, how runs ended, and what needs attention."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,6 +71,18 @@ class _Whole:
     activity: Activity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Steps:
+    """The periods that figures over time are told by: how long each is, and the first and the last of the range."""
+
+    by: UsageBy
+    ends: tuple[str, str] | None
+
+    def filled(self, names: Iterable[str]) -> Sequence[str]:
+        """Return the names of all periods, those included in which nothing was."""
+        return periods.filled(sorted(names), self.by, self.ends)
+
+
 async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPage:
     """Return the first page."""
     called, found = await asyncio.gather(
@@ -87,16 +99,19 @@ async def overview(store: AsyncStore, asked: Asked, now: datetime) -> OverviewPa
         _attention(store, stretch, now),
     )
     uses, rows, slots = spending.uses, spending.rows, charts.series_slots(names)
+    ends = periods.ends_of(stretch, by, now)
     models = figures.models_of(uses)
     return OverviewPage(
         is_empty=not found.items and not uses and not activity.rows and not names,
         stretch=stretch,
         query=figures.range_query(stretch, asked),
-        tiles=_tiles(_Whole(totals=models.total, activity=activity), earlier, rows, by, attention.stuck),
+        tiles=_tiles(
+            _Whole(totals=models.total, activity=activity), earlier, rows, _Steps(by=by, ends=ends), attention.stuck
+        ),
         attention=attention.of(uses),
         unpriced=figures.unpriced_of(models.rows, uses),
-        run_chart=_run_chart(activity, by),
-        spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs"),
+        run_chart=_run_chart(activity, _Steps(by=by, ends=ends)),
+        spend_chart=figures.spend_chart(rows, slots, by=by, of=UsageBy.MODEL, path="/runs", ends=ends),
         models=models,
         model_links={
             row.key: work_of(UsageBy.MODEL, row.key, figures.range_query(stretch, asked) or {"since": "all"})
@@ -121,15 +136,15 @@ async def _earlier(store: AsyncStore, stretch: Range) -> _Whole | None:
 
 
 def _tiles(
-    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], by: UsageBy, stuck: int
+    whole: _Whole, earlier: _Whole | None, rows: Sequence[UsageRow], steps: _Steps, stuck: int
 ) -> Sequence[figures.FigureTile]:
-    runs, failed = _run_tiles(whole.activity, earlier.activity if earlier else None, by)
-    p95, users = _people_tiles(whole.activity, earlier.activity if earlier else None, by)
+    runs, failed = _run_tiles(whole.activity, earlier.activity if earlier else None, steps)
+    p95, users = _people_tiles(whole.activity, earlier.activity if earlier else None, steps)
     spend = figures.FigureTile(
         name="Spend", value=formats.cost(whole.totals), is_worse_up=True,
         nanos=whole.totals.cost_nanos if whole.totals.calls else None,
         change=figures.change(figures.spent(whole.totals), figures.spent(earlier.totals if earlier else None)),
-        spark=_spark(_spent(rows, by), f"Spend per {by}"),
+        spark=_spark(_spent(rows, steps), f"Spend per {steps.by}"),
         note=figures.excluded(whole.totals) if whole.totals.calls else "no call was made",
     )  # fmt: skip
     waiting = figures.FigureTile(
@@ -139,24 +154,24 @@ def _tiles(
     return runs, failed, spend, p95, users, waiting
 
 
-def _run_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
-    periods, ended = _periods(now, by), now.completed_runs + now.failed_runs
+def _run_tiles(now: Activity, old: Activity | None, steps: _Steps) -> tuple[figures.FigureTile, figures.FigureTile]:
+    by, rows, ended = steps.by, _periods(now, steps), now.completed_runs + now.failed_runs
     return (
         figures.FigureTile(
             name="Runs", value=figures.count(now.runs), change=figures.change(now.runs, old.runs if old else None),
-            spark=_spark([row.runs for row in periods], f"Runs per {by}"), note="" if now.runs else "no run began",
+            spark=_spark([row.runs for row in rows], f"Runs per {by}"), note="" if now.runs else "no run began",
         ),
         figures.FigureTile(
             name="Error rate", value=formats.percent(now.failed_share), is_worse_up=True,
             change=figures.change(now.failed_share, old.failed_share if old else None),
-            spark=_spark([row.failed_runs for row in periods], f"Failed runs per {by}"),
+            spark=_spark([row.failed_runs for row in rows], f"Failed runs per {by}"),
             note=f"{now.failed_runs:,} of {ended:,} that completed or failed" if ended else "no run ended",
         ),
     )  # fmt: skip
 
 
-def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[figures.FigureTile, figures.FigureTile]:
-    users = [row.users or 0 for row in _periods(now, by)]
+def _people_tiles(now: Activity, old: Activity | None, steps: _Steps) -> tuple[figures.FigureTile, figures.FigureTile]:
+    users = [row.users or 0 for row in _periods(now, steps)]
     nobody = "nobody was named" if now.runs or now.sessions else "nobody was active"
     timed = f"of the last {now.timed_runs:,} runs" if now.timed_runs == TIMED_RUNS else ""
     return (
@@ -168,30 +183,30 @@ def _people_tiles(now: Activity, old: Activity | None, by: UsageBy) -> tuple[fig
         figures.FigureTile(
             name="Active users", value=figures.count(now.users),
             change=figures.change(now.users, old.users if old else None),
-            spark=_spark(users, f"Users per {by}"), note="" if now.users else nobody,
+            spark=_spark(users, f"Users per {steps.by}"), note="" if now.users else nobody,
         ),
     )  # fmt: skip
 
 
-def _periods(activity: Activity, by: UsageBy) -> Sequence[ActivityRow]:
+def _periods(activity: Activity, steps: _Steps) -> Sequence[ActivityRow]:
     known = {row.key: row for row in activity.rows}
-    return [known.get(key) or ActivityRow(key=key) for key in periods.filled(sorted(known), by)]
+    return [known.get(key) or ActivityRow(key=key) for key in steps.filled(known)]
 
 
-def _spent(rows: Sequence[UsageRow], by: UsageBy) -> Sequence[int]:
+def _spent(rows: Sequence[UsageRow], steps: _Steps) -> Sequence[int]:
     sums: dict[str, int] = {}
     for row in rows:
         sums[row.key] = sums.get(row.key, 0) + row.totals.cost_nanos
-    return [sums.get(key, 0) for key in periods.filled(sorted(sums), by)]
+    return [sums.get(key, 0) for key in steps.filled(sums)]
 
 
 def _spark(values: Sequence[float], title: str) -> Markup | None:
     return charts.sparkline(values, title=title) if any(values) else None
 
 
-def _run_chart(activity: Activity, by: UsageBy) -> Chart:
-    bars = []
-    for row in _periods(activity, by):
+def _run_chart(activity: Activity, steps: _Steps) -> Chart:
+    bars, by = [], steps.by
+    for row in _periods(activity, steps):
         counts = (row.completed_runs, row.failed_runs, row.other_runs)
         parts = [
             charts.Part(series=name, slot=slot, value=value, text=formats.number(value), is_bad=name == "failed")

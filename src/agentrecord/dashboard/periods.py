@@ -1,9 +1,9 @@
 """The periods of a chart over time by their names: which there are, and the days that each is of."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from agentrecord.dashboard.filters import with_changes
+from agentrecord.dashboard.filters import Range, with_changes
 from agentrecord.records.usage import UsageBy
 
 _HOUR = "%Y-%m-%dT%H:%M"
@@ -36,10 +36,31 @@ def span_of(label: str, by: UsageBy) -> tuple[str, str]:
     return days["from"], days["to"]
 
 
-def filled(labels: Sequence[str], by: UsageBy) -> Sequence[str]:
-    """Return the names of all periods from the first to the last; of months more than ten years apart, those given."""
+def ends_of(stretch: Range, by: UsageBy, now: datetime) -> tuple[str, str] | None:
+    """Return the names of the first and last period of a stretch of time up to now; None for one that has no start."""
+    if stretch.since is None:
+        return None
+    last = min(stretch.until or now, now)
+    # What ends at midnight has nothing of the day that begins there.
+    return _name(stretch.since, by), _name(max(stretch.since, last - timedelta(microseconds=1)), by)
+
+
+def _name(at: datetime, by: UsageBy) -> str:
+    at = at.astimezone(UTC)
+    if by is UsageBy.WEEK:
+        at -= timedelta(days=at.weekday())
+    return at.strftime({UsageBy.HOUR: "%Y-%m-%d %H:00", UsageBy.MONTH: "%Y-%m"}.get(by, "%Y-%m-%d"))
+
+
+def filled(labels: Sequence[str], by: UsageBy, ends: tuple[str, str] | None = None) -> Sequence[str]:
+    """Return the names of all periods from the first to the last, those of the `ends` included if something is there.
+
+    Of months more than ten years apart those given are returned.
+    """
     if not labels:
         return labels
+    if ends is not None:
+        labels = [min(ends[0], labels[0]), max(ends[1], labels[-1])]
     if by is UsageBy.MONTH:
         start_month, end_month = (12 * int(label[:4]) + int(label[5:7]) - 1 for label in (labels[0], labels[-1]))
         months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(start_month, end_month + 1)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from agentrecord.dashboard import figures
+from agentrecord.dashboard import figures, periods
 from agentrecord.dashboard.charts import WIDE, series_slots
 from agentrecord.dashboard.contexts import Chart
 from agentrecord.dashboard.filters import Asked, Range
@@ -17,10 +17,11 @@ def days_of(asked: Asked, now: datetime) -> Range:
     return range_of(asked, now, default="all")
 
 
-def spend_chart(rows: Sequence[UsageRow], names: Sequence[str]) -> Chart:
-    """Return the chart of what was spent over time by model, in days, weeks or months as the time is long."""
+def spend_chart(rows: Sequence[UsageRow], names: Sequence[str], stretch: Range, now: datetime) -> Chart:
+    """Return the chart of what was spent over a range by model, in days, weeks or months as the time is long."""
     by, keyed = _stepped(rows)
-    return figures.spend_chart(keyed, series_slots(names), by=by, of=UsageBy.MODEL, width=WIDE)
+    ends = periods.ends_of(stretch, by, now)
+    return figures.spend_chart(keyed, series_slots(names), by=by, of=UsageBy.MODEL, width=WIDE, ends=ends)
 
 
 def _stepped(rows: Sequence[UsageRow]) -> tuple[UsageBy, Sequence[UsageRow]]:

@@ -14,6 +14,7 @@ from agentrecord.dashboard.listing import Column, folded
 from agentrecord.dashboard.stretches import between, written
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.facet import Failure, RunBucket, RunSums
+from agentrecord.records.lengths import floor
 from agentrecord.records.run import Run, RunFilter, RunStatus
 from agentrecord.store import AsyncStore
 from agentrecord.store.runs import SORTS
@@ -115,15 +116,27 @@ async def runs(store: AsyncStore, given: Asked, now: datetime) -> RunsPage:
 
 async def _series(store: AsyncStore, wanted: RunFilter) -> tuple[Sequence[RunBucket], int]:
     """Return the runs over time by status, and in buckets of how many seconds they are told."""
-    start = wanted.since
+    now = store.engine.maker.clock.now()
+    start, end = wanted.since, min(wanted.until or now, now)
     if start is None:
         first = await store.runs.list(wanted, sort="started_at", limit=50, counted=False)
         start = next((run.started_at for run in first if run.started_at is not None), None)
     if start is None:
         return (), _BUCKETS_S[-1]
-    length_s = ((wanted.until or store.engine.maker.clock.now()) - start).total_seconds()
+    length_s = (end - start).total_seconds()
     bucket_s = next((size for size in _BUCKETS_S if length_s / size <= _MOST_BARS), _BUCKETS_S[-1])
-    return await store.runs.series(wanted, bucket_s=bucket_s), bucket_s
+    rows = await store.runs.series(wanted, bucket_s=bucket_s)
+    return _to_the_ends(rows, start, end, timedelta(seconds=bucket_s)) if wanted.since else rows, bucket_s
+
+
+def _to_the_ends(rows: Sequence[RunBucket], start: datetime, end: datetime, width: timedelta) -> Sequence[RunBucket]:
+    """Return buckets with the first and the last of a range, though nothing began in them."""
+    if not rows:
+        return rows
+    first, last = floor(start, width), floor(end - timedelta(microseconds=1), width)
+    before = [RunBucket(start=first, by_status={})] if first < rows[0].start else []
+    after = [RunBucket(start=last, by_status={})] if last > rows[-1].start else []
+    return [*before, *rows, *after]
 
 
 def chart_of(asked: Asked, rows: Sequence[RunBucket], bucket_s: int) -> Chart | None:

@@ -28,6 +28,13 @@ def scale(highest: int) -> tuple[int, int]:
     return step, step * math.ceil(highest / step)
 
 
+def alike(texts: Sequence[str]) -> Sequence[str]:
+    """Return what a scale's lines are told by, without cents where no line needs them: $2, $4, $6."""
+    if all(text.endswith(".00") or "." not in text for text in texts):
+        return [text.removesuffix(".00") for text in texts]
+    return texts
+
+
 def time_scale(lowest: float, highest: float) -> Sequence[int]:
     """Return the lines of a scale from a time to another in milliseconds, each some ten times the one below."""
     known = tuple(TIMES_MS)

@@ -160,8 +160,8 @@ STATEMENTS: Mapping[str, _Statement] = {
         at="e.created_at", order="e.created_at DESC", columns={"group": "g.fingerprint"}, words=GROUP_WORDS.known,
     ),
     "/cost/tool": _Statement(
-        select="SELECT d.tool_name, sum(d.calls) AS uses, sum(d.errors) AS failed\nFROM ar_tool_days AS d",
-        day="d.day", group="d.tool_name", order="uses DESC",
+        select=f"SELECT d.tool_name, {_SUMS}\nFROM ar_tool_usage_days AS d", day="d.bucket",
+        where=("d.cut = 'model'",), group="d.tool_name", order="dollars DESC",
     ),
 }  # fmt: skip
 

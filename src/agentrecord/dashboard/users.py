@@ -68,7 +68,7 @@ async def user(store: AsyncStore, name: str, asked: Asked, now: datetime, *, ref
             return await _with_sessions(store, shown, known, cursor)
         case "cost":
             names = await store.usage.names(UsageBy.MODEL)
-            return replace(shown, chart=spend_chart(details.spend, names), slots=series_slots(names))
+            return replace(shown, chart=spend_chart(details.spend, names, stretch, now), slots=series_slots(names))
         case "errors":
             groups, failed = await asyncio.gather(
                 store.errors.groups(user=known, include_resolved=True, limit=ROWS, cursor=cursor),

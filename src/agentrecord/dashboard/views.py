@@ -37,6 +37,10 @@ FOOTER = (
 )
 
 
+COMMAND = "agentrecord"
+"""How a command begins that pages tell to type, where nothing else has to be said of the record."""
+
+
 @pass_context
 def _instant(context: Context, at: datetime) -> str:
     now: datetime = context["now"]
@@ -109,7 +113,8 @@ class Viewer:
     """Who looks at a page: shown in its footer, with what leads on from there.
 
     `projects` are those to choose from where there are several, `project` is the one that the page shows. `zone` is the
-    time zone of the times on it, `unknown_zone` the name of one that was asked for and is none.
+    time zone of the times on it, `unknown_zone` the name of one that was asked for and is none. `command`
+    is how a command on this record begins, for who may know where it is.
     """
 
     name: str
@@ -121,6 +126,7 @@ class Viewer:
     projects: Sequence[str] = ()
     zone: tzinfo = UTC
     unknown_zone: str = ""
+    command: str = COMMAND
 
 
 def render(
@@ -156,7 +162,9 @@ def sign_in_page(*, said: str = "", next_path: str = "/", email: str = "", theme
     return render("sign_in.html", context, active="sign-in", theme=theme, asked={}, now=datetime.now(UTC))
 
 
-def problem_page(*, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = ()) -> str:
+def problem_page(
+    *, status: int, title: str, detail: str, instance: str, fields: Sequence[tuple[str, str]] = (), theme: str = "auto"
+) -> str:
     """Return the page that says what went wrong, under which id the log tells more, and where to go on."""
     context = {"status": status, "title": title, "detail": detail, "instance": instance, "fields": fields}
-    return render("problem.html", context, active="", asked={}, now=datetime.now(UTC))
+    return render("problem.html", context, active="", theme=theme, asked={}, now=datetime.now(UTC))

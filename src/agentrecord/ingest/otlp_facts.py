@@ -101,11 +101,7 @@ class _Facts:
         began.setdefault(self.tree.session, self.tree.started_at)
         for name, at in began.items():
             yield SessionFact(
-                session_id=name,
-                created_at=at,
-                tool_name=SOURCE,
-                row_id=session_uuid(name, self.owner),
-                is_coding=False,
+                session_id=name, created_at=at, tool_name=SOURCE, row_id=session_uuid(name, self.owner), is_coding=False
             )
 
     def _runs(self) -> Iterator[RunFact]:
@@ -130,9 +126,8 @@ class _Facts:
         answered = next((chat.text for chat in reversed(outputs) if chat.text), None)
         name = self.tree.runs[one.id]
         row_id = self._run_id(name)
-        if not (one.asks_a_model or one.kind is SpanKind.TOOL):
-            self.pieces[one.id] = row_id
-        self.pieces.setdefault(one.id, row_id)
+        is_work = one.asks_a_model or one.kind is SpanKind.TOOL
+        self.pieces[one.id] = self.pieces.get(one.id, row_id) if is_work else row_id
         return RunFact(
             session_id=self.tree.session_of(one),
             run_id=name,

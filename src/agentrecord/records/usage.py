@@ -1,6 +1,6 @@
 """Figures: what was used, by any of the ways people ask for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -99,6 +99,11 @@ class UsageTotals:
 
 _SUMMED = tuple(field.name for field in fields(UsageTotals))
 _counts: Callable[[UsageTotals], tuple[int, ...]] = attrgetter(*_SUMMED)
+
+
+def added(totals: Iterable[UsageTotals]) -> UsageTotals:
+    """Return many sums as one."""
+    return UsageTotals(**dict(zip(_SUMMED, map(sum, zip(*map(_counts, totals), strict=True)), strict=False)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

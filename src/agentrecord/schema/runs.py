@@ -72,6 +72,15 @@ index(
     runs.c.started_at,
     where=runs.c.status_reason.is_not(None),
 )
+index(
+    "ix_ar_runs_below",
+    runs.c.project_id,
+    runs.c.started_at,
+    runs.c.created_at,
+    runs.c.status,
+    runs.c.user_uuid,
+    where=runs.c.parent_uuid.is_not(None),
+)
 index("ix_ar_runs_created", runs.c.project_id, runs.c.created_at, runs.c.id)
 index("ix_ar_runs_agent", runs.c.project_id, runs.c.agent_uuid, runs.c.created_at, runs.c.id)
 index(
@@ -217,6 +226,7 @@ index(
     llm_calls.c.timestamp,
     llm_calls.c.user_uuid,
     llm_calls.c.cost_nanos,
+    llm_calls.c.is_subagent,
     where=llm_calls.c.status == literal_column("'error'"),
 )
 index(

@@ -15,6 +15,7 @@ from agentrecord.agents.conversation import Conversations, Limits
 from agentrecord.agents.echo import EchoRunner
 from agentrecord.agents.runner import AgentRunner
 from agentrecord.dashboard.assets import FOLDER
+from agentrecord.dashboard.views import COMMAND
 from agentrecord.server.assets import Assets
 from agentrecord.server.auth import PER_MINUTE, Authentication, is_open
 from agentrecord.server.desk import Desk
@@ -116,12 +117,14 @@ def build_app(
     runner: AgentRunner | None = None,
     limits: Limits | None = None,
     on_close: Callable[[], None] | None = None,
+    command: str = COMMAND,
 ) -> FastAPI:
     """Return the server over `store`: the REST API under `/api`, the dashboard at `/`.
 
     `secret`, at least 32 bytes, signs cookies and access tokens; `/sign-in?token=<sign_in_token>` lets a browser in
     with the store's own role. Without that token accounts, API keys and the identity provider open the record.
     `runner` answers conversations, the echo if there is none, within `limits`. `on_close` is called last.
+    `command` is how a command on this record begins, in what pages tell administrators to type.
     """
     settings = identity or IdentitySettings()
     provider = None if settings.provider is None else Provider(settings.provider)
@@ -154,7 +157,7 @@ def build_app(
         lifespan=lifespan,
         middleware=_middleware(gate, trail, settings, metrics),
     )
-    app.state.gate, app.state.trail, app.state.desk = gate, trail, desk
+    app.state.gate, app.state.trail, app.state.desk, app.state.command = gate, trail, desk, command
     app.state.conversations, app.state.methods = conversations, _methods()
     app.state.otlp, app.state.hub, app.state.metrics = Admission(), hub, metrics
     handle_problems(app)

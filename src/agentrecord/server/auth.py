@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord.dashboard.assets import FOLDER
+from agentrecord.dashboard.filters import theme_of
 from agentrecord.exceptions import InvalidValue, NotFound, StoreUnavailable, TooManyRequests
 from agentrecord.server import choosing
 from agentrecord.server.cookies import is_same_origin, local_path, signed_in
@@ -166,7 +168,8 @@ def _unknown(scope: Scope) -> Response:
         else "This page is for people who are signed in."
     )
     found = problem(401, detail, name="SignInNeeded", title="Sign in first")
-    return answer(path, found, {"WWW-Authenticate": "Bearer"}, next_path=_wanted(scope))
+    theme = theme_of({}, HTTPConnection(scope).cookies)
+    return answer(path, found, {"WWW-Authenticate": "Bearer"}, next_path=_wanted(scope), theme=theme)
 
 
 def _wanted(scope: Mapping[str, object]) -> str:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrecord import exceptions
 from agentrecord.codec.jsonable import to_json
+from agentrecord.dashboard.filters import theme_of
 from agentrecord.dashboard.views import problem_page, sign_in_page
 from agentrecord.records.usage import dollars
 
@@ -131,16 +132,22 @@ def problem(
 
 
 def answer(
-    path: str, found: Problem, headers: Mapping[str, str] | None = None, *, next_path: str | None = None
-) -> Response:
-    """Return a problem as the answer to a request for `path`; with `next_path`, as the page to sign in on."""
+    path: str, found: Problem, headers: Mapping[str, str] | None = None, *, next_path: str | None = None,
+    theme: str = "auto",
+) -> Response:  # fmt: skip
+    """Return a problem as the answer to a request for `path`; with `next_path`, as the page to sign in on.
+
+    A page is in the colours of the `theme`.
+    """
     if is_api(path):
         return Response(to_json(found), found.status, headers, PROBLEM_JSON)
     if next_path is not None:
-        return Response(sign_in_page(said=found.detail, next_path=next_path), found.status, headers, "text/html")
+        return Response(
+            sign_in_page(said=found.detail, next_path=next_path, theme=theme), found.status, headers, "text/html"
+        )
     fields = tuple((invalid.field, invalid.reason) for invalid in found.errors)
     page = problem_page(
-        status=found.status, title=found.title, detail=found.detail, instance=found.instance, fields=fields
+        status=found.status, title=found.title, detail=found.detail, instance=found.instance, fields=fields, theme=theme
     )
     return Response(page, found.status, headers, "text/html")
 
@@ -195,13 +202,14 @@ def _field(place: Sequence[object]) -> str:
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
+    theme = theme_of(request.query_params, request.cookies)
     if isinstance(error, exceptions.AgentRecordError):
         found, headers = of_error(error)
         if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("%s %s: %s", found.instance, request.url.path, error, exc_info=error)
-        return answer(request.url.path, found, headers)
+        return answer(request.url.path, found, headers, theme=theme)
     if isinstance(error, RequestValidationError):
-        return answer(request.url.path, of_validation(error))
+        return answer(request.url.path, of_validation(error), theme=theme)
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
     if status == HTTPStatus.NOT_FOUND:
@@ -211,7 +219,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
         path = getattr(request.scope.get("route"), "path", None)
         # The framework names the methods of the first route that it met; a path has one for each method.
         headers["Allow"] = ", ".join(sorted(request.app.state.methods.get(path, headers.get("Allow", "").split(", "))))
-    return answer(request.url.path, problem(status, detail), headers)
+    return answer(request.url.path, problem(status, detail), headers, theme=theme)
 
 
 def handle_problems(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from agentrecord.dashboard import filters, marked, settings
 from agentrecord.dashboard.carrying import placed
-from agentrecord.dashboard.views import Viewer, render
+from agentrecord.dashboard.views import COMMAND, Viewer, render
 from agentrecord.server import choosing
 from agentrecord.server.identity import identity_of
 
@@ -26,6 +26,7 @@ def page(
         name=who.name, role=who.role, may_sign_out=who.by_cookie, has_password=who.sign_in is not None,
         may_administer=who.role.may_administer, project=who.chosen, projects=who.projects,
         zone=zone, unknown_zone=unknown_zone,
+        command=request.app.state.command if who.role.may_administer else COMMAND,
     )  # fmt: skip
     theme = filters.theme_of(request.query_params, request.cookies)
     now = who.store.engine.maker.clock.now()

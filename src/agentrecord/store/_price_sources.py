@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any  # `Any`: SQLAlchemy columns are generic over values they do not know
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from agentrecord.engine import Connection
 from agentrecord.engine.moments import from_micros
@@ -17,7 +17,7 @@ from agentrecord.schema import hosts, llm_calls, models, prices, usage_days
 from agentrecord.store._charging import own_prices
 from agentrecord.store._days import Days
 from agentrecord.store._figures import DAY_MICROS
-from agentrecord.store._sql import within
+from agentrecord.store._sql import by_value, within
 
 
 def of_calls(conn: Connection, scope: Scope, *conditions: ColumnElement[bool]) -> PriceSources | None:
@@ -43,21 +43,7 @@ def of_days(conn: Connection, days: Days) -> PriceSources | None:
 
     Daily figures tell no more: a cost that a provider named itself counts as charged by its model's price.
     """
-    # Each model is looked up at the end of its own days, so that it costs the same however many calls there were.
-    last: Any = (
-        select(usage_days.c.bucket)
-        .where(*days.of(usage_days, "bucket"), usage_days.c.model_uuid == models.c.id)
-        .order_by(usage_days.c.bucket.desc())
-        .limit(1)
-        .correlate(models)
-        .scalar_subquery()
-    )
-    named = (
-        select(models.c.name.label("model"), hosts.c.name.label("host"), last.label("day"))
-        .select_from(models.join(hosts, hosts.c.id == models.c.host_uuid))
-        .subquery("named")
-    )
-    rows = conn.rows(select(named.c.model, named.c.host, named.c.day).where(named.c.day.is_not(None)))
+    rows = conn.rows(_last_of_some(days) if days.owner or days.scope.user else _last_of_all(days))
     own = own_prices(conn)
     found = [
         choose(own, model, host=host or None, at=_end_of(day), project=days.scope.project)
@@ -65,6 +51,40 @@ def of_days(conn: Connection, days: Days) -> PriceSources | None:
         if model
     ]
     return of_prices([price for price in found if price is not None])
+
+
+def _last_of_all(days: Days) -> Select[*tuple[Any, ...]]:
+    """Return the statement whose rows are each model that was called on some days, its host, and its last day there.
+
+    Each is looked up at the end of its own days, so that it costs the same however many of these there are.
+    """
+    last = (
+        select(func.max(usage_days.c.bucket))
+        .where(*days.of(usage_days, "bucket"), usage_days.c.model_uuid == models.c.id)
+        .correlate(models)
+        .scalar_subquery()
+    )
+    named = select(models.c.name.label("model"), models.c.host_uuid, last.label("day")).subquery("named")
+    return (
+        select(named.c.model, hosts.c.name, named.c.day)
+        .select_from(named.join(hosts, hosts.c.id == named.c.host_uuid))
+        .where(named.c.day.is_not(None))
+    )
+
+
+def _last_of_some(days: Days) -> Select[*tuple[Any, ...]]:
+    """Return the same of the days of one user or agent, which are few."""
+    model = by_value(usage_days.c.model_uuid).label("model_uuid")
+    called = (
+        select(model, func.max(usage_days.c.bucket).label("day"))
+        # A counter is in no index, so that the one of users, or of agents, is not passed over for the whole key's.
+        .where(*days.of(usage_days, "bucket"), usage_days.c.calls > 0)
+        .group_by(model)
+        .subquery("called")
+    )
+    return select(models.c.name, hosts.c.name, called.c.day).select_from(
+        called.join(models, models.c.id == called.c.model_uuid).join(hosts, hosts.c.id == models.c.host_uuid)
+    )
 
 
 def of_prices(found: Sequence[Price | Quote]) -> PriceSources | None:

@@ -6,11 +6,23 @@ from datetime import datetime
 from typing import Any, NamedTuple  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from agentrecord.engine import Connection, Prepared
 from agentrecord.ids import ProjectId
 from agentrecord.schema import call_tools, llm_calls, tool_calls
+from agentrecord.schema.types import Whole
 from agentrecord.schema.usage import DIMENSIONS
 from agentrecord.store._call_counts import MEASURED
 from agentrecord.store._lookup import CHUNK
@@ -107,8 +119,21 @@ def _uses(column: str) -> Prepared:
     )
 
 
+def _once_used(column: str) -> Prepared:
+    """Return the statement that has a row if a tool was used from an instant on."""
+    uses = tool_calls.c
+    first = bindparam("first", type_=uses.started_at.type)
+    since = (uses.started_at >= first, and_(uses.started_at.is_(None), uses.created_at >= first))
+    # Two look-ups in the index, of which the second comes only if the first finds nothing.
+    found = [exists().where(*_here(tool_calls, column), begun) for begun in since]
+    return Prepared(select(literal_column("1", Whole())).where(or_(*found)))
+
+
 _COLUMNS = (_RUN, _SESSION)
-_ASKING, _CALLS, _USES = ({column: make(column) for column in _COLUMNS} for make in (_asking, _calls, _uses))
+_ASKING = {column: _asking(column) for column in _COLUMNS}
+_CALLS = {column: _calls(column) for column in _COLUMNS}
+_USES = {column: _uses(column) for column in _COLUMNS}
+_USED_SINCE = {column: _once_used(column) for column in _COLUMNS}
 FORGET = Prepared(
     delete(call_tools).where(
         call_tools.c.project_id == bindparam("project"),
@@ -146,6 +171,10 @@ def _params(project: ProjectId, place: Place) -> dict[str, object]:
 def used_since(conn: Connection, project: ProjectId, since: Mapping[Place, datetime]) -> set[Place]:
     """Return the places where a tool was used at or after an instant that is told for each."""
     found: set[Place] = set()
+    if len(since) == 1:
+        ((place, at),) = since.items()
+        is_used = conn.first(_USED_SINCE[place.column], {**_params(project, place), "first": at}) is not None
+        return {place} if is_used else found
     for column in _COLUMNS:
         wanted = [place for place in since if place.column == column]
         for start in range(0, len(wanted), CHUNK):

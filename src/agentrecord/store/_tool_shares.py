@@ -97,13 +97,15 @@ class ToolShares:
                 looked.at_uses(place, touched.uses)
             else:
                 looked.at_window(place, touched)
-        looked.at_windows()
+        if looked.windows:
+            looked.at_windows()
         for call, (before, now) in self._calls.items():
             if now is None or now.place is None:
                 looked.asked[call] = _NOTHING
             elif before is not None:
                 looked.asked.setdefault(call, None if _is_where_it_was(before, now) else _NOTHING)
-        self._take_over(conn, looked)
+        if looked.asked:
+            self._take_over(conn, looked)
         self._calls.clear()
         self._uses.clear()
 
@@ -165,7 +167,7 @@ class _Looked:
         self._project = project
         self._kept: dict[UUID, frozenset[str]] = {}
         self._found: dict[UUID, _Call] = {}
-        self._windows: dict[Place, _Touched] = {}
+        self.windows: dict[Place, _Touched] = {}
         self.asked: dict[UUID, frozenset[str] | None] = {}
         """What each call asked for by the rule; None for what is kept of it."""
 
@@ -173,22 +175,24 @@ class _Looked:
         """Look at the calls that asked for uses that came."""
         for at, name, _ in uses:
             rows = places.asking(self._conn, self._project, place, at)
-            if rows:
-                call = rows[0]["id"]
+            if not rows:
+                continue
+            call, kept = rows[0]["id"], frozenset(row["tool_name"] for row in rows if row["tool_name"] is not None)
+            if name not in kept:
                 self._found[call] = _call(rows[0], place, call_counts(rows[0]))
-                self._kept[call] = frozenset(row["tool_name"] for row in rows if row["tool_name"] is not None)
-                self.asked[call] = (self.asked.get(call) or self._kept[call]) | {name}
+                self._kept[call] = kept
+                self.asked[call] = (self.asked.get(call) or kept) | {name}
 
     def at_window(self, place: Place, touched: _Touched) -> None:
         """Look, in a while, at the calls of a place from the one before what was touched to the last that was."""
-        self._windows[place] = touched
+        self.windows[place] = touched
 
     def at_windows(self) -> None:
         """Look at the calls of all places that wait for it."""
         # A call after which nothing was used changes nothing: as a rule, that is every call that is made live.
-        last = {place: min(touched.calls) for place, touched in self._windows.items() if not touched.uses}
-        used = places.used_since(self._conn, self._project, last)
-        for place, touched in self._windows.items():
+        last = {place: min(touched.calls) for place, touched in self.windows.items() if not touched.uses}
+        used = places.used_since(self._conn, self._project, last) if last else set[Place]()
+        for place, touched in self.windows.items():
             if touched.uses or place in used:
                 moments = touched.moments()
                 self.asked.update(places.asked_in(self._conn, self._project, place, min(moments), max(moments)))
@@ -197,6 +201,8 @@ class _Looked:
         """Return what calls were counted for up to now; those that are `fresh`, for nothing."""
         new = set(fresh)
         wanted = [call for call in self.asked if call not in self._kept and call not in new]
+        if not wanted:
+            return self._kept
         found: defaultdict[UUID, set[str]] = defaultdict(set)
         columns = ("llm_call_uuid", "tool_name")
         for row in rows_by(self._conn, self._project, call_tools, "llm_call_uuid", wanted, columns=columns):
@@ -206,6 +212,8 @@ class _Looked:
     def calls_of(self, wanted: Iterable[UUID]) -> Mapping[UUID, _Call]:
         """Return calls as they are stored: who charges one anew looks again once its place is free."""
         missing = [call for call in wanted if call not in self._found]
+        if not missing:
+            return self._found
         rows = rows_by(self._conn, self._project, llm_calls, "id", missing, columns=places.CALL_COLUMNS)
         return {**self._found, **{row["id"]: _call(row, place_of(row), call_counts(row)) for row in rows}}
 

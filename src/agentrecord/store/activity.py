@@ -95,8 +95,11 @@ def activity(
         raise InvalidFilter("by", by, f"must be one of {', '.join(TIME)}")
     stretch = _Stretch(by, since, until)
     users, each = (0, {}) if only_work else _users(conn, _active(conn, scope, stretch), by, stretch)
-    counted = _runs_by_day if include_subagents and not stretch.hourly else _runs_by_bucket
-    rows = _rows(conn, counted(scope, stretch, include_subagents), stretch, by, each)
+    if stretch.hourly:
+        begun = conn.rows(_runs_by_hour(scope, stretch, include_subagents))
+    else:
+        begun = [*conn.rows(_runs_by_day(scope, stretch)), *_runs_below(conn, scope, stretch, include_subagents)]
+    rows = _rows(begun, stretch, by, each)
     times = () if only_work else _times(conn, scope, stretch, include_subagents)
     return Activity(
         rows=rows,
@@ -112,15 +115,15 @@ def activity(
 
 
 def _rows(
-    conn: Connection, counted: Executable, stretch: _Stretch, by: UsageBy, active: dict[str, int]
+    counted: Sequence[tuple[int, ...]], stretch: _Stretch, by: UsageBy, active: dict[str, int]
 ) -> tuple[ActivityRow, ...]:
     found: dict[str, list[int]] = {}
-    for bucket, *counts in conn.rows(counted):
+    for bucket, *counts in counted:
         sums = found.setdefault(_key(bucket, stretch, by), [0, 0, 0])
         for place, count in enumerate(counts):
             sums[place] += count
     rows = []
-    for key in sorted({*found, *active}):
+    for key in sorted({*[key for key, counts in found.items() if counts[0]], *active}):
         begun, completed, failed = found.get(key, (0, 0, 0))
         users_in = None if by is UsageBy.MONTH else active.get(key, 0)
         rows.append(ActivityRow(key=key, runs=begun, completed_runs=completed, failed_runs=failed, users=users_in))
@@ -142,12 +145,12 @@ def _begun(scope: Scope, stretch: _Stretch, include_subagents: bool) -> list[Col
     return found if include_subagents else [*found, runs.c.parent_uuid.is_(None)]
 
 
-def _runs_by_bucket(scope: Scope, stretch: _Stretch, include_subagents: bool) -> Executable:
-    begun = (
-        select(_bucket(runs.c.started_at, stretch.size).label("bucket"), runs.c.status)
-        .where(*_begun(scope, stretch, include_subagents))
-        .subquery("begun")
-    )
+def _runs_by_hour(scope: Scope, stretch: _Stretch, include_subagents: bool) -> Executable:
+    return _by_bucket(runs.c.started_at, stretch, _begun(scope, stretch, include_subagents))
+
+
+def _by_bucket(began: Any, stretch: _Stretch, conditions: Sequence[ColumnElement[bool]]) -> Executable:
+    begun = select(_bucket(began, stretch.size).label("bucket"), runs.c.status).where(*conditions).subquery("begun")
     return select(
         begun.c.bucket,
         func.count(),
@@ -155,7 +158,17 @@ def _runs_by_bucket(scope: Scope, stretch: _Stretch, include_subagents: bool) ->
     ).group_by(begun.c.bucket)
 
 
-def _runs_by_day(scope: Scope, stretch: _Stretch, _include_subagents: bool) -> Executable:
+def _runs_below(conn: Connection, scope: Scope, stretch: _Stretch, include_subagents: bool) -> list[tuple[int, ...]]:
+    """Return by day, below zero, the runs of sub-agents, which daily figures count, where these shall not."""
+    if include_subagents:
+        return []
+    # A run that has not started counts on the day that it was made, as in the daily figures.
+    began = func.coalesce(runs.c.started_at, runs.c.created_at)
+    below = [*within(scope, runs), runs.c.parent_uuid.is_not(None), *stretch.moments(began)]
+    return [(day, *(-count for count in counts)) for day, *counts in conn.rows(_by_bucket(began, stretch, below))]
+
+
+def _runs_by_day(scope: Scope, stretch: _Stretch) -> Executable:
     table = activity_days
     return (
         select(table.c.day, total(table.c.run_count), total(table.c.completed_runs), total(table.c.failed_runs))

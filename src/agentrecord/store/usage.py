@@ -161,6 +161,16 @@ def _by_name(conn: Connection, scope: Scope, by: UsageBy, calls: Summed) -> list
     return sorted(rows, key=_costliest)
 
 
+def _periods(calls: Summed, by: UsageBy, wanted: _Wanted) -> Callable[[Any], tuple[str, str]]:
+    """Return what tells the key and the label of the period that a bucket begins in: one and the same."""
+
+    def told(bucket: int) -> tuple[str, str]:
+        name = _period_of(bucket, calls, by, wanted)
+        return name, name
+
+    return told
+
+
 def _told(conn: Connection, scope: Scope, by: UsageBy) -> Callable[[Any], tuple[str, str]]:
     """Return what tells the key and the label of what a statement tells apart."""
     if by is UsageBy.VERSION:
@@ -207,12 +217,13 @@ def series(
     include_subagents: bool = True,
     apart: Collection[str] | None = None,
 ) -> tuple[UsageRow, ...]:
-    """Return the sums for each period, model, host, user, agent, version or project, split by one of the latter six.
+    """Return the sums for each period, model, host, user, agent, version, tool or project, split by one of the others.
 
-    `key` is of what `by` names, `split` of what `split` names; both have daily and hourly figures, so sessions,
-    directories and tools cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told apart
-    by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds its
-    runs, and `split_label` is what people read of it.
+    `key` is of what `by` names, `split`, which is no period, of what `split` names; both have daily and hourly figures,
+    so sessions and directories cannot be crossed and raise `InvalidFilter`. With `apart`, only what it names is told
+    apart by `split`: all else of a period is one row, whose `split` is None. A version is told by the filter that finds
+    its runs, and `split_label` is what people read of it. With tools a call is in the rows of each that it asked for,
+    as in `report`.
     """
     return tuple(_crossed(conn, scope, by, split, _Wanted(since, until, include_subagents), apart))
 
@@ -230,39 +241,52 @@ def _crossed(
     if split not in NAMES:
         raise InvalidFilter("split", split, f"must be one of {', '.join(NAMES)}")
     calls = wanted.summed(scope, by)
-    # Where days do not begin as those of UTC do, they are told by their hours.
-    first_of = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
-    of_few: Collection[object] = () if apart is None else apart
-    if apart is not None and split is UsageBy.VERSION:
-        of_few = usage_by_version.rows_of(conn, scope, apart)
-    is_few = 0 < len(of_few) <= FEW_NAMES and UsageBy.TOOL not in (by, split)
-    if is_few:
-        statement = by_few_names(calls.shape, (first_of, split), len(of_few))
-        found = conn.rows(statement, {**calls.params, **few_names(of_few)})
-    elif split is UsageBy.TOOL:
-        found = usage_by_tool.crossed(conn, scope, first_of, calls, **wanted.bounds())
-    elif by is UsageBy.TOOL:
-        crossed = usage_by_tool.crossed(conn, scope, split, calls, **wanted.bounds())
-        found = [(tool, other, *counts) for other, tool, *counts in crossed]
-    else:
-        found = conn.rows(by_names(calls.shape, (first_of, split), with_times=False), calls.params)
-    is_time, told = by in TIME, _told(conn, scope, by)
-    firsts = {
-        first: (_period_of(first, calls, by, wanted),) * 2 if is_time else told(first)
-        for first in {row[0] for row in found}
-    }
-    told = _told(conn, scope, split)
-    seconds = {second: (None, None) if is_few and second is None else told(second) for second in {r[1] for r in found}}
+    found, is_folded = _sums_of_two(conn, scope, by, split, wanted, calls, apart)
+    told_first = _periods(calls, by, wanted) if by in TIME else _told(conn, scope, by)
+    firsts = {first: told_first(first) for first in {row[0] for row in found}}
+    told_second = _told(conn, scope, split)
+    seconds: dict[Any, tuple[str | None, str | None]] = {}
+    for second in {row[1] for row in found}:
+        key, label = told_second(second)
+        is_apart = apart is None or (key in apart and not (is_folded and second is None))
+        seconds[second] = (key, label) if is_apart else (None, None)
     merged: dict[tuple[tuple[str, str], tuple[str | None, str | None]], Sequence[int]] = {}
     for first, second, *counts in found:
-        is_apart = apart is None or seconds[second][0] in apart
-        place = firsts[first], seconds[second] if is_apart else (None, None)
+        place = firsts[first], seconds[second]
         old = merged.get(place)
         merged[place] = counts if old is None else list(map(add, old, counts))
     return [
         UsageRow(key=key, label=label, split=name, split_label=read, totals=totals_of(counts))
         for ((key, label), (name, read)), counts in merged.items()
     ]
+
+
+def _sums_of_two(
+    conn: Connection,
+    scope: Scope,
+    by: UsageBy,
+    split: UsageBy,
+    wanted: _Wanted,
+    calls: Summed,
+    apart: Collection[str] | None,
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return rows of what `by` and `split` tell calls apart by, and their sums.
+
+    Say, too, whether what is not `apart` is one row of each already, which tells nothing for `split`.
+    """
+    # Where days do not begin as those of UTC do, they are told by their hours.
+    first = UsageBy.HOUR if by in TIME and wanted.offset_minutes else by
+    if split is UsageBy.TOOL:
+        return list(usage_by_tool.crossed(conn, scope, first, calls, **wanted.bounds())), False
+    if by is UsageBy.TOOL:
+        crossed = usage_by_tool.crossed(conn, scope, split, calls, **wanted.bounds())
+        return [(tool, other, *counts) for other, tool, *counts in crossed], False
+    few: Collection[object] = () if apart is None else apart
+    if apart is not None and split is UsageBy.VERSION:
+        few = usage_by_version.rows_of(conn, scope, apart)
+    if 0 < len(few) <= FEW_NAMES:
+        return conn.rows(by_few_names(calls.shape, (first, split), len(few)), {**calls.params, **few_names(few)}), True
+    return conn.rows(by_names(calls.shape, (first, split), with_times=False), calls.params), False
 
 
 def span(
@@ -307,8 +331,9 @@ def sessions(
 def names(conn: Connection, scope: Scope, of: UsageBy) -> tuple[str, ...]:
     """Return the models, hosts, users, agents, versions or project, in the order in which the record came to know them.
 
-    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of.
-    A version is named by the filter that finds its runs.
+    At most 500, the first ones. What comes later is named after all that was there before, whatever time it tells of;
+    but tools are named by the day of the first call that asked for them. A version is named by the filter that finds
+    its runs.
     """
     if of not in NAMES:
         raise InvalidFilter("of", of, f"must be one of {', '.join(NAMES)}")

@@ -89,10 +89,12 @@ def _part(shape: _Shape, table: Table, edges: tuple[str, str]) -> Select[Any]:
     if not is_days and not shape.is_hourly:
         bucket = bucket.op("/", return_type=Whole())(literal_column(str(_HOURS_A_DAY)))
     keys: list[ColumnElement[Any]] = [rollup.tool_name]
+    key = None if shape.other is None else KEYS.get(shape.other)
     if shape.other in TIME:
         keys.append(bucket.label("bucket"))
-    elif shape.other in KEYS:
-        keys.append(rollup[KEYS[shape.other]])
+    elif key is not None:
+        # A user's days come before those of a tool: added up in their order they need not be sorted.
+        keys.insert(0 if key == "user_uuid" else 1, rollup[key])
     sums = [total(rollup[name]).label(name) for name in TOOL_COUNTERS]
     return select(*keys, *sums, *times(table)).where(*conditions).group_by(*keys)
 

@@ -3,7 +3,7 @@
 import { here } from "./here.js";
 import { announce } from "./keys.js";
 
-const FAR_PX = 5, HOLD_MS = 350, GAP_PX = 14;
+const FAR_PX = 5, HOLD_MS = 350, GAP_PX = 14, NARROW_PX = 640;
 const KEYS = "← → other bars · Shift with them chooses several · Enter shows what is chosen · Esc leaves";
 const known = new WeakMap();
 let tip, band, chosen = null, drag = null, isDragged = false, tapped = null;
@@ -101,7 +101,9 @@ function place(x, box) {
   const view = document.documentElement;
   const isRight = x + GAP_PX + width < view.clientWidth - 4;
   const left = isRight ? x + GAP_PX : x - GAP_PX - width;
-  const top = Math.min(box.top + 8, view.clientHeight - height - 4);
+  // On a narrow screen it would cover the bars beside it.
+  const above = box.top - height - 6;
+  const top = view.clientWidth < NARROW_PX && above > 0 ? above : Math.min(box.top + 8, view.clientHeight - height - 4);
   Object.assign(tip.style, { left: `${Math.max(4, left)}px`, top: `${Math.max(4, top)}px` });
 }
 
@@ -148,7 +150,7 @@ function onMove(event) {
     if (!drag.isOn) drag.plot.setPointerCapture(drag.id);
     drag.isOn = isDragged = true;
     drag.last = barAt(drag.plot, event.clientX, true);
-    show(drag.plot, drag.first, drag.last, { x: event.clientX, hint: "Let go to show it · Esc leaves" });
+    show(drag.plot, drag.first, drag.last, { x: event.clientX, hint: drag.isFinger ? "Let go to show it" : "Let go to show it · Esc leaves" });
     return;
   }
   if (event.pointerType === "touch") return;

@@ -41,6 +41,18 @@ for (const link of document.querySelectorAll("[data-open]")) {
   });
 }
 
+// What lies over the page closes by Esc, or where something else is touched.
+for (const type of ["pointerdown", "keydown"]) {
+  addEventListener(type, (event) => {
+    if (type === "keydown" && event.key !== "Escape") return;
+    for (const pop of document.querySelectorAll("details.pop[open]")) {
+      if (type === "pointerdown" && pop.contains(event.target)) continue;
+      if (pop.contains(document.activeElement)) pop.querySelector("summary").focus();
+      pop.open = false;
+    }
+  });
+}
+
 // On a narrow screen the names of the pages scroll sideways: the present one is in sight. Only their strip is scrolled,
 // since scrolling to the link would move where Tab starts.
 const present = document.querySelector('.top nav [aria-current="page"]');

@@ -140,7 +140,7 @@ function replace(page) {
   if (changed) say();
 }
 
-const OWN = new Set(["tabindex", "open", "data-live", "aria-selected"]);
+const OWN = new Set(["tabindex", "open", "hidden", "data-live", "aria-selected"]);
 const isTyped = (node) => /^(INPUT|SELECT|TEXTAREA|DIALOG)$/.test(node.nodeName);
 const keyOf = (row) => row.dataset.id ?? row.querySelector("a[href]")?.getAttribute("href") ?? row.cells[0]?.textContent;
 
@@ -250,4 +250,5 @@ document.addEventListener("visibilitychange", () => {
   else if (wanted) open();
 });
 draw();
-if (sessionStorage.getItem(name)) start();
+// A page on which nothing is yet fills by itself.
+if (sessionStorage.getItem(name) || document.querySelector("[data-follow]")) start();

@@ -282,7 +282,7 @@ CREATE TABLE agentrecord.ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON agentrecord.ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON agentrecord.ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos, is_subagent) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_outside ON agentrecord.ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
 
@@ -407,6 +407,8 @@ CREATE INDEX ix_ar_runs_agent ON agentrecord.ar_runs (project_id, agent_uuid, cr
 
 CREATE INDEX ix_ar_runs_alive ON agentrecord.ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
+CREATE INDEX ix_ar_runs_below ON agentrecord.ar_runs (project_id, started_at, created_at, status, user_uuid) WHERE parent_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_created ON agentrecord.ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON agentrecord.ar_runs (project_id, parent_uuid);
@@ -528,7 +530,7 @@ CREATE TABLE agentrecord.ar_tool_usage_days (
 	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
 	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	once_latency_count BIGINT DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, tool_name, bucket, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_tool_usage_hours (

@@ -304,7 +304,7 @@ CREATE TABLE ar_llm_calls (
 
 CREATE INDEX ix_ar_llm_calls_agent ON ar_llm_calls (project_id, agent_uuid, timestamp);
 
-CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos) WHERE status = 'error';
+CREATE INDEX ix_ar_llm_calls_failed ON ar_llm_calls (project_id, status, timestamp, user_uuid, cost_nanos, is_subagent) WHERE status = 'error';
 
 CREATE INDEX ix_ar_llm_calls_outside ON ar_llm_calls (project_id, session_uuid, timestamp) WHERE run_uuid IS NULL;
 
@@ -434,6 +434,8 @@ CREATE INDEX ix_ar_runs_agent ON ar_runs (project_id, agent_uuid, created_at, id
 
 CREATE INDEX ix_ar_runs_alive ON ar_runs (project_id, alive_until) WHERE alive_until IS NOT NULL;
 
+CREATE INDEX ix_ar_runs_below ON ar_runs (project_id, started_at, created_at, status, user_uuid) WHERE parent_uuid IS NOT NULL;
+
 CREATE INDEX ix_ar_runs_created ON ar_runs (project_id, created_at, id);
 
 CREATE INDEX ix_ar_runs_parent ON ar_runs (project_id, parent_uuid);
@@ -562,7 +564,7 @@ CREATE TABLE ar_tool_usage_days (
 	once_uncounted_calls INTEGER DEFAULT 0 NOT NULL,
 	once_latency_ms_sum INTEGER DEFAULT 0 NOT NULL,
 	once_latency_count INTEGER DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, tool_name, bucket, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
 )
  WITHOUT ROWID,
  STRICT;
