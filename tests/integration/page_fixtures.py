@@ -64,10 +64,10 @@ class Filled:
 
 
 @contextmanager
-def served(*, filled: bool = True) -> Iterator[tuple[TestClient, Filled | None]]:
-    """Yield a client that is not signed in, and what the record behind it holds."""
+def served(*, filled: bool = True, command: str = "agentrecord") -> Iterator[tuple[TestClient, Filled | None]]:
+    """Yield a client that is not signed in, and what the record behind it holds; its commands begin with `command`."""
     store = AsyncStore("memory:", clock=FixedClock())
-    app = build_app(store, secret=SECRET, sign_in_token=TOKEN)
+    app = build_app(store, secret=SECRET, sign_in_token=TOKEN, command=command)
     contents = fill(Store(engine=store.engine)) if filled else None
     with TestClient(app, base_url=HOME, follow_redirects=False) as client:
         yield client, contents

@@ -102,14 +102,14 @@ def test_the_last_days_are_the_same_whole_days_as_on_the_pages(record: Path) -> 
 
 
 def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> None:
-    (group,) = read(record, "errors", "--since", "7d", "--agent", "coder")["items"]
+    (group,) = read(record, "errors", "--since", "7d", "--agent", "coder", "kind:agent")["items"]
     assert (group["count"], group["status"], group["users"]) == (2, "ongoing", 1)
     name = group["fingerprint"]
     told = run(record, "error", name, "--table").stdout
     assert "Traceback: here" in told
     assert "1 run of 2 that met it failed; their calls cost $2.00" in told
     assert read(record, "error", name, "--resolve")["group"]["status"] == "resolved"
-    assert read(record, "errors")["items"] == []
+    assert [(one["kind"], one["error_type"]) for one in read(record, "errors")["items"]] == [("tool", "Bash")]
     assert len(read(record, "errors", "status:resolved", "type:Time*", "count:2")["items"]) == 1
     assert len(read(record, "errors", "--status", "resolved")["items"]) == 1
     assert read(record, "error", name, "--reopen")["group"]["status"] == "ongoing"

@@ -285,6 +285,11 @@ def test_the_chart_of_runs_has_a_line_of_how_long_they_took_and_its_numbers_as_a
     # Between two periods in which runs ended nothing is drawn where none did; each point says what it is.
     assert chart.count("<circle") == 4
     assert "p95 duration: 29.0 s</title>" in chart
+    # It reaches over the whole range, though nothing began at its ends, and a script is told what asks for each bar.
+    told = json.loads(unescape(re.findall(r' data-chart="([^"]*)"', chart)[0]))
+    assert (told["bars"][0][0][:10], told["bars"][-1][0][:10]) == ("2026-02-24", "2026-03-03")
+    assert [bar[1] for bar in told["bars"] if bar[1]] == ["2 runs", "1 run", "1 run"]
+    assert {len(bar) for bar in told["bars"]} == {4}
     asked = {"q": "-has:session", "bucket_s": 86_400}
     rest = client.get("/api/runs/series", params=asked).json()["items"]
     assert [(one["timed_runs"], one["p50_ms"], one["p95_ms"]) for one in rest] == [

@@ -125,9 +125,11 @@ def test_tables_have_captions_and_heads_with_a_scope(site: Site) -> None:
 
 
 def test_an_empty_record_says_how_to_begin_and_shows_no_zeros() -> None:
-    with served(filled=False) as (client, _):
+    with served(filled=False, command="agentrecord --db /data/my.db") as (client, _):
         signed_in(client)
-        assert "agentrecord import claude-code" in _read(client, "/").text
+        # What is typed from a page reaches the record that the page shows.
+        for path in ("/", "/sessions", "/runs"):
+            assert "agentrecord --db /data/my.db import claude-code" in _read(client, path).text, path
         for path in ("/sessions", "/runs", "/cost", "/errors", "/prices", "/imports", "/search"):
             text = _read(client, path).text
             assert "$0" not in text, path
@@ -413,7 +415,8 @@ def test_the_theme_is_kept_in_a_cookie(site: Site) -> None:
     client, _ = site
     assert 'data-theme="auto"' in client.get("/").text
     assert 'data-theme="dark"' in client.get("/?theme=dark").text
-    assert 'data-theme="dark"' in client.get("/sessions").text
+    for path in ("/sessions", "/s/none", "/cost?by=nothing"):
+        assert 'data-theme="dark"' in client.get(path).text, path
     assert 'data-theme="auto"' in client.get("/sessions?theme=%22onload").text
 
 

@@ -15,6 +15,7 @@ from agentrecord.dashboard.assets import STATIC, asset, fingerprint, version
 from agentrecord.server.middleware import MAX_BODY_BYTES, BodyLimit, is_known
 from serving import serving
 
+TEMPLATES = STATIC.parent / "templates"
 EXPECTED = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -121,8 +122,21 @@ def test_pages_have_no_inline_style_or_script_and_ask_nobody_else() -> None:
                 assert address.startswith("/"), (path, address)
 
 
+def scripts_of(text: str) -> set[str]:
+    """Return the scripts that a page or a script names, and all that these import."""
+    found = set(re.findall(r'asset\("(\w+\.js)"\)|"\./(\w+\.js)"', text))
+    names = {name for pair in found for name in pair if name}
+    return names.union(*(scripts_of((STATIC / name).read_text(encoding="utf-8")) for name in names))
+
+
 def test_scripts_and_styles_stay_small() -> None:
-    assert sum(len(gzip.compress(file.read_bytes())) for file in STATIC.glob("*.js")) < 30_000
+    base = (TEMPLATES / "base.html").read_text(encoding="utf-8")
+    everything: set[str] = set()
+    for template in TEMPLATES.glob("*.html"):
+        scripts = scripts_of(base + template.read_text(encoding="utf-8"))
+        everything |= scripts
+        assert sum(len(gzip.compress((STATIC / name).read_bytes())) for name in scripts) < 30_000, template.name
+    assert everything == {file.name for file in STATIC.glob("*.js")}
     for file in STATIC.glob("*.css"):
         assert "http" not in file.read_text(encoding="utf-8")
 

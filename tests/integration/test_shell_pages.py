@@ -274,7 +274,12 @@ def test_who_does_not_administer_may_not_ask_a_file_in_sql(site: Site) -> None:
     client.cookies.clear()
     for headers in (key_of(filled, Role.READ), key_of(filled, Role.WRITE), key_of(filled, Role.ADMIN, user="ana")):
         for path in ("/sql", "/sql?q=SELECT+1", "/sql.csv?q=SELECT+1", "/api/sql/tables"):
-            assert client.get(path, headers=headers).status_code == 403, path
+            refused = client.get(path, headers=headers)
+            assert refused.status_code == 403, path
+            if path == "/sql":
+                assert "<h1>This is not for your role</h1>" in refused.text
+                assert "<p>Queries in SQL are for administrators who see the whole project.</p>" in refused.text
+                assert "Without filters" not in refused.text
         assert client.post("/api/sql", json={"sql": "SELECT 1"}, headers=headers).status_code == 403
 
 

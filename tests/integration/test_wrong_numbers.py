@@ -147,7 +147,7 @@ def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells
     )
     assert "new error Flood: too much" not in text(client, f"/?{WEEK}")
     assert "ongoing error Flood: too much" in text(client, f"/?{WEEK}")
-    assert re.search(r"too much \S+ d ago \S* ?ongoing Flood", text(client, f"/errors?{WEEK}"))
+    assert re.search(r"too much agent \S+ d ago \S* ?ongoing Flood", text(client, f"/errors?{WEEK}"))
 
 
 def test_one_session_id_in_two_projects_stays_two_sessions(site: Site) -> None:

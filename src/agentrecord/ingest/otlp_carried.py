@@ -15,6 +15,7 @@ from agentrecord.records.span import Span
 
 PREFIX = "agentrecord."
 _MARK = f'"{PREFIX}kind"'
+_ERROR_KIND = "error_kind"
 _PROMPT = "gen_ai.input.messages"
 _MAX_SHOWN = 100_000
 """Longer texts are not told twice."""
@@ -80,7 +81,8 @@ def _own(fact: Carried) -> dict[str, Any]:
     """Return every field, but for what is told already: the words of a prompt are those of the request's messages."""
     own: dict[str, Any] = {f"{PREFIX}kind": fact.kind.value, f"{PREFIX}id": str(fact.id)}
     for name, value in fact.fields.items():
-        own[PREFIX + name] = value
+        # What a fact is has the name already.
+        own[PREFIX + (_ERROR_KIND if name == "kind" else name)] = value
     if "prompt" in fact.fields:
         kept = ("role", "message_uuid", "revision")
         own[f"{PREFIX}prompt"] = [
@@ -207,6 +209,8 @@ def fact_in(span: Span) -> Carried | None:
         if name.startswith(PREFIX) and value is not None
     }
     told, row_id = fields.pop("kind"), fields.pop("id", None)
+    if _ERROR_KIND in fields:
+        fields["kind"] = fields.pop(_ERROR_KIND)
     try:
         kind, row = FactKind(told), UUID(row_id)
     except (ValueError, TypeError, AttributeError):

@@ -72,11 +72,11 @@ TOOL_DAYS_KEY = (
     "project_id",
     "cut",
     "user_uuid",
-    "bucket",
     "tool_name",
-    *[n for n in USAGE_KEY[2:] if n != "user_uuid"],
+    "bucket",
+    *[name for name in USAGE_KEY[2:] if name != "user_uuid"],
 )
-"""A user's days lie together: hours are only asked for at the ends of a stretch of days, or one after the other."""
+"""A user's days of a tool lie together, so that they are added up without being sorted; hours are asked for in turn."""
 
 DIVIDED = (*[name for name in USAGE_COUNTERS if name.endswith("_tokens")], "cost_nanos")
 """What is divided among the tools of a call; a call itself counts whole for each of them."""

@@ -45,7 +45,7 @@ def sides(conn: Connection, scope: Scope) -> Iterator[Sides]:
         yield table.name, _kept(conn, scope, table), _in_cuts(hours, cuts, length), TOOL_COUNTERS
 
 
-def by_rule(scope: Scope) -> Select[Any]:
+def by_rule(scope: Scope) -> Select[*tuple[Any, ...]]:
     """Return the statement whose rows are each call that asked for a tool, each tool that it asked for, and its user.
 
     It reads every call and every use of a project: the rule in one piece, which what is kept has to agree with.
@@ -63,7 +63,7 @@ def by_rule(scope: Scope) -> Select[Any]:
     return select(asked.c.call, asked.c.tool, asked.c.user_uuid).where(asked.c.is_use == 1).distinct()
 
 
-def _begun(scope: Scope, place: str) -> Sequence[Select[Any]]:
+def _begun(scope: Scope, place: str) -> Sequence[Select[*tuple[Any, ...]]]:
     """Return the uses of tools and the calls in runs, or in sessions (`place`) outside of runs."""
     uses, calls = [table.c.project_id == scope.project for table in (tool_calls, llm_calls)]
     outside = [] if place == "run_uuid" else [tool_calls.c.run_uuid.is_(None)]

@@ -161,6 +161,16 @@ def _by_name(conn: Connection, scope: Scope, by: UsageBy, calls: Summed) -> list
     return sorted(rows, key=_costliest)
 
 
+def _periods(calls: Summed, by: UsageBy, wanted: _Wanted) -> Callable[[Any], tuple[str, str]]:
+    """Return what tells the key and the label of the period that a bucket begins in: one and the same."""
+
+    def told(bucket: int) -> tuple[str, str]:
+        name = _period_of(bucket, calls, by, wanted)
+        return name, name
+
+    return told
+
+
 def _told(conn: Connection, scope: Scope, by: UsageBy) -> Callable[[Any], tuple[str, str]]:
     """Return what tells the key and the label of what a statement tells apart."""
     if by is UsageBy.VERSION:
@@ -247,11 +257,8 @@ def _crossed(
         found = [(tool, other, *counts) for other, tool, *counts in crossed]
     else:
         found = conn.rows(by_names(calls.shape, (first_of, split), with_times=False), calls.params)
-    is_time, told = by in TIME, _told(conn, scope, by)
-    firsts = {
-        first: (_period_of(first, calls, by, wanted),) * 2 if is_time else told(first)
-        for first in {row[0] for row in found}
-    }
+    told = _periods(calls, by, wanted) if by in TIME else _told(conn, scope, by)
+    firsts = {first: told(first) for first in {row[0] for row in found}}
     told = _told(conn, scope, split)
     seconds = {second: (None, None) if is_few and second is None else told(second) for second in {r[1] for r in found}}
     merged: dict[tuple[tuple[str, str], tuple[str | None, str | None]], Sequence[int]] = {}

@@ -93,7 +93,8 @@ def _part(shape: _Shape, table: Table, edges: tuple[str, str]) -> Select[Any]:
     if shape.other in TIME:
         keys.append(bucket.label("bucket"))
     elif key is not None:
-        keys.append(rollup[key])
+        # A user's days come before those of a tool: added up in their order they need not be sorted.
+        keys.insert(0 if key == "user_uuid" else 1, rollup[key])
     sums = [total(rollup[name]).label(name) for name in TOOL_COUNTERS]
     return select(*keys, *sums, *times(table)).where(*conditions).group_by(*keys)
 

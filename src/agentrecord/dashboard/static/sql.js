@@ -17,7 +17,10 @@ const aliased = /\b(?:from|join|,)\s+(\w+)(?:\s+(?:as\s+)?(?!(?:on|where|join|le
 const { list, show, onKey } = completions(field, { id: "sql-option", take });
 let typed = "";
 
-for (const hint of document.querySelectorAll(".ask [data-scripted]")) hint.hidden = false;
+field.placeholder += "   Ctrl-Space completes names";
+const hint = document.createElement("kbd");
+hint.textContent = "Ctrl Enter";
+field.form.querySelector("button").append(" ", hint);
 
 // The tables that the query names, by the names that it gives them.
 function named(text) {

@@ -530,7 +530,7 @@ CREATE TABLE agentrecord.ar_tool_usage_days (
 	once_uncounted_calls BIGINT DEFAULT 0 NOT NULL,
 	once_latency_ms_sum BIGINT DEFAULT 0 NOT NULL,
 	once_latency_count BIGINT DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, bucket, tool_name, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
+	CONSTRAINT pk_ar_tool_usage_days PRIMARY KEY (project_id, cut, user_uuid, tool_name, bucket, model_uuid, agent_uuid, agent_version_uuid, is_subagent)
 );
 
 CREATE TABLE agentrecord.ar_tool_usage_hours (
