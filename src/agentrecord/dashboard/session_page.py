@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from agentrecord.codec.jsonable import to_jsonable
@@ -24,8 +25,8 @@ ROWS = 100
 class WholeSession:
     """A session's page: the head that all tabs share, and what the chosen tab shows.
 
-    `versions` are those of its agent that served in it, by number; `at_work_ms` is how long its turns took together,
-    None where no turn told. `refused` says why it was not deleted, where that was asked for.
+    `versions` are those of its agent that served in it, by number; `at_work_ms` is how long any of its turns was
+    at work, None where no turn told. `refused` says why it was not deleted, where that was asked for.
     """
 
     talk: SessionPage
@@ -51,7 +52,6 @@ async def session_page(store: AsyncStore, session_id: str, asked: Asked, *, refu
         raise InvalidFilter("tab", tab, f"is none; use {', '.join(dict(TABS))}")
     talk = await conversation.stretch_from(store, session_id, whole_number(asked, "from", 1))
     runs = talk.runs
-    took = [run.duration_ms for run in runs if run.duration_ms is not None]
     cursor = asked.get("after")
     listed = None
     if tab == "runs":
@@ -61,13 +61,26 @@ async def session_page(store: AsyncStore, session_id: str, asked: Asked, *, refu
         talk=talk,
         tab=tab,
         versions=await _versions(store, talk.session, runs),
-        at_work_ms=sum(took) if took and len(runs) == talk.session.run_count else None,
+        at_work_ms=at_work_ms(runs) if len(runs) == talk.session.run_count else None,
         runs=listed,
         numbers={run.id: number for number, run in enumerate(runs, 1)},
         is_first=cursor is None,
         raw=json.dumps(to_jsonable(talk.session), indent=2, ensure_ascii=False) if tab == "json" else "",
         refused=refused,
     )
+
+
+def at_work_ms(runs: Sequence[Run]) -> int | None:
+    """Return how long any of these was at work, so that time in which several were counts once; None if none told."""
+    spans = sorted((run.started_at, run.finished_at) for run in runs if run.started_at and run.finished_at)
+    if not spans:
+        return None
+    whole, until = timedelta(), spans[0][0]
+    for start, end in spans:
+        if end > until:
+            whole += end - max(start, until)
+            until = end
+    return round(whole / timedelta(milliseconds=1))
 
 
 async def _versions(store: AsyncStore, session: Session, runs: Sequence[Run]) -> Sequence[str]:
