@@ -159,10 +159,26 @@ class Engines(RuleBasedStateMachine):
         }  # fmt: skip
         self.same(acts[how])
 
-    @rule(target=tools, run=runs, name=NAMES)
-    def use(self, run: UUID, name: str) -> Any:
-        found = self.same(lambda s: s.tool_calls.record(NewToolCall(tool_name=name, run_uuid=run)))
+    @rule(target=tools, run=runs, name=NAMES, hours=HOURS)
+    def use(self, run: UUID, name: str, hours: int) -> Any:
+        new = NewToolCall(tool_name=name, run_uuid=run, started_at=AT + timedelta(hours=hours))
+        found = self.same(lambda s: s.tool_calls.record(new))
         return multiple() if found is None else found.id
+
+    @rule(session=sessions, name=NAMES, hours=HOURS)
+    def use_outside(self, session: UUID, name: str, hours: int) -> None:
+        new = NewToolCall(tool_name=name, session_uuid=session, started_at=AT + timedelta(hours=hours))
+        self.same(lambda s: s.tool_calls.record(new))
+
+    @rule(run=runs, hours=HOURS, cost=TOKENS)
+    def call_in(self, run: UUID, hours: int, cost: int | None) -> None:
+        new = NewLLMCall(model="m", run_uuid=run, timestamp=AT + timedelta(hours=hours), cost_nanos=cost)
+        self.same(lambda s: s.llm_calls.record(new))
+
+    @rule(name=NAMES, session=sessions, hours=HOURS)
+    def call_early(self, name: str, session: UUID, hours: int) -> None:
+        new = NewLLMCall(model="m", run_ref=name, session_uuid=session, timestamp=AT + timedelta(hours=hours))
+        self.same(lambda s: s.llm_calls.record(new))
 
     @rule(tool=tools, failed=st.booleans(), text=TEXTS)
     def end(self, tool: UUID, failed: bool, text: str) -> None:
@@ -202,6 +218,7 @@ class Engines(RuleBasedStateMachine):
             self.same(lambda s, by=by: s.usage.report(by))  # type: ignore[misc]
         self.same(lambda s: s.usage.report(UsageBy.VERSION, split=UsageBy.MODEL, include_subagents=False))
         self.same(lambda s: s.usage.report(UsageBy.SESSION, include_subagents=False))
+        self.same(lambda s: (s.usage.report(UsageBy.TOOL, split=UsageBy.USER), s.usage.series(UsageBy.TOOL)))
         self.same(lambda s: (s.usage.daily(), s.usage.performance(), s.usage.blocks()))
         self.same(lambda s: (s.errors.groups(), s.tool_calls.figures(), s.prices.uses(), s.runs.list()))
 

@@ -17,6 +17,18 @@ from databases import Databases
 MAX_NODES = 3_000
 MAX_SCRIPT_BYTES = 30 * 1024
 
+SQUEEZED = """() => [
+    ...[...document.querySelectorAll('.facets dt')].filter(label => {
+        const words = document.createRange();
+        words.selectNodeContents(label);
+        return words.getClientRects().length > 1;
+    }).map(label => `the word ${label.textContent} is broken`),
+    ...[...document.querySelectorAll('.cards tbody td')].filter(
+        cell => cell.offsetWidth && getComputedStyle(cell).maxWidth !== 'none'
+    ).map(cell => `a card leaves ${cell.dataset.label} ${cell.offsetWidth} px`),
+]"""
+"""What on a narrow screen has less room than the screen could give it."""
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[ExitStack]:
@@ -85,6 +97,7 @@ def test_every_page_is_small_quiet_and_fits_any_screen(tab: Watched, paths: list
             needed = page.evaluate("document.documentElement.scrollWidth")
             if needed > width:
                 wrong.append(f"{path}: {needed} px of {width}")
+        wrong.extend(f"{path}: {said}" for said in page.evaluate(SQUEEZED))
         page.set_viewport_size({"width": 1440, "height": 900})
         if script_bytes(tab.scripts) > MAX_SCRIPT_BYTES:
             wrong.append(f"{path}: {script_bytes(tab.scripts)} bytes of scripts")

@@ -297,6 +297,20 @@ def test_a_long_session_is_shown_in_stretches_that_hold_every_message_once(site:
     assert target.partition("#")[2] in page.ids
 
 
+def test_what_a_run_cost_and_what_it_comes_to_with_sub_agents_are_two_figures(site: Site) -> None:
+    client, filled = site
+    free = call(filled.child_run, "acme-local-70b", 500, 50, at=START, session=filled.child)
+    filled.store.llm_calls.record(free)
+    run = filled.store.runs.get(filled.run, with_subtree=True)
+    own, whole = formats.cost(run.usage), formats.cost(run.subtree)
+    assert f"{own} · {whole} ⚠ with sub-agents" in _read(client, f"/s/{filled.session}?tab=runs").text
+    tile = f"Cost {whole} {own} without sub-agents · excludes 1 call without a price"
+    assert tile in _read(client, f"/r/{filled.run}").text
+    alone = filled.store.runs.get(filled.child_run)
+    tile = f"Cost {formats.cost(alone.usage)} excludes 1 call without a price"
+    assert tile in _read(client, f"/r/{filled.child_run}").text
+
+
 def test_a_run_shows_its_tree_and_its_first_failure(site: Site) -> None:
     client, filled = site
     page = _read(client, f"/r/{filled.run}")

@@ -33,6 +33,7 @@ from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
 from agentrecord.store._call_counts import Spent, call_counts
 from agentrecord.store._failures import follow
+from agentrecord.store._lookup import rows_by
 from agentrecord.store._sql import insert_or_add, later_of
 from agentrecord.store._tool_shares import ToolShares
 
@@ -144,6 +145,7 @@ class Figures:
         self._latency: defaultdict[tuple[int, UUID, UUID, int], int] = defaultdict(int)
         self._errors: defaultdict[tuple[UUID, int, UUID, UUID], int] = defaultdict(int)
         self._shares = ToolShares(project)
+        self._locked: set[UUID] = set()
         self._failed: defaultdict[ErrorKind, set[UUID]] = defaultdict(set)
 
     def session(self, session: UUID | None, *, active_at: datetime | None = None, **added: int) -> None:
@@ -296,6 +298,12 @@ class Figures:
 
     def settle_tools(self, connection: Connection) -> None:
         """Look up what the calls that changed so far asked for: of very many, not all are held until the end."""
+        if not connection.is_sqlite:
+            # Nobody adds to what they asked for until this is done. Sessions come before runs, as for all who write.
+            for table, touched in ((sessions, self._sessions), (runs, self._runs)):
+                fresh = sorted(touched.keys() - self._locked)
+                rows_by(connection, self._project, table, "id", fresh, columns=("id",), lock=True)
+                self._locked.update(fresh)
         self._shares.settle(connection)
 
     def session_params(self, session: UUID) -> dict[str, object]:

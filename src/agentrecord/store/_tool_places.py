@@ -76,7 +76,6 @@ def _asking(column: str) -> Prepared:
         select(*[llm_calls.c[name] for name in CALL_COLUMNS], call_tools.c.tool_name)
         .select_from(llm_calls.outerjoin(call_tools, of_call))
         .where(llm_calls.c.project_id == bindparam("project"), llm_calls.c.id == last)
-        .with_for_update(of=llm_calls)
     )
 
 
@@ -145,7 +144,7 @@ FORGET = Prepared(
 
 
 def asking(conn: Connection, project: ProjectId, place: Place, at: datetime) -> list[dict[str, Any]]:
-    """Return the call that asked for a tool used at an instant, locked: a row for each tool that it has, or one."""
+    """Return the call that asked for a tool used at an instant: a row for each tool that it has, or one."""
     return conn.maps(_ASKING[place.column], {**_params(project, place), "at": at})
 
 

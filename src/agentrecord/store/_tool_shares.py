@@ -3,6 +3,9 @@
 The rule: the last call of the same run (outside any run, of the same session) that was made before the use of a tool
 began, by the same user, asked for it. So a call or a use that comes, goes or moves can change what the call before it
 asked for, too, and nothing else: these few are looked at again, and what changed is taken off the sums and added.
+
+That happens while the run or session is locked, which orders all who write there. The calls themselves are not locked:
+whoever replaces one has it locked before its place, and the two would wait for each other.
 """
 
 from collections import defaultdict
@@ -207,11 +210,11 @@ class _Looked:
         return {**self._kept, **{call: frozenset(names) for call, names in found.items()}}
 
     def calls_of(self, wanted: Iterable[UUID]) -> Mapping[UUID, _Call]:
-        """Return calls as they are stored, locked, so that nobody charges them anew meanwhile."""
+        """Return calls as they are stored: who charges one anew looks again once its place is free."""
         missing = [call for call in wanted if call not in self._found]
         if not missing:
             return self._found
-        rows = rows_by(self._conn, self._project, llm_calls, "id", missing, columns=places.CALL_COLUMNS, lock=True)
+        rows = rows_by(self._conn, self._project, llm_calls, "id", missing, columns=places.CALL_COLUMNS)
         return {**self._found, **{row["id"]: _call(row, place_of(row), call_counts(row)) for row in rows}}
 
     def write(self, gone: Sequence[tuple[UUID, str]], fresh: Sequence[tuple[UUID, str, UUID]]) -> None:

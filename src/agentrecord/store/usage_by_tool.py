@@ -115,6 +115,7 @@ def _charged(shape: _Shape) -> Prepared:
         .select_from(with_names(inner, others))
         .group_by(*keys)
         .having(func.sum(inner.c.calls) > 0)
+        .order_by(*keys)
     )
 
 
