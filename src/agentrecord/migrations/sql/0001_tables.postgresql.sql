@@ -627,6 +627,8 @@ CREATE INDEX ix_ar_usage_days_model ON agentrecord.ar_usage_days (project_id, mo
 
 CREATE INDEX ix_ar_usage_days_user ON agentrecord.ar_usage_days (project_id, user_uuid, bucket);
 
+CREATE INDEX ix_ar_usage_days_version ON agentrecord.ar_usage_days (project_id, agent_version_uuid, model_uuid, bucket);
+
 CREATE TABLE agentrecord.ar_usage_hours (
 	project_id UUID NOT NULL,
 	bucket BIGINT NOT NULL,

@@ -668,6 +668,8 @@ CREATE INDEX ix_ar_usage_days_model ON ar_usage_days (project_id, model_uuid, bu
 
 CREATE INDEX ix_ar_usage_days_user ON ar_usage_days (project_id, user_uuid, bucket);
 
+CREATE INDEX ix_ar_usage_days_version ON ar_usage_days (project_id, agent_version_uuid, model_uuid, bucket);
+
 CREATE TABLE ar_usage_hours (
 	project_id BLOB NOT NULL,
 	bucket INTEGER NOT NULL,
