@@ -448,7 +448,7 @@ CREATE INDEX ix_ar_runs_started ON ar_runs (project_id, started_at, id);
 
 CREATE INDEX ix_ar_runs_status ON ar_runs (project_id, status);
 
-CREATE INDEX ix_ar_runs_version ON ar_runs (project_id, agent_version_uuid, created_at, id) WHERE agent_version_uuid IS NOT NULL;
+CREATE INDEX ix_ar_runs_version ON ar_runs (project_id, agent_version_uuid, created_at, id, status, started_at, agent_uuid, user_uuid) WHERE agent_version_uuid IS NOT NULL;
 
 CREATE TABLE ar_schema (
 	version INTEGER NOT NULL,
