@@ -1,7 +1,10 @@
 """A record with hundreds of everything that has a name: no page shows more of them than a browser likes."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
 
 import pytest
 from page_fixtures import MOST_NODES, START, nodes, served, signed_in
@@ -79,3 +82,16 @@ def test_no_page_grows_with_how_many_names_there_are(named: Named) -> None:
     found = {path: nodes(named.client.get(path).text) for path in paths}
     assert all(found.values())
     assert {path: count for path, count in found.items() if count > MOST_NODES} == {}
+
+
+def test_rows_make_room_for_a_chart_of_many_parts() -> None:
+    with served() as (client, filled):
+        assert filled is not None
+        for day, name in product(range(25), range(9)):
+            new = NewLLMCall(model=f"model {name}", timestamp=START - timedelta(days=day), cost_nanos=1_000 + name)
+            filled.store.llm_calls.record(new)
+        page = signed_in(client).get("/cost?since=all&by=day&split=model").text
+    assert nodes(page) <= MOST_NODES
+    told = re.search(r"Total of (\d+) rows; (\d+) are shown, CSV and JSON hold all", page)
+    assert told is not None
+    assert 25 <= int(told[2]) < 100 < 225 < int(told[1])

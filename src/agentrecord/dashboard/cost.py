@@ -17,6 +17,12 @@ from agentrecord.store import AsyncStore
 from agentrecord.store.usage_sums import NO_NAME, TIME
 
 MOST_ROWS = 100
+LEAST_ROWS = 25
+ROOM = 2_300
+"""How many elements rows and chart may have together: a browser lays out three thousand of a page at once."""
+
+ROW, PART = 19, 9
+"""How many elements a row has, and a part of a bar with what tells of it in the table of the chart."""
 
 SORTS: dict[str, Callable[["CostRow"], str | int]] = {
     "key": lambda row: row.usage.label.casefold(),
@@ -106,7 +112,7 @@ async def cost(
         splits=figures.splits_of(wanted.by),
         sort=wanted.sort,
         with_subagents=wanted.with_subagents,
-        rows=shown[:MOST_ROWS],
+        rows=shown[: _rows_beside(chart)],
         row_count=found.count,
         total=models.total if found.total is None else found.total,
         tiles=cost_tiles.tiles(models, uses, beside, None if drawn.before is None else drawn.before.total),
@@ -117,6 +123,12 @@ async def cost(
         uses=uses,
         projects=await _projects(projects or {}, wanted) if wanted.by is UsageBy.PROJECT else (),
     )
+
+
+def _rows_beside(chart: Chart) -> int:
+    """Return how many rows are shown below a chart: the more parts that has, the fewer."""
+    parts = sum(len(bar.parts) for bar in chart.bars)
+    return max(LEAST_ROWS, min(MOST_ROWS, (ROOM - PART * parts) // ROW))
 
 
 async def _projects(stores: Mapping[str, AsyncStore], wanted: _Asked) -> Sequence[UsageRow]:
