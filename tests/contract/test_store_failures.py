@@ -171,6 +171,26 @@ def test_a_failure_that_is_met_again_opens_its_group_as_regressed(store: Facing,
     assert (again.id, again.status, again.count) == (group.id, ErrorStatus.REGRESSED, 2)
 
 
+def test_what_failed_before_its_group_was_resolved_and_is_told_later_is_resolved_too(
+    store: Facing, clock: HeldClock
+) -> None:
+    failed_use(store)
+    told = NewError(error_type="E", error_message="m")
+    store.errors.record(told)
+    for group in store.errors.groups():
+        store.errors.resolve(group.fingerprint)
+    clock.advance(hours=1)
+    before = clock.at - timedelta(days=9)
+    use = store.tool_calls.record(NewToolCall(tool_name="refund", started_at=before))
+    store.tool_calls.finish(use.id, error_message="no such order 17", finished_at=before)
+    store.errors.record(replace(told, created_at=before))
+    found = store.errors.groups(include_resolved=True).items
+    assert [(one.status, one.count, one.first_seen_at) for one in found] == [(ErrorStatus.RESOLVED, 2, before)] * 2
+    assert {one.is_resolved for one in occurrences(store)} == {True}
+    store.errors.record(told)
+    assert [(one.error_type, one.status) for one in store.errors.groups()] == [("E", ErrorStatus.REGRESSED)]
+
+
 def test_a_turn_with_a_failed_call_is_met_too(store: Facing) -> None:
     session = store.sessions.create(NewSession(session_id="s")).id
     answer = NewMessage(role=MessageRole.ASSISTANT, content="…")
@@ -227,6 +247,26 @@ def test_deleting_a_session_empties_its_failures_and_keeps_their_count(store: Fa
     assert [one.error_message for one in occurrences(store)] == [""]
     assert [g.count for g in store.errors.groups()] == [1]
     assert store.usage.recount() == ()
+
+
+def test_words_that_are_taken_out_of_a_session_are_not_left_in_the_group_which_tells_another_failures(
+    store: Facing,
+) -> None:
+    first, other = (store.sessions.create(NewSession(session_id=name)).id for name in "ab")
+    failed_use(store, "secret 17\nmore", session_uuid=first)
+    store.errors.record(NewError(error_type="E", error_message="secret told", session_uuid=first))
+    failed_use(store, "secret 18\nall of it", session_uuid=other)
+    failed_use(store, "secret only here", session_uuid=first)
+    store.sessions.delete(first)
+    expected = [
+        (ErrorKind.AGENT, "E", "", 1), (ErrorKind.TOOL, "refund", "", 1), (ErrorKind.TOOL, "refund", "secret 18", 2)
+    ]  # fmt: skip
+    assert groups(store) == expected
+    store.errors.record(NewError(error_type="E", error_message="secret told"))
+    store.messages.clear(other)
+    assert groups(store) == [
+        (ErrorKind.AGENT, "E", "secret told", 2), (ErrorKind.TOOL, "refund", "", 1), (ErrorKind.TOOL, "refund", "", 2)
+    ]  # fmt: skip
 
 
 # -- imports ---------------------------------------------------------------------------------------------------------
@@ -292,6 +332,7 @@ def test_a_failure_says_what_the_message_of_its_result_says_now(store: Facing) -
     assert groups(other) == groups(store)
     store.messages.delete(message.id)
     assert [one.error_message for one in occurrences(store)] == [""]
+    assert groups(store) == [(ErrorKind.TOOL, "bash", "", 1)]
 
 
 def failing_trace() -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import Dialect, Executable, bindparam, case, delete, null, update
+from sqlalchemy import Dialect, Executable, bindparam, case, delete, null, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
@@ -28,8 +28,10 @@ _VARYING = re.compile(
 _NOW = bindparam("now", type_=errors.c.created_at.type)
 
 
-def _meeting(*, opens: bool) -> Prepared:
+def _meeting(*, opens: bool, whenever: bool = False) -> Prepared:
     """Return what counts errors in their group, which is made where it is not there.
+
+    One that `opens` it does so only if it happened after the group was resolved, or `whenever` that was.
 
     One statement, not two: a group that another transaction takes away as empty must not be missed in between.
     """
@@ -41,24 +43,40 @@ def _meeting(*, opens: bool) -> Prepared:
             "count": old["count"] + new["count"],
             "first_seen_at": case((old.first_seen_at > new.first_seen_at, new.first_seen_at), else_=old.first_seen_at),
             "last_seen_at": case((old.last_seen_at < new.last_seen_at, new.last_seen_at), else_=old.last_seen_at),
+            # Its words may have been taken out.
+            "error_message": case((old.error_message == "", new.error_message), else_=old.error_message),
         }
         if opens:
-            # It was thought to be over.
-            changes["regressed_at"] = case((old.resolved_at.is_not(None), _NOW), else_=old.regressed_at)
-            changes["resolved_at"] = null()
-        counted: Executable = statement.on_conflict_do_update(index_elements=["project_id", "id"], set_=changes)
-        return counted
+            # It was thought to be over. What happened before that, and is only told now, says nothing else.
+            is_over = old.resolved_at.is_not(None) if whenever else old.resolved_at <= new.last_seen_at
+            changes["regressed_at"] = case((is_over, _NOW), else_=old.regressed_at)
+            changes["resolved_at"] = case((is_over, null()), else_=old.resolved_at)
+        counted = statement.on_conflict_do_update(index_elements=["project_id", "id"], set_=changes)
+        told: Executable = counted.returning(error_groups.c.resolved_at)
+        return told
 
     return PerDialect(build)
 
 
 ADD_ERROR = announcing(insert_into(errors), ChangeKind.ERROR)
 _MEET = _meeting(opens=True)
+_MEET_AS_TOLD = _meeting(opens=True, whenever=True)
 _MEET_RESOLVED = _meeting(opens=False)
 _GROUP = (error_groups.c.project_id == bindparam("key_project"), error_groups.c.id == bindparam("key_id"))
 _LEAVE = Prepared(
     update(error_groups).where(*_GROUP).values({"count": error_groups.c["count"] - bindparam("times")})
 )  # fmt: skip
+_WORDS = Prepared(
+    select(errors.c.error_message, errors.c.is_derived)
+    .where(
+        errors.c.project_id == bindparam("project"),
+        errors.c.group_uuid == bindparam("group"),
+        errors.c.error_message != "",
+    )
+    .order_by(errors.c.created_at, errors.c.id)
+    .limit(1)
+)
+_RETELL = Prepared(update(error_groups).where(*_GROUP).values(error_message=bindparam("words")))
 _DROP_EMPTY = Prepared(delete(error_groups).where(*_GROUP, error_groups.c["count"] == 0))
 
 
@@ -144,18 +162,31 @@ def group_of(project: ProjectId, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def count_in_groups(conn: Connection, project: ProjectId, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Count errors in their groups, which are open again unless the error is resolved."""
+def count_in_groups(
+    conn: Connection, project: ProjectId, rows: Iterable[dict[str, Any]], *, as_told: bool = False
+) -> None:
+    """Count errors in their groups, which are open again unless the errors are resolved.
+
+    Those that happened before their group was resolved are so too, unless it goes by what is `as_told`: their rows say
+    so then.
+    """
     met: dict[tuple[UUID, bool], dict[str, Any]] = {}
+    unresolved: dict[UUID, list[dict[str, Any]]] = {}
     for row in rows:
         group = group_of(project, row)
         found = met.setdefault((group["id"], row["is_resolved"]), {**group, "now": conn.now})
         found["count"] += 1
         found["first_seen_at"] = min(found["first_seen_at"], row["created_at"])
         found["last_seen_at"] = max(found["last_seen_at"], row["created_at"])
+        if not row["is_resolved"]:
+            unresolved.setdefault(group["id"], []).append(row)
     # In one order, so that two writers cannot deadlock.
-    for (_, is_resolved), group in sorted(met.items()):
-        conn.run(_MEET_RESOLVED if is_resolved else _MEET, group)
+    for (group_id, is_resolved), group in sorted(met.items()):
+        opening = _MEET_AS_TOLD if as_told else _MEET
+        resolved_at = conn.value(_MEET_RESOLVED if is_resolved else opening, group)
+        if resolved_at is not None and not is_resolved:
+            for row in unresolved[group_id]:
+                row.update(is_resolved=True, resolved_at=resolved_at)
 
 
 def leave_groups(conn: Connection, project: ProjectId, left: Iterable[UUID]) -> None:
@@ -166,3 +197,12 @@ def leave_groups(conn: Connection, project: ProjectId, left: Iterable[UUID]) -> 
     keys = [{"key_project": project, "key_id": group, "times": times[group]} for group in sorted(times)]
     conn.many(_LEAVE, keys)
     conn.many(_DROP_EMPTY, keys)
+
+
+def retell_groups(conn: Connection, project: ProjectId, emptied: Iterable[UUID]) -> None:
+    """Let groups whose errors were emptied tell the words of the earliest one that has any, whosever it is, or none."""
+    with conn.across_users():
+        for group in sorted(set(emptied)):
+            found = conn.first(_WORDS, {"project": project, "group": group})
+            words = "" if found is None else heading(found[0]) if found[1] else found[0]
+            conn.run(_RETELL, {"key_project": project, "key_id": group, "words": words})

@@ -50,6 +50,7 @@ from agentrecord.schema import (
 from agentrecord.schema.types import Words
 from agentrecord.store import audit, people, purging
 from agentrecord.store import sessions as session_operations
+from agentrecord.store._error_rows import retell_groups
 
 WINDOW = 2_000
 """So many rows of a table a batch walks over, whoever's they are."""
@@ -315,20 +316,8 @@ def _groups(conn: Connection, scope: Scope, user: User, after: UUID) -> Batch:
     )
     within_reach = _between(scope, error_groups, after, last)
     ids = [row[0] for row in conn.rows(select(error_groups.c.id).where(*within_reach, met))]
-    others = (
-        select(errors.c.error_message)
-        .where(
-            errors.c.project_id == scope.project,
-            errors.c.group_uuid == error_groups.c.id,
-            errors.c.user_uuid != user.id,
-            errors.c.error_message != "",
-        )
-        .order_by(errors.c.created_at)
-        .limit(1)
-        .scalar_subquery()
-    )
-    mine = (error_groups.c.project_id == scope.project, error_groups.c.id.in_(ids))
-    conn.run(update(error_groups).where(*mine).values(error_message=func.coalesce(others, "")))
+    # What the user's own said is taken out by now.
+    retell_groups(conn, scope.project, ids)
     return len(ids), last
 
 

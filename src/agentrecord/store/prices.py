@@ -181,7 +181,10 @@ def spending(
         for (model, host), (totals, first, last) in used.items()
     ]
     return Spending(
-        rows=tuple(UsageRow(key=key, label=key, split=model, totals=totals) for (key, model), totals in rows.items()),
+        rows=tuple(
+            UsageRow(key=key, label=key, split=model, split_label=model, totals=totals)
+            for (key, model), totals in rows.items()
+        ),
         uses=_unpriced_first(uses_found),
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any  # `Any`: what a column is emptied to
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from agentrecord.schema import (
     turns,
 )
 from agentrecord.store import search
+from agentrecord.store._error_rows import retell_groups
 from agentrecord.store._sql import within
 
 EMPTIED: dict[Table, dict[str, Any]] = {
@@ -93,11 +95,10 @@ def purge_message(conn: Connection, scope: Scope, session: UUID, message: UUID, 
     uses = select(tool_calls.c.id).where(
         *within(scope, tool_calls), tool_calls.c.session_uuid == session, tool_calls.c.result_message_uuid == message
     )
-    conn.run(
-        update(errors)
-        .where(*within(scope, errors), errors.c.is_derived, errors.c.tool_call_uuid.in_(uses))
-        .values(**EMPTIED[errors])
-    )
+    failures = [*within(scope, errors), errors.c.is_derived, errors.c.tool_call_uuid.in_(uses)]
+    told = _groups_of(conn, failures)
+    conn.run(update(errors).where(*failures).values(**EMPTIED[errors]))
+    retell_groups(conn, scope.project, told)
     if run is not None:
         _purge_traces(conn, scope, session, run)
 
@@ -113,5 +114,13 @@ def _purge_traces(conn: Connection, scope: Scope, session: UUID, run: UUID | Non
 
     told = select(turns.c.id).where(*mine(turns))
     conn.run(delete(turn_events).where(turn_events.c.project_id == scope.project, turn_events.c.turn_uuid.in_(told)))
+    groups = _groups_of(conn, mine(errors))
     for table, columns in EMPTIED.items():
         conn.run(update(table).where(*mine(table)).values(**columns))
+    retell_groups(conn, scope.project, groups)
+
+
+def _groups_of(conn: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[UUID]:
+    """Return the groups of the errors, among those meant, that say anything."""
+    said = select(errors.c.group_uuid).where(*conditions, errors.c.error_message != "")
+    return [row[0] for row in conn.rows(said.distinct())]

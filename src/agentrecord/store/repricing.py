@@ -17,11 +17,12 @@ from agentrecord.records.audit import SYSTEM, Actor
 from agentrecord.records.llm_call import CostSource
 from agentrecord.records.price import NewPrice, Price, PriceChange, Quote, RepriceRow, Repricing
 from agentrecord.records.scope import Scope
-from agentrecord.schema import hosts, llm_calls, models
+from agentrecord.schema import hosts, llm_calls, models, runs, sessions
 from agentrecord.schema import prices as price_table
 from agentrecord.store import audit, prices, reserving
 from agentrecord.store._charging import own_prices_now, stored
 from agentrecord.store._figures import Figures
+from agentrecord.store._lookup import rows_by
 from agentrecord.store._rows import tokens_of
 from agentrecord.store._sql import within
 
@@ -138,23 +139,33 @@ def _conditions(conn: Connection, new: NewPrice) -> list[ColumnElement[bool]]:
     return found
 
 
-def _calls(conn: Connection, scope: Scope, conditions: Sequence[ColumnElement[bool]]) -> Iterator[dict[str, Any]]:
+def _calls(
+    conn: Connection, scope: Scope, conditions: Sequence[ColumnElement[bool]], *, lock: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Return calls in turn; with `lock` nobody else charges them anew or takes a larger report for one meanwhile."""
     statement = (
         _SELECT.where(*within(scope, llm_calls), llm_calls.c.cost_source != CostSource.PROVIDER, *conditions)
         .order_by(llm_calls.c.id)
         .limit(REPRICE_BATCH)
     )
-    rows = conn.maps(statement)
-    while rows:
+    after: list[ColumnElement[bool]] = []
+    while rows := conn.maps(statement.where(*after)):
+        after = [llm_calls.c.id > rows[-1]["id"]]
+        if lock and not conn.is_sqlite:
+            # In the order in which all others lock them, who come from a session or a run to its calls.
+            for table, name in ((sessions, "session_uuid"), (runs, "run_uuid")):
+                wanted = sorted({row[name] for row in rows if row[name] is not None})
+                rows_by(conn, scope.project, table, "id", wanted, columns=("id",), lock=True)
+            these = llm_calls.c.id.between(rows[0]["id"], rows[-1]["id"])
+            rows = conn.maps(statement.where(these).limit(None).with_for_update(of=llm_calls))
         yield from rows
-        rows = conn.maps(statement.where(llm_calls.c.id > rows[-1]["id"]))
 
 
 def _reprice(
     conn: Connection, scope: Scope, conditions: Sequence[ColumnElement[bool]], *, apply: bool, by: Actor
 ) -> tuple[RepriceRow, ...]:
     found, figures, own = _Found(), Figures(scope.project, conn.now), own_prices_now(conn)
-    for count, row in enumerate(_calls(conn, scope, conditions), start=1):
+    for count, row in enumerate(_calls(conn, scope, conditions, lock=apply), start=1):
         price, nanos = _anew(conn, scope, row, own)
         changed = found.add(row, nanos)
         if apply:

@@ -338,7 +338,7 @@ class _Restoring:
         self._conn.run(_ADD_GROUP, group)
 
     def _count_error(self, row: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        count_in_groups(self._conn, self._scope.project, [row])
+        count_in_groups(self._conn, self._scope.project, [row], as_told=True)
         self._figures.error(row)
 
 
