@@ -108,6 +108,31 @@ def test_keys_go_from_bar_to_bar_and_choose_several(tab: Watched) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**from=**")
     assert range_of(page) == [NAMES[0], NAMES[6]]
+    # One bar leads where a click on it does.
+    page.get_by_role("region", name="Spend per day by model", exact=True).focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/runs?**")
+    assert range_of(page) == [NAMES[5], NAMES[5]]
+
+
+def test_a_range_is_typed_in_a_panel_that_lies_over_the_page_and_closes_by_a_key(tab: Watched) -> None:
+    page = tab.open("/cost?since=7d&by=user")
+    start, opener = page.get_by_label("From"), page.locator("details.pop summary")
+    opener.press("Enter")
+    expect(start).to_be_visible()
+    start.press("Escape")
+    expect(start).not_to_be_visible()
+    expect(opener).to_be_focused()
+    opener.press("Enter")
+    start.fill(f"{NAMES[0]}T00:00:00")
+    page.get_by_label("To", exact=True).fill(f"{NAMES[3]}T00:00:00")
+    page.get_by_label("To", exact=True).press("Enter")
+    page.wait_for_url("**from=**")
+    assert range_of(page) == [f"{NAMES[0]}T00:00", f"{NAMES[3]}T00:00", "user"]
+    expect(page.get_by_role("link", name=f"{NAMES[0]} 00:00 – {NAMES[3]} 00:00")).to_be_visible()
+    assert page.locator("tfoot [data-calls]").get_attribute("data-calls") == "2"
 
 
 def test_a_finger_taps_for_the_numbers_holds_to_choose_and_else_scrolls(
