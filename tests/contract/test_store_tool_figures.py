@@ -185,10 +185,8 @@ def test_tools_are_crossed_with_time_and_with_every_name_over_any_range_for_all_
             if by in OTHERS and wanted is RANGES[1]:
                 turned = {(tool, apart): cost for (apart, tool), cost in expected.items()}
                 assert costs(view, UsageBy.TOOL, split=by, **wanted) == turned, (by, wanted)
-        plain: dict[str, int] = {}
-        for (_, tool), cost in expected.items():
-            plain[tool] = plain.get(tool, 0) + cost
-        assert costs(view, **wanted) == plain
+        alone = divided(mine, lambda call, wanted=wanted: within(call, **wanted))
+        assert costs(view, **wanted) == {tool: cost for (is_in, tool), cost in alone.items() if is_in}
     assert set(store.usage.names(UsageBy.TOOL)) <= set(TOOLS)
 
 
