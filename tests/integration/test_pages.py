@@ -20,6 +20,7 @@ from agentrecord.records.budget import BudgetPeriod, NewBudget
 from agentrecord.records.message import MessageRole, NewMessage
 from agentrecord.records.run import NewRun
 from agentrecord.records.session import NewSession
+from agentrecord.records.tool_call import NewToolCall
 from agentrecord.records.usage import UsageBy, UsageTotals
 
 Site = tuple[TestClient, Filled]
@@ -304,8 +305,11 @@ def test_what_a_run_cost_and_what_it_comes_to_with_sub_agents_are_two_figures(si
     run = filled.store.runs.get(filled.run, with_subtree=True)
     own, whole = formats.cost(run.usage), formats.cost(run.subtree)
     assert f"{own} · {whole} ⚠ with sub-agents" in _read(client, f"/s/{filled.session}?tab=runs").text
+    filled.store.tool_calls.record(NewToolCall(tool_name="Read", run_uuid=filled.child_run, started_at=START))
     tile = f"Cost {whole} {own} without sub-agents · excludes 1 call without a price"
-    assert tile in _read(client, f"/r/{filled.run}").text
+    page = _read(client, f"/r/{filled.run}").text
+    assert tile in page
+    assert "Tool calls 2 ✕ 1 failed · 1 without sub-agents" in page
     alone = filled.store.runs.get(filled.child_run)
     tile = f"Cost {formats.cost(alone.usage)} excludes 1 call without a price"
     assert tile in _read(client, f"/r/{filled.child_run}").text
