@@ -94,8 +94,9 @@ def test_a_bar_tells_its_numbers_and_dragging_over_bars_sets_the_range(tab: Watc
 
 def test_keys_go_from_bar_to_bar_and_choose_several(tab: Watched) -> None:
     page, tip = tab.open("/cost?since=7d"), tab.page.get_by_role("tooltip")
-    page.get_by_role("region", name="Spend per day by model", exact=True).focus()
-    page.keyboard.press("End")
+    page.get_by_text("As a table").press("Shift+Tab")
+    expect(page.get_by_role("region", name="Spend per day by model", exact=True)).to_be_focused()
+    expect(tip).to_contain_text(f"{NAMES[6]}–")
     page.keyboard.press("ArrowLeft")
     expect(tip).to_contain_text(f"{NAMES[5]}$0.1500")
     expect(page.locator("#announce")).to_have_text(f"{NAMES[5]}: $0.1500, claude-haiku-4-5: $0.1500")
@@ -109,8 +110,7 @@ def test_keys_go_from_bar_to_bar_and_choose_several(tab: Watched) -> None:
     page.wait_for_url("**from=**")
     assert range_of(page) == [NAMES[0], NAMES[6]]
     # One bar leads where a click on it does.
-    page.get_by_role("region", name="Spend per day by model", exact=True).focus()
-    page.keyboard.press("ArrowLeft")
+    page.get_by_text("As a table").press("Shift+Tab")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     page.wait_for_url("**/runs?**")

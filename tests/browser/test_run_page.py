@@ -197,3 +197,15 @@ def test_a_tree_is_folded_by_hand_and_by_keys_and_its_address_reproduces_it(serv
     page.get_by_role("link", name="fold all", exact=True).click()
     expect(rows).to_have_count(3)
     assert axe_violations(page) == []
+    # A card says the whole of a row at its bar, and at the row that the keys lead to; Esc takes it away.
+    card = page.get_by_role("tooltip")
+    expect(card).to_have_count(0)
+    rows.nth(1).locator(".where").hover()
+    expect(card).to_contain_text("short")
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+    page.mouse.move(0, 0)
+    for _ in range(3):
+        page.keyboard.press("j")
+    expect(card).to_contain_text("300 below")
+    expect(page.get_by_role("link", name="long", exact=True)).to_have_attribute("aria-describedby", "card-at")

@@ -125,13 +125,12 @@ def drawn(seed: int, count: int) -> list[Fact]:
 @pytest.mark.parametrize("seed", range(2))
 @covers("usage.report")
 def test_in_whatever_order_calls_and_uses_come_the_figures_are_the_same(store: Facing, seed: int) -> None:
-    facts = drawn(seed, 24)
+    facts = drawn(seed, 18)
     expected = {name: cost for (_, name), cost in divided(facts).items()}
-    for order in ("as told", "backwards", "calls last"):
+    for order in ("backwards", "calls last"):
         other = store.scoped(project=order)
         places(other)
-        tell(other, facts if order == "as told" else facts[::-1] if order == "backwards"
-             else sorted(facts, key=lambda fact: fact.tool is None))  # fmt: skip
+        tell(other, facts[::-1] if order == "backwards" else sorted(facts, key=lambda fact: fact.tool is None))
         assert costs(other) == expected, order
         assert other.usage.recount() == ()
 
@@ -139,7 +138,7 @@ def test_in_whatever_order_calls_and_uses_come_the_figures_are_the_same(store: F
 @pytest.fixture
 def told(store: Facing) -> list[Fact]:
     """Return facts that the store has, sent in no order."""
-    facts = drawn(7, 70)
+    facts = drawn(7, 50)
     places(store)
     tell(store, facts)
     return facts
@@ -158,10 +157,10 @@ TOLD_APART: dict[UsageBy, Any] = {
     UsageBy.VERSION: lambda call: f"agent:scout version:{call.user}" if call.place[1] == "r2" else "no version",
 }
 RANGES = [
-    {}, {"since": AT + timedelta(hours=7)}, {"until": AT + timedelta(hours=27)}, {"include_subagents": False},
+    {},
     {"since": AT + timedelta(hours=8), "until": AT + timedelta(hours=76)},
-    {"since": AT + timedelta(hours=2), "until": AT + timedelta(hours=9)},
-]  # fmt: skip
+    {"since": AT + timedelta(hours=2), "until": AT + timedelta(hours=9), "include_subagents": False},
+]
 
 
 def within(call: Fact, since: datetime = AT - timedelta(days=1), until: datetime = AT + timedelta(days=9),
@@ -173,7 +172,7 @@ def within(call: Fact, since: datetime = AT - timedelta(days=1), until: datetime
 def test_tools_are_crossed_with_time_and_with_every_name_over_any_range_for_all_and_for_one_user(
     store: Facing, told: list[Fact]
 ) -> None:
-    for user, wanted in [(None, one) for one in RANGES] + [("ana", one) for one in RANGES[:2]]:
+    for user, wanted in [(None, one) for one in RANGES] + [("ana", RANGES[1])]:
         mine, view = [f for f in told if user in (None, f.user)], store if user is None else store.scoped(user=user)
         for by in (*TIME, *OTHERS):
             expected: dict[tuple[str, str], int] = {}
@@ -183,7 +182,7 @@ def test_tools_are_crossed_with_time_and_with_every_name_over_any_range_for_all_
                 if is_in:
                     expected[apart, tool] = cost
             assert costs(view, by, split=UsageBy.TOOL, **wanted) == expected, (by, wanted)
-            if by in OTHERS:
+            if by in OTHERS and wanted is RANGES[1]:
                 turned = {(tool, apart): cost for (apart, tool), cost in expected.items()}
                 assert costs(view, UsageBy.TOOL, split=by, **wanted) == turned, (by, wanted)
         plain: dict[str, int] = {}

@@ -121,11 +121,18 @@ def test_runs_of_a_named_session_are_counted_by_it(store: tuple[Store, dict[str,
     assert any("ix_ar_runs_session (project_id=? AND session_uuid=?)" in step for step in counted)
 
 
-@pytest.mark.parametrize("by", [UsageBy.MODEL, UsageBy.USER, UsageBy.AGENT, UsageBy.DAY])
+@pytest.mark.parametrize(
+    ("by", "split"),
+    [
+        (UsageBy.MODEL, None), (UsageBy.USER, None), (UsageBy.AGENT, None), (UsageBy.DAY, None),
+        (UsageBy.VERSION, None), (UsageBy.VERSION, UsageBy.MODEL),
+    ],
+)  # fmt: skip
 def test_figures_of_all_time_are_added_up_without_sorting_the_days(
-    store: tuple[Store, dict[str, UUID]], by: UsageBy
+    store: tuple[Store, dict[str, UUID]], by: UsageBy, split: UsageBy | None
 ) -> None:
-    (steps,) = plans(store, lambda c, s, i: usage.report(c, s, by, name_unpriced=False))
+    steps, *names = plans(store, lambda c, s, i: usage.report(c, s, by, split=split, name_unpriced=False))
+    assert len(names) == (by is UsageBy.VERSION)
     sorted_after = steps.index(next(step for step in steps if "ar_usage_days" in step)) + 1
     assert "TEMP B-TREE" not in steps[sorted_after], steps
 

@@ -162,6 +162,18 @@ def test_figures_errors_prices_search_and_projects_are_told(api: tuple[TestClien
     assert client.get("/api/imports/unreadable").json()["total"] == 0
 
 
+def test_what_groups_of_errors_count_is_listed_where_a_group_or_a_kind_is_asked_for(
+    api: tuple[TestClient, Filled],
+) -> None:
+    client, filled = api
+    (group,) = client.get("/api/errors/groups?q=kind:tool").json()["items"]
+    for asked in ("kind=tool", f"group={group['id']}", "derived=true&kind=tool"):
+        found = client.get(f"/api/errors?{asked}").json()["items"]
+        assert [one["tool_call_uuid"] for one in found] == [str(filled.failed_tool)], asked
+    for asked in ("derived=false&kind=tool", f"group={group['id']}&derived=false", "q=fatal"):
+        assert client.get(f"/api/errors?{asked}").json()["items"] == [], asked
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [

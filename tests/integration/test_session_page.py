@@ -49,7 +49,7 @@ def test_the_runs_of_a_session_are_its_turns_with_their_figures(site: Site) -> N
     whole = formats.cost(
         filled.store.sessions.get(filled.session).usage + filled.store.runs.get(filled.child_run).usage
     )
-    costs = f"{formats.cost(run.usage)} {whole} with sub-agents"
+    costs = f"{formats.cost(run.usage)} · {whole} with sub-agents"
     figures = f"{run.usage.total_tokens:,} {costs} {formats.duration(run.duration_ms)}"
     assert f"✓ completed 1 1 ✕ 1 {figures}" in text_of(client, f"/s/{filled.session}?tab=runs")
     assert NASTY not in client.get(f"/s/{filled.session}?tab=runs").text

@@ -150,6 +150,14 @@ def test_an_error_that_needs_attention_has_the_status_that_the_errors_page_tells
     assert re.search(r"too much agent \S+ d ago \S* ?ongoing Flood", text(client, f"/errors?{WEEK}"))
 
 
+def test_an_error_without_a_message_is_told_by_its_type(site: Site) -> None:
+    client, filled = site
+    filled.store.errors.record(NewError(error_type="Silence", error_message=""))
+    assert "new error Silence" in (overview := text(client, f"/?{WEEK}"))
+    assert "Silence:" not in overview
+    assert "no message agent" in text(client, f"/errors?{WEEK}")
+
+
 def test_one_session_id_in_two_projects_stays_two_sessions(site: Site) -> None:
     client, filled = site
     other = filled.store.scoped(project="other")

@@ -263,7 +263,7 @@ def _broken(runs: Sequence[Run]) -> Iterator[Attention]:
 def _new(groups: Sequence[ErrorGroup], stretch: Range) -> Iterator[Attention]:
     for group in groups:
         if stretch.since is None or group.first_seen_at >= stretch.since:
-            said = f"{group.error_type}: {group.error_message}"
+            said = ": ".join(filter(None, (group.error_type, group.error_message)))
             times = f" ({group.count:,} times)" if group.count > 1 else ""
             yield Attention(
                 at=group.first_seen_at, kind=f"{group.status} error", text=formats.one_line(said, 150) + times,

@@ -60,7 +60,7 @@ async def session_page(store: AsyncStore, session_id: str, asked: Asked, *, refu
     return WholeSession(
         talk=talk,
         tab=tab,
-        versions=await _versions(store, talk.session, runs),
+        versions=_versions(talk.session, runs),
         at_work_ms=at_work_ms(runs) if len(runs) == talk.session.run_count else None,
         runs=listed,
         numbers={run.id: number for number, run in enumerate(runs, 1)},
@@ -83,11 +83,7 @@ def at_work_ms(runs: Sequence[Run]) -> int | None:
     return round(whole / timedelta(milliseconds=1))
 
 
-async def _versions(store: AsyncStore, session: Session, runs: Sequence[Run]) -> Sequence[str]:
+def _versions(session: Session, runs: Sequence[Run]) -> Sequence[str]:
     """Return the versions of the session's agent that served in it, by number, the first that did so first."""
-    used = list(dict.fromkeys(run.agent_version_uuid for run in runs if run.agent_version_uuid is not None))
-    if not used or session.agent_id is None:
-        return ()
-    details = await store.agents.details(session.agent_id)
-    numbers = {one.version.id: one.version.version_number for one in details.versions}
-    return [numbers[version] for version in used if version in numbers]
+    used = [run.agent_version for run in runs if run.agent_id is not None and run.agent_id == session.agent_id]
+    return list(dict.fromkeys(version for version in used if version is not None))

@@ -89,6 +89,10 @@ index(
     runs.c.agent_version_uuid,
     runs.c.created_at,
     runs.c.id,
+    runs.c.status,
+    runs.c.started_at,
+    runs.c.agent_uuid,
+    runs.c.user_uuid,
     where=runs.c.agent_version_uuid.is_not(None),
 )
 

@@ -114,6 +114,13 @@ usage_days = define("ar_usage_days", *_usage_columns(), primary_key=USAGE_KEY)
 index("ix_ar_usage_days_model", usage_days.c.project_id, usage_days.c.model_uuid, usage_days.c.bucket)
 index("ix_ar_usage_days_user", usage_days.c.project_id, usage_days.c.user_uuid, usage_days.c.bucket)
 index("ix_ar_usage_days_agent", usage_days.c.project_id, usage_days.c.agent_uuid, usage_days.c.bucket)
+index(
+    "ix_ar_usage_days_version",
+    usage_days.c.project_id,
+    usage_days.c.agent_version_uuid,
+    usage_days.c.model_uuid,
+    usage_days.c.bucket,
+)
 
 call_tools = define(
     "ar_call_tools",

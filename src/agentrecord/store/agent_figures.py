@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from agentrecord.engine import Connection
 from agentrecord.exceptions import NotFound
@@ -179,21 +179,33 @@ def details(
 
 def versions(conn: Connection, scope: Scope, agent: UUID) -> tuple[VersionFigures, ...]:
     """Return the versions of an agent, the last put into service first, with the runs that each served."""
-    mine = and_(
-        *within(scope, runs), runs.c.agent_uuid == agent_versions.c.agent_uuid,
-        runs.c.agent_version_uuid == agent_versions.c.id,
-    )  # fmt: skip
-    rows = conn.maps(
+    mine = (agent_versions.c.project_id == scope.project, agent_versions.c.agent_uuid == agent)
+    # Each version's runs are counted where its index holds them, before they meet the texts of versions.
+    served = (
         select(
-            *VERSION_COLUMNS,
-            func.count(runs.c.id).label("run_count"),
+            runs.c.agent_version_uuid,
+            func.count().label("run_count"),
             total(case((runs.c.status == RunStatus.ERROR, 1), else_=0)).label("failed_runs"),
             func.min(runs.c.started_at).label("first_run_at"),
             func.max(runs.c.started_at).label("last_run_at"),
         )
-        .select_from(agent_versions.outerjoin(runs, mine))
-        .where(agent_versions.c.project_id == scope.project, agent_versions.c.agent_uuid == agent)
-        .group_by(*VERSION_COLUMNS)
+        .where(
+            *within(scope, runs), runs.c.agent_uuid == agent,
+            runs.c.agent_version_uuid.in_(select(agent_versions.c.id).where(*mine)),
+        )
+        .group_by(runs.c.agent_version_uuid)
+        .subquery("served")
+    )  # fmt: skip
+    rows = conn.maps(
+        select(
+            *VERSION_COLUMNS,
+            func.coalesce(served.c.run_count, 0).label("run_count"),
+            func.coalesce(served.c.failed_runs, 0).label("failed_runs"),
+            served.c.first_run_at,
+            served.c.last_run_at,
+        )
+        .select_from(agent_versions.outerjoin(served, served.c.agent_version_uuid == agent_versions.c.id))
+        .where(*mine)
     )
     found = [
         VersionFigures(

@@ -96,12 +96,20 @@ def _part(shape: _Shape, table: Table, edges: tuple[str, str]) -> Select[Any]:
         # A user's days come before those of a tool: added up in their order they need not be sorted.
         keys.insert(0 if key == "user_uuid" else 1, rollup[key])
     sums = [total(rollup[name]).label(name) for name in TOOL_COUNTERS]
-    return select(*keys, *sums, *times(table)).where(*conditions).group_by(*keys)
+    return select(*keys, *sums, *_times(shape, table)).where(*conditions).group_by(*keys)
+
+
+def _times(shape: _Shape, table: Any) -> list[ColumnElement[Any]]:
+    """Return when the first call was made, and the last: rows of two names do not tell it."""
+    return times(table) if shape.other is None else []
 
 
 @cache
 def _charged(shape: _Shape) -> Prepared:
-    """Return the statement whose rows are what tools are crossed with, a tool, its sums, its first and last call."""
+    """Return the statement whose rows are what tools are crossed with, a tool, and its sums.
+
+    Alone, tools come with a null before them, and their first and last call after them.
+    """
     parts = [_part(shape, tool_usage_hours, ("first", "end"))]
     if not shape.is_hourly:
         parts.append(_part(shape, tool_usage_days, ("first_day", "end_day")))
@@ -111,7 +119,7 @@ def _charged(shape: _Shape) -> Prepared:
     crossed = [told_apart(inner, other, is_hourly=shape.is_hourly) for other in others] or [literal_column("NULL")]
     keys = [*crossed[: len(others)], inner.c.tool_name]
     return Prepared(
-        select(*crossed, inner.c.tool_name, *[total(inner.c[name]) for name in TOOL_COUNTERS], *times(inner))
+        select(*crossed, inner.c.tool_name, *[total(inner.c[name]) for name in TOOL_COUNTERS], *_times(shape, inner))
         .select_from(with_names(inner, others))
         .group_by(*keys)
         .having(func.sum(inner.c.calls) > 0)

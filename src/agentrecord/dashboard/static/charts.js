@@ -13,6 +13,7 @@ function element(tag, className, text = "") {
 }
 
 const plotOf = (event) => event.target.closest?.(".plot[data-chart]") ?? null;
+const plotIn = (strip) => (strip.matches?.(".scroll") ? strip.querySelector(":scope > .plot[data-chart]") : null);
 const drawingOf = (plot) => plot.querySelector("svg.bars");
 
 // What each bar says, by its name. The browser's own tips would lie over ours, so their texts leave the drawing; a page
@@ -206,7 +207,7 @@ function onKey(event) {
     event.stopPropagation();
     return;
   }
-  const strip = event.target, plot = strip.matches?.(".scroll") ? strip.querySelector(":scope > .plot[data-chart]") : null;
+  const plot = plotIn(event.target);
   if (!plot || event.ctrlKey || event.metaKey || event.altKey) return;
   const { bars, isTimed } = read(plot), now = chosen?.plot === plot ? chosen.last : bars.length;
   const places = { ArrowLeft: now - 1, ArrowRight: now === bars.length ? now - 1 : now + 1, Home: 0, End: bars.length - 1 };
@@ -226,6 +227,11 @@ document.addEventListener("pointerup", onUp);
 document.addEventListener("pointercancel", () => { if (drag) hide(); });
 document.addEventListener("click", onClick, true);
 document.addEventListener("keydown", onKey);
+// Who comes by keys meets the latest bar.
+document.addEventListener("focusin", (event) => {
+  const plot = plotIn(event.target);
+  if (plot && event.target.matches(":focus-visible")) choose(plot, read(plot).bars.length - 1, false);
+});
 document.addEventListener("focusout", () => { if (chosen) hide(); });
 document.addEventListener("scroll", () => { if (tip?.isConnected && !chosen && !drag?.isOn) hide(); }, { capture: true, passive: true });
 document.addEventListener("dragstart", (event) => { if (plotOf(event)) event.preventDefault(); });

@@ -421,7 +421,7 @@ CREATE INDEX ix_ar_runs_started ON agentrecord.ar_runs (project_id, started_at, 
 
 CREATE INDEX ix_ar_runs_status ON agentrecord.ar_runs (project_id, status);
 
-CREATE INDEX ix_ar_runs_version ON agentrecord.ar_runs (project_id, agent_version_uuid, created_at, id) WHERE agent_version_uuid IS NOT NULL;
+CREATE INDEX ix_ar_runs_version ON agentrecord.ar_runs (project_id, agent_version_uuid, created_at, id, status, started_at, agent_uuid, user_uuid) WHERE agent_version_uuid IS NOT NULL;
 
 CREATE TABLE agentrecord.ar_schema (
 	version BIGINT NOT NULL,
@@ -626,6 +626,8 @@ CREATE INDEX ix_ar_usage_days_agent ON agentrecord.ar_usage_days (project_id, ag
 CREATE INDEX ix_ar_usage_days_model ON agentrecord.ar_usage_days (project_id, model_uuid, bucket);
 
 CREATE INDEX ix_ar_usage_days_user ON agentrecord.ar_usage_days (project_id, user_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_version ON agentrecord.ar_usage_days (project_id, agent_version_uuid, model_uuid, bucket);
 
 CREATE TABLE agentrecord.ar_usage_hours (
 	project_id UUID NOT NULL,

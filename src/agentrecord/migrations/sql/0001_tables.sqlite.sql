@@ -448,7 +448,7 @@ CREATE INDEX ix_ar_runs_started ON ar_runs (project_id, started_at, id);
 
 CREATE INDEX ix_ar_runs_status ON ar_runs (project_id, status);
 
-CREATE INDEX ix_ar_runs_version ON ar_runs (project_id, agent_version_uuid, created_at, id) WHERE agent_version_uuid IS NOT NULL;
+CREATE INDEX ix_ar_runs_version ON ar_runs (project_id, agent_version_uuid, created_at, id, status, started_at, agent_uuid, user_uuid) WHERE agent_version_uuid IS NOT NULL;
 
 CREATE TABLE ar_schema (
 	version INTEGER NOT NULL,
@@ -667,6 +667,8 @@ CREATE INDEX ix_ar_usage_days_agent ON ar_usage_days (project_id, agent_uuid, bu
 CREATE INDEX ix_ar_usage_days_model ON ar_usage_days (project_id, model_uuid, bucket);
 
 CREATE INDEX ix_ar_usage_days_user ON ar_usage_days (project_id, user_uuid, bucket);
+
+CREATE INDEX ix_ar_usage_days_version ON ar_usage_days (project_id, agent_version_uuid, model_uuid, bucket);
 
 CREATE TABLE ar_usage_hours (
 	project_id BLOB NOT NULL,

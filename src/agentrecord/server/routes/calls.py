@@ -60,7 +60,11 @@ class ErrorQuery(ListQuery):
     run: str | None = None
     q: str | None = Field(None, description="Words in the message")
     kind: ErrorKind | None = Field(None, description="What failed")
-    derived: bool = Field(False, description="Also failures of calls and of uses of tools that nobody told as errors")
+    derived: bool | None = Field(
+        None,
+        description="Also failures of calls and of uses of tools that nobody told as errors;"
+        " if nothing is said, where a group or a kind is asked for",
+    )
     sort: str = sort_of(ERROR_SORTS, "-created_at")
 
 
@@ -140,6 +144,7 @@ async def tool_figures(request: Request, query: Annotated[FiguresQuery, InQuery(
 async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()]) -> Response:
     """List errors that were told, the newest first, and on demand those derived from failed calls and uses of tools."""
     session, run = await _ids(request, query.session, query.run)
+    is_of_some = query.group is not None or query.kind is not None
     return answer(
         await store_of(request).errors.list(
             group=query.group,
@@ -147,7 +152,7 @@ async def list_errors(request: Request, query: Annotated[ErrorQuery, InQuery()])
             run=run,
             words=query.q,
             kind=query.kind,
-            derived=query.derived,
+            derived=is_of_some if query.derived is None else query.derived,
             sort=query.sort,
             limit=query.limit,
             cursor=query.cursor,
