@@ -5,6 +5,7 @@ No statistics are kept, so that a plan is the same over ten rows and ten million
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,13 +13,25 @@ import pytest
 
 from agentrecord import Store
 from agentrecord.engine import Connection
+from agentrecord.ids import UserId
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun, RunFilter
 from agentrecord.records.scope import Scope
 from agentrecord.records.session import NewSession
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.records.usage import UsageBy
-from agentrecord.store import activity, agent_figures, llm_calls, prices, runs, tool_calls, usage, user_figures
+from agentrecord.store import (
+    activity,
+    agent_figures,
+    error_groups,
+    errors,
+    llm_calls,
+    prices,
+    runs,
+    tool_calls,
+    usage,
+    user_figures,
+)
 
 AT = datetime(2026, 3, 2, 1, tzinfo=UTC)
 DAY = AT.replace(hour=0)
@@ -122,3 +135,16 @@ def test_figures_of_all_time_are_added_up_without_sorting_the_days(
     assert len(names) == (by is UsageBy.VERSION)
     sorted_after = steps.index(next(step for step in steps if "ar_usage_days" in step)) + 1
     assert "TEMP B-TREE" not in steps[sorted_after], steps
+
+
+def test_told_errors_and_those_of_one_user_are_found_by_an_index_however_many_were_derived(
+    store: tuple[Store, dict[str, UUID]],
+) -> None:
+    expected: list[tuple[Asked, str]] = [
+        (lambda c, s, i: errors.list_(c, s), "ix_ar_errors_told"),
+        (lambda c, s, i: errors.list_(c, s, derived=True), "ix_ar_errors_created"),
+        (lambda c, s, i: error_groups.groups(c, replace(s, user=UserId(i["run"]))), "ix_ar_errors_user"),
+    ]
+    for asked, index in expected:
+        steps, *_ = plans(store, asked)
+        assert any(f"INDEX {index} (project_id=?" in step for step in steps), steps

@@ -331,6 +331,15 @@ errors = define(
 )
 index("ix_ar_errors_group", errors.c.project_id, errors.c.group_uuid, errors.c.created_at, errors.c.id)
 index("ix_ar_errors_session", errors.c.project_id, errors.c.session_uuid)
+index("ix_ar_errors_created", errors.c.project_id, errors.c.created_at, errors.c.id)
+index("ix_ar_errors_user", errors.c.project_id, errors.c.user_uuid, errors.c.group_uuid, errors.c.created_at)
+index(
+    "ix_ar_errors_told",
+    errors.c.project_id,
+    errors.c.created_at,
+    errors.c.id,
+    where=~errors.c.is_derived,
+)
 index(
     "ix_ar_errors_run",
     errors.c.project_id,

@@ -112,14 +112,20 @@ def seen_by(scope: Scope) -> Seen:
             func.count().label("count"),
             func.min(errors.c.created_at).label("first_seen_at"),
             func.max(errors.c.created_at).label("last_seen_at"),
-            # Their own words: the group keeps those of whoever met it first.
-            func.max(errors.c.error_message).label("error_message"),
         )
         .where(*within(scope, errors))
         .group_by(errors.c.group_uuid)
         .subquery()
     )
-    columns = {c.name: own.c.get(c.name, c) for c in error_groups.c}
+    # Their own words: the group keeps those of whoever met it first.
+    said = (
+        select(errors.c.error_message)
+        .where(*within(scope, errors), errors.c.group_uuid == own.c.group_uuid, errors.c.error_message != "")
+        .order_by(errors.c.created_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = {c.name: own.c.get(c.name, c) for c in error_groups.c} | {"error_message": func.coalesce(said, "")}
     statement = (
         select(*[column.label(name) for name, column in columns.items()])
         .select_from(error_groups.join(own, own.c.group_uuid == error_groups.c.id))

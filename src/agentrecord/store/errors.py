@@ -122,9 +122,11 @@ def list_(
         errors.c.session_uuid: session,
         errors.c.run_uuid: run,
         errors.c.kind: kind,
-        errors.c.is_derived: None if derived else False,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
+    if not derived:
+        # Told ones may be few among many, and have an index: SQLite takes it only where the statement says just this.
+        conditions.append(~errors.c.is_derived)
     if words:
         conditions.append(contains(errors.c.error_message, words))
     return page(

@@ -719,6 +719,8 @@ CREATE TABLE agentrecord.ar_errors (
 	CONSTRAINT fk_ar_errors_project_id_group_uuid FOREIGN KEY(project_id, group_uuid) REFERENCES agentrecord.ar_error_groups (project_id, id)
 );
 
+CREATE INDEX ix_ar_errors_created ON agentrecord.ar_errors (project_id, created_at, id);
+
 CREATE INDEX ix_ar_errors_group ON agentrecord.ar_errors (project_id, group_uuid, created_at, id);
 
 CREATE INDEX ix_ar_errors_llm_call ON agentrecord.ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
@@ -727,7 +729,11 @@ CREATE INDEX ix_ar_errors_run ON agentrecord.ar_errors (project_id, run_uuid) WH
 
 CREATE INDEX ix_ar_errors_session ON agentrecord.ar_errors (project_id, session_uuid);
 
+CREATE INDEX ix_ar_errors_told ON agentrecord.ar_errors (project_id, created_at, id) WHERE NOT is_derived;
+
 CREATE INDEX ix_ar_errors_tool_call ON agentrecord.ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_user ON agentrecord.ar_errors (project_id, user_uuid, group_uuid, created_at);
 
 CREATE TABLE agentrecord.ar_models (
 	id UUID NOT NULL,

@@ -765,6 +765,8 @@ CREATE TABLE ar_errors (
 )
  STRICT;
 
+CREATE INDEX ix_ar_errors_created ON ar_errors (project_id, created_at, id);
+
 CREATE INDEX ix_ar_errors_group ON ar_errors (project_id, group_uuid, created_at, id);
 
 CREATE INDEX ix_ar_errors_llm_call ON ar_errors (project_id, llm_call_uuid) WHERE llm_call_uuid IS NOT NULL;
@@ -773,7 +775,11 @@ CREATE INDEX ix_ar_errors_run ON ar_errors (project_id, run_uuid) WHERE run_uuid
 
 CREATE INDEX ix_ar_errors_session ON ar_errors (project_id, session_uuid);
 
+CREATE INDEX ix_ar_errors_told ON ar_errors (project_id, created_at, id) WHERE is_derived = 0;
+
 CREATE INDEX ix_ar_errors_tool_call ON ar_errors (project_id, tool_call_uuid) WHERE tool_call_uuid IS NOT NULL;
+
+CREATE INDEX ix_ar_errors_user ON ar_errors (project_id, user_uuid, group_uuid, created_at);
 
 CREATE TABLE ar_models (
 	id BLOB NOT NULL,
