@@ -89,7 +89,7 @@ def _columns(now: datetime) -> list[Column[Run]]:
                text=lambda r: words.tokens(r.usage)),
         Column(name="cost_usd", title="cost", value=lambda r: r.usage.cost_usd if r.usage.calls else None, right=True,
                text=lambda r: words.money(r.usage.cost_usd) if r.usage.calls else words.NONE, priority=2),
-        Column(name=TREE_COST, title="with sub-agents", value=_tree_cost, right=True, priority=2,
+        Column(name=TREE_COST, title="with sub-agents", value=_tree_cost, right=True, priority=7,
                text=lambda r: words.NONE if r.subtree is None else words.money(_tree_cost(r))),
         Column(name="duration_ms", title="duration", value=lambda r: r.duration_ms, right=True, priority=3,
                text=lambda r: words.duration(r.duration_ms)),
