@@ -147,7 +147,11 @@ def test_a_user_sees_their_own_failures_in_their_own_words(store: Facing) -> Non
     ("told", "message", "group"),
     [
         ("<tool_use_error>File does not exist.</tool_use_error>", "File does not exist.", "File does not exist."),
-        ("╭───╮\n  \nExit code 2\nls: no such file  \n", "╭───╮\n\nExit code 2\nls: no such file", "Exit code 2"),
+        (
+            "╭───╮\n  \nExit code 2\nls: no such file  \n",
+            "╭───╮\n\nExit code 2\nls: no such file",
+            "Exit code 2\nls: no such file",
+        ),
         ("x" * 3000, "x" * 2000, "x" * 300),
         ("", "failed without a message", "failed without a message"),
     ],
@@ -302,7 +306,7 @@ def batches() -> list[ImportBatch]:
     ]
 
 
-IMPORTED = [(ErrorKind.LLM, "api_error", "busy", 1), (ErrorKind.TOOL, "bash", "Exit code 1", 1)]
+IMPORTED = [(ErrorKind.LLM, "api_error", "busy", 1), (ErrorKind.TOOL, "bash", "Exit code 1\nno such file", 1)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 0, 1), (2, 0, 3, 1)])

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any  # `Any`: rows hold whatever their columns hold
 from uuid import UUID
 
@@ -25,6 +26,7 @@ _HEADING_CHARS = 300
 _VARYING = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|0x[0-9a-fA-F]+|\b(?:req|msg|toolu|call|run|sess)_\w+|\b[0-9a-fA-F]{12,}\b|\d+"
 )
+_ONLY_A_CODE = re.compile(r"\W*(?:exit|return|exited)\s*(?:with\s*)?(?:code|status)?\W*\d+\W*", re.IGNORECASE)
 _NOW = bindparam("now", type_=errors.c.created_at.type)
 
 
@@ -97,9 +99,14 @@ def without_numbers(message: str) -> str:
 def heading(message: str) -> str:
     """Return the first line of a message that says anything: what tells failures apart that nobody told as errors.
 
-    A tool fails with whatever it printed until then, hardly ever twice the same.
+    A tool fails with whatever it printed until then, hardly ever twice the same. The code that a program ended with
+    says too little alone: the next line comes with it.
     """
-    return next((line for line in message.splitlines() if any(map(str.isalnum, line))), message)[:_HEADING_CHARS]
+    saying = (line for line in message.splitlines() if any(map(str.isalnum, line)))
+    told = next(saying, message)
+    if _ONLY_A_CODE.fullmatch(told):
+        told = "\n".join([told, *islice(saying, 1)])
+    return told[:_HEADING_CHARS]
 
 
 def error_row(
