@@ -69,6 +69,15 @@ def test_what_is_known_by_the_day_is_not_told_by_the_hour(site: Site) -> None:
         assert re.search(r'<time datetime="2026-03-03" title="on this UTC day">today</time>', shown(client, path)), path
 
 
+def test_an_agent_that_is_asked_for_by_its_row_id_has_its_own_runs(site: Site) -> None:
+    client, filled = site
+    filled.store.runs.start(NewRun(run_id="late", agent_id="latecomer", objective="come late"))
+    row_id = filled.store.agents.get("latecomer").id
+    assert "come late" in shown(client, f"/agents/{row_id}?since=all")
+    assert "come late" in shown(client, "/agents/latecomer?since=all")
+    assert "come late" not in shown(client, "/agents/coder?since=all")
+
+
 def test_a_model_without_a_price_has_no_share_of_an_agents_spend(site: Site) -> None:
     client, filled = site
     filled.store.llm_calls.record(

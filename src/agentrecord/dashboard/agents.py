@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agentrecord.dashboard import formats
@@ -35,17 +35,22 @@ class AgentPage:
 async def agent(store: AsyncStore, name: str, asked: Asked, now: datetime) -> AgentPage:
     """Return the page of one agent."""
     stretch = days_of(asked, now)
-    details, names = await asyncio.gather(
-        store.agents.details(name, since=stretch.since, until=stretch.until), store.usage.names(UsageBy.MODEL)
-    )
-    wanted = RunFilter(agent_id=details.figures.agent.agent_id, since=stretch.since, until=stretch.until)
+    wanted = RunFilter(agent_id=name, since=stretch.since, until=stretch.until)
+    details, names, runs = await asyncio.gather(
+        store.agents.details(name, since=stretch.since, until=stretch.until), store.usage.names(UsageBy.MODEL),
+        store.runs.list(wanted, limit=LATEST),
+    )  # fmt: skip
+    if details.figures.agent.agent_id != name:
+        # It was asked for by its row id, which is no agent's name.
+        wanted = replace(wanted, agent_id=details.figures.agent.agent_id)
+        runs = await store.runs.list(wanted, limit=LATEST)
     return AgentPage(
         details=details,
         stretch=stretch,
         tiles=tiles(details.figures),
         chart=spend_chart(details.spend, names, stretch, now),
         slots=series_slots(names),
-        runs=await store.runs.list(wanted, limit=LATEST),
+        runs=runs,
     )
 
 
