@@ -178,7 +178,7 @@ async def _rows_of(store: AsyncStore, wanted: _Asked) -> _Found | None:
             sort=wanted.sort, limit=MOST_ROWS,
         )  # fmt: skip
         is_whole = len(top.rows) == top.count
-        whole = sum((row.totals for row in top.rows), start=UsageTotals()) if is_whole else None
+        whole = added(row.totals for row in top.rows) if is_whole else None
         return _Found(rows=top.rows, count=top.count, total=whole)
     report = await figures.cost_report(
         store, wanted.stretch, wanted.by, wanted.split, wanted.with_subagents, name_unpriced=False

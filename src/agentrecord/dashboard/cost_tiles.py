@@ -9,7 +9,7 @@ from agentrecord.dashboard import figures, formats
 from agentrecord.dashboard.filters import Range
 from agentrecord.records.activity import Activity
 from agentrecord.records.price import ModelUse, Rates
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
 from agentrecord.store import AsyncStore
 
 TREND_DAYS = 7
@@ -120,7 +120,7 @@ def savings(rows: Sequence[UsageRow], uses: Sequence[ModelUse]) -> CacheSavings:
     saved = [cache_savings(row.totals, rates[row.key]) for row in cached if row.key in rates]
     return CacheSavings(
         cost_nanos=sum(saved) if saved else None,
-        cached_share=sum((row.totals for row in rows), start=UsageTotals()).cached_share,
+        cached_share=added(row.totals for row in rows).cached_share,
         unpriced_models=len(cached) - len(saved),
     )
 

@@ -19,7 +19,7 @@ from agentrecord.records.lengths import DAY
 from agentrecord.records.page import Page
 from agentrecord.records.people import UserFigures
 from agentrecord.records.price_sources import PriceSources
-from agentrecord.records.usage import DayCount, UsageTotals
+from agentrecord.records.usage import DayCount, UsageTotals, added
 from agentrecord.store import AsyncStore
 from agentrecord.store.agent_figures import REPORT_SORTS as AGENT_SORTS
 from agentrecord.store.user_figures import REPORT_SORTS as USER_SORTS
@@ -114,7 +114,7 @@ def _sums_of(rows: Sequence[F]) -> FigureSums:
     """Return the sums over some agents or users."""
     names = [one.name for one in fields(FigureSums) if one.name not in ("found", "totals", "prices")]
     counts: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in names}
-    return FigureSums(found=len(rows), totals=sum((row.usage for row in rows), start=UsageTotals()), **counts)
+    return FigureSums(found=len(rows), totals=added(row.usage for row in rows), **counts)
 
 
 async def _is_new(store: AsyncStore, since: datetime) -> bool:

@@ -15,7 +15,7 @@ from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.lengths import DAY_S
 from agentrecord.records.price import ModelUse
 from agentrecord.records.query import written
-from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added
+from agentrecord.records.usage import UsageBy, UsageReport, UsageRow, UsageTotals, added, costliest
 from agentrecord.store import AsyncStore
 from agentrecord.store.usage_by_tool import NO_TOOL
 from agentrecord.store.usage_by_version import NO_VERSION
@@ -87,10 +87,8 @@ def models_of(uses: Sequence[ModelUse]) -> UsageReport:
             rows[use.model] = replace(row, totals=row.totals + use.totals, first_at=first, last_at=last)
     return UsageReport(
         by=UsageBy.MODEL,
-        rows=tuple(
-            sorted(rows.values(), key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
-        ),
-        total=sum((use.totals for use in uses), start=UsageTotals()),
+        rows=tuple(sorted(rows.values(), key=costliest)),
+        total=added(use.totals for use in uses),
         unpriced_models=tuple(sorted(row.key for row in rows.values() if row.totals.unpriced_calls)),
     )
 
@@ -102,7 +100,7 @@ def rows_of(series: Sequence[UsageRow]) -> Sequence[UsageRow]:
         name = row.split or NO_NAME
         periods.setdefault((name, row.split_label or name), []).append(row.totals)
     rows = [UsageRow(key=key, label=label, totals=added(totals)) for (key, label), totals in periods.items()]
-    return sorted(rows, key=lambda row: (-row.totals.cost_nanos, -row.totals.total_tokens, row.label))
+    return sorted(rows, key=costliest)
 
 
 def change(new: float | None, old: float | None) -> float | None:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from agentrecord.dashboard.filters import Range, with_changes
 from agentrecord.records.usage import UsageBy
+from agentrecord.store.usage_sums import period
 
 _HOUR = "%Y-%m-%dT%H:%M"
 MOST_MONTHS = 120
@@ -40,16 +41,9 @@ def ends_of(stretch: Range, by: UsageBy, now: datetime) -> tuple[str, str] | Non
     """Return the names of the first and last period of a stretch of time up to now; None for one that has no start."""
     if stretch.since is None:
         return None
-    last = min(stretch.until or now, now)
     # What ends at midnight has nothing of the day that begins there.
-    return _name(stretch.since, by), _name(max(stretch.since, last - timedelta(microseconds=1)), by)
-
-
-def _name(at: datetime, by: UsageBy) -> str:
-    at = at.astimezone(UTC)
-    if by is UsageBy.WEEK:
-        at -= timedelta(days=at.weekday())
-    return at.strftime({UsageBy.HOUR: "%Y-%m-%d %H:00", UsageBy.MONTH: "%Y-%m"}.get(by, "%Y-%m-%d"))
+    last = max(stretch.since, min(stretch.until or now, now) - timedelta(microseconds=1))
+    return period(stretch.since.astimezone(UTC), by), period(last.astimezone(UTC), by)
 
 
 def filled(labels: Sequence[str], by: UsageBy, ends: tuple[str, str] | None = None) -> Sequence[str]:

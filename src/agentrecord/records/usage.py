@@ -101,6 +101,11 @@ _SUMMED = tuple(field.name for field in fields(UsageTotals))
 _counts: Callable[[UsageTotals], tuple[int, ...]] = attrgetter(*_SUMMED)
 
 
+def costliest(row: "UsageRow") -> tuple[int, int, str]:
+    """Return what rows are sorted by that come the costliest first."""
+    return -row.totals.cost_nanos, -row.totals.total_tokens, row.label
+
+
 def added(totals: Iterable[UsageTotals]) -> UsageTotals:
     """Return many sums as one."""
     return UsageTotals(**dict(zip(_SUMMED, map(sum, zip(*map(_counts, totals), strict=True)), strict=False)))

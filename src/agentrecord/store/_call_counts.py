@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any  # `Any`: rows hold whatever their columns hold
+from typing import Any, TypeVar  # `Any`: rows hold whatever their columns hold
 
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.schema.tables import USAGE_COUNTERS
 
+Key = TypeVar("Key")
 MEASURED = (
     "status",
     *[name for name in USAGE_COUNTERS if name.endswith("_tokens")],
@@ -59,3 +60,12 @@ class Spent:
             self.first = first
         if last > self.last:
             self.last = last
+
+
+def gather(sums: dict[Key, Spent], key: Key, counts: Sequence[int], first: datetime, last: datetime) -> None:
+    """Add counts, and the time that they span, to what is gathered under a key."""
+    spent = sums.get(key)
+    if spent is None:
+        sums[key] = Spent(counts, first, last)
+    else:
+        spent.add(counts, first, last)

@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, Subquery, Table, case, func, literal_colum
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import to_micros
+from agentrecord.engine.moments import DAY_MICROS, to_micros
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolFigures
 from agentrecord.records.usage import DayCount, UsageRow, UsageTotals
 from agentrecord.schema import activity_days, models, tool_days, usage_days
 from agentrecord.schema.types import Micros
 from agentrecord.schema.usage import ACTIVITY_COUNTERS
-from agentrecord.store._figures import DAY_MICROS, date_of, day_of
+from agentrecord.store._figures import date_of, day_of
 from agentrecord.store._sql import total, usage_totals, within
 from agentrecord.store.usage_sums import NO_NAME
 

@@ -91,13 +91,9 @@ def follow(conn: Connection, project: ProjectId, kind: ErrorKind, ids: Iterable[
     return _write(conn, project, changes)
 
 
-def _is_told(row: Row) -> bool:
-    return not row["is_derived"]
-
-
 def _is_told_of(source: Row, known: Mapping[UUID, Sequence[Row]]) -> bool:
     """Say whether an error of the same user tells of a failure: another user's words do not hide one."""
-    return any(_is_told(row) and row["user_uuid"] == source["user_uuid"] for row in known[source["id"]])
+    return any(not row["is_derived"] and row["user_uuid"] == source["user_uuid"] for row in known[source["id"]])
 
 
 def _deleted(conn: Connection, project: ProjectId, failed: Sequence[Row]) -> set[UUID]:

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, update
 
 from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.moments import to_micros
+from agentrecord.engine.moments import DAY_MICROS, HOUR_MICROS, to_micros
 from agentrecord.ids import NIL, ProjectId
 from agentrecord.records.error import ErrorKind
 from agentrecord.records.tool_call import ToolCallStatus
@@ -31,14 +31,12 @@ from agentrecord.schema import (
 )
 from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.usage import ACTIVITY_COUNTERS, ACTIVITY_KEY, ERROR_KEY, LATENCY_KEY, TOOL_KEY, USAGE_KEY
-from agentrecord.store._call_counts import Spent, call_counts
+from agentrecord.store._call_counts import Spent, call_counts, gather
 from agentrecord.store._failures import follow
 from agentrecord.store._lookup import rows_by
 from agentrecord.store._sql import insert_or_add, later_of
 from agentrecord.store._tool_shares import ToolShares
 
-HOUR_MICROS = 3_600_000_000
-DAY_MICROS = 24 * HOUR_MICROS
 _EPOCH = date(1970, 1, 1)
 _UsageKey = tuple[int, UUID, UUID, UUID, UUID, bool]
 """An hour or day, a user, an agent, its version, a model, and whether a sub-agent called."""
@@ -219,11 +217,7 @@ class Figures:
             row["model_uuid"],
             row["is_subagent"],
         )
-        spent = self._usage.get(key)
-        if spent is None:
-            self._usage[key] = Spent(counts, at, at)
-        else:
-            spent.add(counts, at, at)
+        gather(self._usage, key, counts, at, at)
 
     def session_call(self, session: UUID, counts: Sequence[int], at: datetime) -> None:
         """Add a call's counts to its session alone."""
@@ -274,8 +268,13 @@ class Figures:
         self._errors[key] += sign
 
     def moved(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Count a call for another run, or for none, and its version: not in the sums of runs and sessions."""
+        """Count a call for another run, or for none, and its version: not in the sums of runs and sessions.
+
+        What is derived from its failure goes with it.
+        """
         counts = call_counts(now)
+        if counts[1]:
+            self.failed(ErrorKind.LLM, now["id"])
         if before["agent_version_uuid"] != now["agent_version_uuid"]:
             self._spend(before, tuple([-value for value in counts]))
             self._spend(now, counts)
@@ -285,6 +284,8 @@ class Figures:
 
     def moved_use(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Know that a use of a tool is in another run now, as `moved` does of a call."""
+        if now["status"] == ToolCallStatus.ERROR:
+            self.failed(ErrorKind.TOOL, now["id"])
         for row, sign in ((before, -1), (now, 1)):
             self._lock_place(row)
             self._shares.used(row, sign)
@@ -357,12 +358,7 @@ class Figures:
         days: dict[_UsageKey, Spent] = {}
         hours = sorted(self._usage.items()) if len(self._usage) > 1 else list(self._usage.items())
         for (hour, user, agent, version, model, is_subagent), spent in hours:
-            key = (hour // 24, user, agent, version, model, is_subagent)
-            day = days.get(key)
-            if day is None:
-                days[key] = Spent(spent.counts, spent.first, spent.last)
-            else:
-                day.add(spent.counts, spent.first, spent.last)
+            gather(days, (hour // 24, user, agent, version, model, is_subagent), spent.counts, spent.first, spent.last)
         for statement, found in ((ADD_HOURS, hours), (ADD_DAYS, list(days.items()))):
             rows = [(project, *key, *spent.counts, spent.first, spent.last) for key, spent in found]
             connection.many_rows(statement, rows)

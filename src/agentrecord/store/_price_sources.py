@@ -7,7 +7,7 @@ from typing import Any  # `Any`: SQLAlchemy columns are generic over values they
 from sqlalchemy import ColumnElement, Select, func, select
 
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros
+from agentrecord.engine.moments import DAY_MICROS, from_micros
 from agentrecord.pricing.choose import choose
 from agentrecord.records.llm_call import CostSource
 from agentrecord.records.price import Price, Quote
@@ -16,7 +16,6 @@ from agentrecord.records.scope import Scope
 from agentrecord.schema import hosts, llm_calls, models, prices, usage_days
 from agentrecord.store._charging import own_prices
 from agentrecord.store._days import Days
-from agentrecord.store._figures import DAY_MICROS
 from agentrecord.store._sql import by_value, within
 
 

@@ -7,8 +7,6 @@ from sqlalchemy import bindparam, select, update
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.records.error import ErrorKind
-from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.tool_call import ToolCallStatus
 from agentrecord.schema import events, llm_calls, runs, tool_calls
@@ -70,8 +68,6 @@ def adopt(conn: Connection, scope: Scope, run: dict[str, Any], figures: Figures)
     for call in calls:
         figures.run(run["id"], **call_figures(call))
         figures.moved(call, {**call, "run_uuid": run["id"], "agent_version_uuid": version})
-        if call["status"] is CallStatus.ERROR:
-            figures.failed(ErrorKind.LLM, call["id"])
     taken = {"key_project": scope.project, "run": run["id"], "version": version}
     conn.many(_TAKE_CALL, [{**taken, "key_id": call["id"]} for call in calls])
 
@@ -90,10 +86,8 @@ def _adopt_events(conn: Connection, scope: Scope, run: UUID, found: list[UUID], 
         mine = (tool_calls.c.project_id == scope.project, tool_calls.c.id.in_(found[start : start + 500]))
         uses = conn.maps(_USES.where(*mine))
         if uses:
-            failed = [use["id"] for use in uses if use["status"] is ToolCallStatus.ERROR]
-            figures.run(run, tool_call_count=len(uses), tool_error_count=len(failed))
-            for use in failed:
-                figures.failed(ErrorKind.TOOL, use)
+            failed = sum(use["status"] is ToolCallStatus.ERROR for use in uses)
+            figures.run(run, tool_call_count=len(uses), tool_error_count=failed)
             conn.run(update(tool_calls).where(*mine).values(run_uuid=run))
         for use in uses:
             figures.moved_use(use, {**use, "run_uuid": run})

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any  # `Any`: the parts of a key are of several types
 
 from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.moments import to_micros
+from agentrecord.engine.moments import HOUR_MICROS, to_micros
 from agentrecord.ids import NIL, ProjectId
 from agentrecord.schema import tool_usage_days, tool_usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
@@ -23,10 +23,9 @@ from agentrecord.schema.usage import (
     TOOL_HOURS_KEY,
     ToolCut,
 )
-from agentrecord.store._call_counts import Spent
+from agentrecord.store._call_counts import Spent, gather
 from agentrecord.store._sql import insert_or_add
 
-_HOUR_MICROS = 3_600_000_000
 _IS_DIVIDED = tuple(name in DIVIDED for name in USAGE_COUNTERS)
 _UNDIVIDED = tuple(place for place, is_divided in enumerate(_IS_DIVIDED) if not is_divided)
 _KEPT_IN = {cut: tuple(name in CUT_KEYS[cut] for name in DIMENSIONS) for cut in ToolCut}
@@ -46,10 +45,10 @@ class ToolSums:
 
     def add(self, at: datetime, key: Key, counts: Sequence[int], tools: Collection[str], sign: int = 1) -> None:
         """Charge a call, made at an instant, to each of the tools that it asked for, or with `sign` -1 no longer."""
-        hour = to_micros(at) // _HOUR_MICROS
+        hour = to_micros(at) // HOUR_MICROS
         for place, tool in enumerate(sorted(tools)):
             share = _share(counts, len(tools), place)
-            _add(self._hours, (hour, tool, *key), [sign * value for value in share] if sign < 0 else share, at, at)
+            gather(self._hours, (hour, tool, *key), [sign * value for value in share] if sign < 0 else share, at, at)
 
     def apply(self, conn: Connection) -> None:
         """Write what was gathered; rows in one order, so that two writers cannot deadlock."""
@@ -58,7 +57,7 @@ class ToolSums:
             return
         days: dict[Key, Spent] = {}
         for (hour, *key), spent in hours:
-            _add(days, (hour // 24, *key), spent.counts, spent.first, spent.last)
+            gather(days, (hour // 24, *key), spent.counts, spent.first, spent.last)
         with conn.across_users():
             self._write(conn, _ADD_HOURS, HOUR_CUTS, hours)
             self._write(conn, _ADD_DAYS, DAY_CUTS, days.items())
@@ -72,7 +71,7 @@ class ToolSums:
             kept = _KEPT_IN[cut]
             for (bucket, tool, *key), spent in told:
                 cut_key = [part if is_kept else NIL for part, is_kept in zip(key, kept, strict=True)]
-                _add(rows, (cut, bucket, tool, *cut_key), spent.counts, spent.first, spent.last)
+                gather(rows, (cut, bucket, tool, *cut_key), spent.counts, spent.first, spent.last)
         counted = len(USAGE_COUNTERS)
         conn.many_rows(
             statement,
@@ -86,14 +85,6 @@ class ToolSums:
 
 def _first(item: tuple[Key, Spent]) -> Key:
     return item[0]
-
-
-def _add(sums: dict[Key, Spent], key: Key, counts: Sequence[int], first: datetime, last: datetime) -> None:
-    spent = sums.get(key)
-    if spent is None:
-        sums[key] = Spent(counts, first, last)
-    else:
-        spent.add(counts, first, last)
 
 
 def _share(counts: Sequence[int], tools: int, place: int) -> Sequence[int]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.engine.moments import DAY_MICROS, HOUR_MICROS, from_micros, to_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.activity import TIMED_RUNS, Activity, ActivityRow
 from agentrecord.records.project import UNASSIGNED
@@ -31,7 +31,6 @@ from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy
 from agentrecord.schema import activity_days, llm_calls, runs, sessions, usage_days, usage_hours, users
 from agentrecord.schema.types import Whole
-from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import by_value, total, within
 from agentrecord.store.run_figures import interpolated

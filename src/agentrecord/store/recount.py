@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Executable, Table, case, func, literal_col
 from sqlalchemy import cast as sql_cast
 
 from agentrecord.engine import Connection
+from agentrecord.engine.moments import DAY_MICROS, HOUR_MICROS
 from agentrecord.ids import NIL
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.run import RunStatus
@@ -34,7 +35,6 @@ from agentrecord.schema.tables import SUBAGENT_COUNTERS, USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.schema.usage import USAGE_KEY
 from agentrecord.store import recount_tools
-from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_by_session import measures
 

@@ -6,6 +6,7 @@ from typing import Any  # `Any`: rows hold whatever their columns hold
 from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal_column, select, union_all
 
 from agentrecord.engine import Connection
+from agentrecord.engine.moments import HOUR_MICROS
 from agentrecord.ids import NIL
 from agentrecord.records.scope import Scope
 from agentrecord.schema import call_tools, llm_calls, tool_calls, tool_usage_days, tool_usage_hours
@@ -29,7 +30,6 @@ Sums = dict[Key, dict[str, int]]
 Sides = tuple[str, Sums, Sums, tuple[str, ...]]
 """A table, its sums by key as they are kept and as they are counted, and their names."""
 
-_HOUR_MICROS = 3_600_000_000
 _AS_TIMES = 8
 """How strongly division binds, as SQLAlchemy counts it: what is divided is a sum."""
 
@@ -102,7 +102,7 @@ def _counted(conn: Connection, scope: Scope) -> Sums:
         .subquery("tools")
     )
     added, is_first = measures(), tools.c.place == 1
-    hour = llm_calls.c.timestamp.op("/", return_type=Whole())(literal_column(str(_HOUR_MICROS)))
+    hour = llm_calls.c.timestamp.op("/", return_type=Whole())(literal_column(str(HOUR_MICROS)))
     keys = [hour.label("bucket"), tools.c.tool, *[llm_calls.c[name] for name in DIMENSIONS]]
     rows = conn.rows(
         select(

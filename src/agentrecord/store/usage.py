@@ -14,14 +14,22 @@ from sqlalchemy import func, select
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros
+from agentrecord.engine.moments import HOUR_MICROS, from_micros
 from agentrecord.exceptions import InvalidFilter
 from agentrecord.records.scope import Scope
-from agentrecord.records.usage import UsageBlock, UsageBy, UsageReport, UsageRow, UsageTop, UsageTotals
+from agentrecord.records.usage import (
+    UsageBlock,
+    UsageBy,
+    UsageReport,
+    UsageRow,
+    UsageTop,
+    UsageTotals,
+    added,
+    costliest,
+)
 from agentrecord.schema import models, usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.store import prices, usage_by_session, usage_by_tool, usage_by_version
-from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._page import checked_limit
 from agentrecord.store._sql import usage_totals, within
 from agentrecord.store.usage_sums import (
@@ -109,18 +117,18 @@ def report(
         rows = _crossed(conn, scope, by, split, wanted)
         if UsageBy.TOOL in (by, split):
             all_calls = total(conn, scope, **wanted.bounds())
-        rows.sort(key=lambda row: (row.key, *_costliest(row)) if by in TIME else _costliest(row))
+        rows.sort(key=lambda row: (row.key, *costliest(row)) if by in TIME else costliest(row))
     elif by in (UsageBy.SESSION, UsageBy.DIRECTORY):
         rows = usage_by_session.rows(conn, scope, by, **wanted.bounds())
     elif by in TIME:
         rows = _by_time(conn, scope, by, wanted)
     elif by is UsageBy.TOOL:
         all_calls = total(conn, scope, **wanted.bounds())
-        rows = sorted(usage_by_tool.rows(conn, scope, all_calls, **wanted.bounds()), key=_costliest)
+        rows = sorted(usage_by_tool.rows(conn, scope, all_calls, **wanted.bounds()), key=costliest)
     else:
         rows = _by_name(conn, scope, by, wanted.summed(scope, by))
     if all_calls is None:
-        all_calls = sum((row.totals for row in rows), start=UsageTotals())
+        all_calls = added(row.totals for row in rows)
     is_told = name_unpriced and all_calls.unpriced_calls > 0
     return UsageReport(
         by=by,
@@ -158,7 +166,7 @@ def _by_name(conn: Connection, scope: Scope, by: UsageBy, calls: Summed) -> list
     for name, *counts, first_at, last_at in found:
         key, label = told(name)
         rows.append(UsageRow(key=key, label=label, totals=totals_of(counts), first_at=first_at, last_at=last_at))
-    return sorted(rows, key=_costliest)
+    return sorted(rows, key=costliest)
 
 
 def _periods(calls: Summed, by: UsageBy, wanted: _Wanted) -> Callable[[Any], tuple[str, str]]:
@@ -177,10 +185,6 @@ def _told(conn: Connection, scope: Scope, by: UsageBy) -> Callable[[Any], tuple[
         versions = usage_by_version.stored(conn, scope)
         return lambda row: versions.get(row, usage_by_version.OF_NONE)
     return lambda name: (name or NO_NAME, name or NO_NAME)
-
-
-def _costliest(row: UsageRow) -> tuple[int, int, str]:
-    return -row.totals.cost_nanos, -row.totals.total_tokens, row.label
 
 
 def _unpriced(

@@ -10,13 +10,12 @@ from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal_colu
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection
-from agentrecord.engine.moments import from_micros, to_micros
+from agentrecord.engine.moments import HOUR_MICROS, from_micros, to_micros
 from agentrecord.records.llm_call import CallStatus
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy, UsageRow
 from agentrecord.schema import coding_sessions, llm_calls, sessions
 from agentrecord.schema.tables import USAGE_COUNTERS
-from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._sql import by_value, total, usage_totals, within
 
 _ROOT = func.coalesce(sessions.c.root_uuid, sessions.c.id)

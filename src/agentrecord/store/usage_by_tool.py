@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, func, literal_co
 
 from agentrecord.codec import values
 from agentrecord.engine import Connection, Prepared
-from agentrecord.engine.moments import to_micros
+from agentrecord.engine.moments import HOUR_MICROS, to_micros
 from agentrecord.ids import NIL
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy, UsageRow, UsageTotals
@@ -23,7 +23,6 @@ from agentrecord.schema import tool_usage_days, tool_usage_hours
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Whole
 from agentrecord.schema.usage import CUT_KEYS, DIVIDED, TOOL_COUNTERS, UNDIVIDED, ToolCut
-from agentrecord.store._figures import HOUR_MICROS
 from agentrecord.store._sql import total
 from agentrecord.store.usage_sums import KEYS, TIME, Summed, by_names, times, told_apart, totals_of, with_names
 

@@ -14,13 +14,12 @@ from sqlalchemy import ColumnElement, Select, Subquery, Table, bindparam, case, 
 
 from agentrecord.codec import values
 from agentrecord.engine import Prepared
-from agentrecord.engine.moments import to_micros
+from agentrecord.engine.moments import DAY_MICROS, HOUR_MICROS, to_micros
 from agentrecord.records.scope import Scope
 from agentrecord.records.usage import UsageBy, UsageTotals
 from agentrecord.schema import agents, hosts, models, projects, usage_days, usage_hours, users
 from agentrecord.schema.tables import USAGE_COUNTERS
 from agentrecord.schema.types import Id, Whole, Words
-from agentrecord.store._figures import DAY_MICROS, HOUR_MICROS
 from agentrecord.store._sql import total, within
 
 NO_NAME = "unknown"
