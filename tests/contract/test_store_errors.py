@@ -163,6 +163,7 @@ def test_a_group_says_where_it_was_met_and_what_the_failed_runs_cost(store: Faci
     assert [(one.name, one.count) for one in found.models] == [("m", 2)]
     assert [(one.name, one.count) for one in found.tools] == [("Bash", 2)]
     assert (found.looked_at, found.runs, found.failed_runs, found.usage.cost_nanos) == (3, 2, 1, 5)
+    assert str(found.prices) == "the providers' own figures"
     assert [(e.user, e.agent_id, e.run_id) for e in store.errors.list(group=group.id)][-1] == (
         "unassigned", "coder", "0"
     )  # fmt: skip

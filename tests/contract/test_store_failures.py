@@ -419,3 +419,4 @@ def test_where_failures_were_met_is_told_of_their_groups(store: Facing) -> None:
     assert [(one.name, one.count) for one in found.versions] == [("1.4", 1)]
     assert [(one.name, one.count) for one in found.tools] == [("refund", 1)]
     assert [(one.name, one.count) for one in found.models] == [("m", 1)]
+    assert found.prices is None, "no run that met it failed"

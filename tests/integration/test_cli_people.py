@@ -12,6 +12,7 @@ from agentrecord.cli.main import program
 from agentrecord.records.error import NewError
 from agentrecord.records.llm_call import NewLLMCall
 from agentrecord.records.run import NewRun
+from agentrecord.records.tokens import TokenCounts
 from agentrecord.records.tool_call import NewToolCall
 from agentrecord.store import Store
 
@@ -101,13 +102,22 @@ def test_the_last_days_are_the_same_whole_days_as_on_the_pages(record: Path) -> 
     assert read(record, "users", "show", "ben", "--since", "8d")["figures"]["runs"] == 2
 
 
+def test_what_goes_on_tells_the_prices_behind_what_was_spent_lately(record: Path) -> None:
+    with Store(str(record)) as store:
+        store.llm_calls.record(
+            NewLLMCall(model="claude-sonnet-4-5", host="Anthropic", tokens=TokenCounts(input=1000, output=10))
+        )
+    assert "prices: genai-prices " in run(record, "top", "--once", "--table").stdout
+
+
 def test_a_group_of_errors_is_shown_resolved_and_opened_again(record: Path) -> None:
     (group,) = read(record, "errors", "--since", "7d", "--agent", "coder", "kind:agent")["items"]
     assert (group["count"], group["status"], group["users"]) == (2, "ongoing", 1)
     name = group["fingerprint"]
-    told = run(record, "error", name, "--table").stdout
-    assert "Traceback: here" in told
-    assert "1 run of 2 that met it failed; their calls cost $2.00" in told
+    shown = run(record, "error", name, "--table")
+    assert "Traceback: here" in shown.stdout
+    assert "1 run of 2 that met it failed; their calls cost $2.00" in shown.stdout
+    assert "prices: the providers' own figures;" in shown.stderr
     assert read(record, "error", name, "--resolve")["group"]["status"] == "resolved"
     assert [(one["kind"], one["error_type"]) for one in read(record, "errors")["items"]] == [("tool", "Bash")]
     assert len(read(record, "errors", "status:resolved", "type:Time*", "count:2")["items"]) == 1

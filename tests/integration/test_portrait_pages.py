@@ -78,6 +78,18 @@ def test_an_agent_that_is_asked_for_by_its_row_id_has_its_own_runs(site: Site) -
     assert "come late" not in shown(client, "/agents/coder?since=all")
 
 
+def test_the_cost_of_the_runs_that_met_an_error_tells_its_prices(site: Site) -> None:
+    client, filled = site
+    run = filled.store.runs.start(NewRun(run_id="failing", agent_id="coder")).id
+    filled.store.llm_calls.record(
+        NewLLMCall(model="claude-sonnet-4-5", host="Anthropic", run_uuid=run, tokens=TokenCounts(input=10, output=1))
+    )
+    told = filled.store.errors.record(NewError(error_type="Odd", error_message="odd", run_uuid=run))
+    filled.store.runs.fail(run, "odd")
+    panel = shown(client, f"/errors/{told.fingerprint}").partition("Cost of failed runs")[2].partition("</section>")[0]
+    assert '<a href="/prices">genai-prices ' in panel
+
+
 def test_a_model_without_a_price_has_no_share_of_an_agents_spend(site: Site) -> None:
     client, filled = site
     filled.store.llm_calls.record(

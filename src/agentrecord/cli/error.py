@@ -5,6 +5,7 @@ import click
 from agentrecord.cli import words
 from agentrecord.cli.agents import section
 from agentrecord.cli.errors import OCCURRENCES, group_columns
+from agentrecord.cli.filtering import tell_prices
 from agentrecord.cli.opening import reading, writing
 from agentrecord.cli.output import Column, Form, Listing, chosen_form, output_options, show, wants_json, write_json
 from agentrecord.cli.terminal import say
@@ -60,6 +61,7 @@ def _met(told: ErrorBreakdown) -> None:
     if told.failed_runs:
         cost = words.money(told.usage.cost_usd) if told.usage.calls else words.NONE
         say(f"\n{words.plural(told.failed_runs, 'run')} of {told.runs:,} that met it failed; their calls cost {cost}")
+        tell_prices(told.prices)
 
 
 _NAMED: list[Column[NamedCount]] = [

@@ -37,7 +37,8 @@ def _head(store: Store) -> Iterator[str]:
     now = store.engine.maker.clock.now()
     # Figures are kept by the hour: this hour, and the one before, so that it is never less than one.
     since = now.replace(minute=0, second=0, microsecond=0) - HOUR
-    whole = store.usage.report(UsageBy.TOTAL, since=since).total
+    report = store.usage.report(UsageBy.TOTAL, since=since)
+    whole = report.total
     running = store.runs.sums(RunFilter(status=RunStatus.RUNNING, include_children=True))
     yield words.moment(now)
     yield f"{words.plural(running.runs, 'run')} going on"
@@ -51,6 +52,8 @@ def _head(store: Store) -> Iterator[str]:
     yield words.money(whole.cost_usd)
     if whole.unpriced_calls:
         yield f"excludes {words.plural(whole.unpriced_calls, 'call')} without a price"
+    if report.prices is not None:
+        yield f"prices: {report.prices}"
 
 
 def _lines(store: Store, terminal: Terminal) -> Iterator[str]:

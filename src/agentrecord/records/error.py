@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from agentrecord.ids import UserId
+from agentrecord.records.price_sources import PriceSources
 from agentrecord.records.usage import DayCount, NamedCount, UsageTotals
 
 
@@ -126,7 +127,7 @@ class ErrorBreakdown:
     `agents` and `users` count every occurrence; the rest looks at the `looked_at` latest: `versions` counts their
     runs' agent versions, `models` the runs that called each model, `tools` the failed uses of each tool in them. Of a
     group of kind `llm`, `models` are those of the calls that failed; of kind `tool`, `tools` are those that did.
-    `usage` are the sums over those of their `runs` that ended in error.
+    `usage` are the sums over those of their `runs` that ended in error, `prices` those that charged them.
     """
 
     agents: tuple[NamedCount, ...] = ()
@@ -138,3 +139,4 @@ class ErrorBreakdown:
     runs: int = 0
     failed_runs: int = 0
     usage: UsageTotals = field(default_factory=UsageTotals)
+    prices: PriceSources | None = None

@@ -45,6 +45,7 @@ from agentrecord.store._error_words import (
 )
 from agentrecord.store._figures import date_of, day_of
 from agentrecord.store._page import page
+from agentrecord.store._price_sources import of_calls
 from agentrecord.store._run_words import OF_VERSION
 from agentrecord.store._sql import total, usage_totals, within
 
@@ -209,9 +210,10 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
         .subquery()
     )
     in_runs = [*within(scope, runs), runs.c.id.in_(select(latest.c.run_uuid))]
+    in_failed = [*in_runs, runs.c.status == RunStatus.ERROR]
     row = conn.first_map(
         select(*[total(runs.c[name]).label(name) for name in USAGE_COUNTERS], func.count().label("runs")).where(
-            *in_runs, runs.c.status == RunStatus.ERROR
+            *in_failed
         )
     )
     return ErrorBreakdown(
@@ -231,6 +233,7 @@ def breakdown(conn: Connection, scope: Scope, group: str | UUID) -> ErrorBreakdo
         runs=int(conn.value(select(func.count()).select_from(runs).where(*in_runs))),
         failed_runs=row["runs"] if row else 0,
         usage=usage_totals(row) if row else UsageTotals(),
+        prices=of_calls(conn, scope, llm_calls.c.run_uuid.in_(select(runs.c.id).where(*in_failed))),
     )
 
 
