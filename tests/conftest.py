@@ -1,6 +1,8 @@
 """Fixtures: a store for every engine and both faces, with a clock that the test holds."""
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,12 +11,31 @@ from databases import ENGINES, Databases
 from faces import FACES, OPERATIONS, Facing, Loop
 from held_clock import HeldClock
 from sending import wrong_with
+from turns import Turns
 
 SEEN_SQL: set[str] = set()
+TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "covers(*operations): the store's operations that a test exercises")
+    config.addinivalue_line("markers", "alone: a test that measures time, beside which no other worker runs one")
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[TURNS] = Turns(Path(tempfile.gettempdir()) / f"agentrecord-turns-{worker['testrunuid']}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if TURNS in config.stash:
+        config.stash[TURNS].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if TURNS not in item.config.stash:
+        return (yield)
+    with item.config.stash[TURNS].turn(is_alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

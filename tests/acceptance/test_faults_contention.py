@@ -3,6 +3,7 @@
 from itertools import chain
 from pathlib import Path
 
+import pytest
 from faults_processes import child
 from faults_record import acknowledged, faults_of, turns_in
 
@@ -38,6 +39,7 @@ def test_checkpoints_beside_a_writer_never_corrupt_the_file(tmp_path: Path) -> N
     assert min(made.values()) > 0
 
 
+@pytest.mark.alone
 def test_sixteen_processes_write_one_file_without_an_error_and_fairly(tmp_path: Path) -> None:
     tries: list[tuple[float, float]] = []
     while len(tries) < TRIES and not any(map(is_fair, tries)):

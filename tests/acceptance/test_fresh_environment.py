@@ -109,6 +109,7 @@ def test_what_needs_an_extra_names_it(package: Path, tmp_path: Path, words: list
     assert f"pip install 'agentrecord[{extra}]'" in said
 
 
+@pytest.mark.alone
 def test_a_server_shows_its_first_page_within_a_second_and_120_megabytes(package: Path, tmp_path: Path) -> None:
     tries = []
     for place in range(TRIES):

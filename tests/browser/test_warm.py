@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+import pytest
 from contents import fill
 from playwright.sync_api import Browser, Page
 from test_run_page import SPANS, START, used
@@ -25,6 +26,7 @@ def painted(page: Page, address: str) -> float:
     return float(page.evaluate(PAINTED))
 
 
+@pytest.mark.alone
 def test_a_page_has_its_content_within_three_times_a_static_file(browser: Browser, databases: Databases) -> None:
     with ExitStack() as stack:
         site = started(stack, databases)
